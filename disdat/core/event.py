@@ -1,0 +1,218 @@
+"""
+Events: every change to a context, and the state that a set of them amounts to.
+
+State is :func:`fold` over the *set* of events: their order of arrival does not matter, a repeated event
+counts once, and an event that a later, itself valid event undoes is void.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from disdat.core import canonical
+from disdat.core.canonical import Json
+from disdat.core.digest import Digest
+from disdat.errors import Corrupt
+
+ADD = "add"
+REMOVE = "remove"
+TAG = "tag"
+COMMIT = "commit"
+RENAME = "rename"
+REAFFIRM = "reaffirm"
+RUN = "run"
+DECISIONS = "decisions"
+UNDO = "undo"
+
+FEATURES: frozenset[str] = frozenset()
+"""Reader features an event may require and this version has."""
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    One change, written once.
+
+    :attr:`id` is a ULID of :attr:`time_us` (µs since the epoch, UTC). :attr:`seq` counts the events of
+    :attr:`writer` (a home's id) in this context without gaps, from 1. :attr:`write_id` is the same for the
+    same change published twice. :attr:`payload` holds what the kind needs: see ``docs/format.md``.
+    """
+
+    id: str
+    time_us: int
+    writer: str
+    seq: int
+    kind: str
+    payload: Mapping[str, Json] = field(default_factory=dict)
+    actor: str = ""
+    write_id: str = ""
+    undoes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    valid_until_us: int | None = None
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What later means among events: by time, then by id."""
+        return self.time_us, self.id
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The uuids of the bundles this event speaks of."""
+        if "uuid" in self.payload:
+            return (cast("str", self.payload["uuid"]),)
+        return tuple(cast("Sequence[str]", self.payload.get("uuids", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A change that is still to be given its id, time and sequence number by the context it is written to."""
+
+    kind: str
+    payload: Mapping[str, Json] = field(default_factory=dict)
+    undoes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BundleState:
+    """What the events of a context say of one bundle that is present in it."""
+
+    uuid: str
+    manifest: Digest
+    body: bytes | None
+    """The manifest's bytes where an event held them; None where it is an object."""
+    added_us: int
+    made_us: int
+    """When it was last made or reaffirmed: the newest of a name is its latest version."""
+    committed: bool
+    tag_changes: Mapping[str, str | None]
+    """What was set (None: removed) since birth; laid over the manifest's tags by :meth:`tags`."""
+    name: str | None
+    """The name it was given since birth; None where it keeps its name at birth."""
+
+    def tags(self, at_birth: Mapping[str, str]) -> dict[str, str]:
+        """Its tags now, given those in its manifest."""
+        merged = {**at_birth, **self.tag_changes}
+        return {key: value for key, value in merged.items() if value is not None}
+
+
+def ulid(time_us: int, *, entropy: int | None = None) -> str:
+    """A ULID (https://github.com/ulid/spec) of the millisecond *time_us* lies in; 80 random bits unless given."""
+    bits = secrets.randbits(80) if entropy is None else entropy
+    number = (time_us // 1000 << 80) | bits
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def encode(event: Event) -> bytes:
+    """The event as canonical JSON: one line, without the line feed."""
+    fields: dict[str, Json] = {
+        "id": event.id,
+        "time": event.time_us,
+        "writer": event.writer,
+        "seq": event.seq,
+        "kind": event.kind,
+        "payload": event.payload,
+    }
+    optional: dict[str, Json] = {
+        "actor": event.actor,
+        "write": "" if event.write_id == event.id else event.write_id,
+        "undoes": list(event.undoes),
+        "requires": list(event.requires),
+        "valid_until": event.valid_until_us,
+    }
+    return canonical.encode(fields | {key: value for key, value in optional.items() if value not in ("", [], None)})
+
+
+def decode(data: bytes | str) -> Event:
+    """The event :func:`encode` wrote; Corrupt if *data* is none."""
+    try:
+        fields = cast("Mapping[str, Any]", canonical.decode(data))
+        return Event(
+            id=fields["id"],
+            time_us=fields["time"],
+            writer=fields["writer"],
+            seq=fields["seq"],
+            kind=fields["kind"],
+            payload=fields["payload"],
+            actor=fields.get("actor", ""),
+            write_id=fields.get("write", fields["id"]),
+            undoes=tuple(fields.get("undoes", ())),
+            requires=tuple(fields.get("requires", ())),
+            valid_until_us=fields.get("valid_until"),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise Corrupt(f"not an event: {exc!r}") from exc
+
+
+def added(uuid: str, digest: Digest, body: bytes | None) -> Draft:
+    """Adds a bundle, whose manifest *body* lies in the event, or (None) in the object *digest*."""
+    payload: dict[str, Json] = {"uuid": uuid, "manifest": digest}
+    return Draft(ADD, payload if body is None else payload | {"body": canonical.decode(body)})
+
+
+def tagged(uuid: str, *, set_to: Mapping[str, str], unset: Iterable[str] = ()) -> Draft:
+    """Sets and removes tags of a bundle; per key the last writer wins."""
+    return Draft(TAG, {"uuid": uuid, "set": dict(set_to), "unset": sorted(unset)})
+
+
+def fold(events: Iterable[Event]) -> dict[str, BundleState]:
+    """
+    The bundles present after *events*, by uuid.
+
+    Depends on the set of events only. A bundle is present if a non-void event adds it and none removes it.
+    """
+    by_bundle: dict[str, list[Event]] = defaultdict(list)
+    for event in valid(events):
+        for uuid in event.subjects:
+            by_bundle[uuid].append(event)
+    states = {uuid: _bundle_state(uuid, mine) for uuid, mine in by_bundle.items()}
+    return {uuid: state for uuid, state in states.items() if state is not None}
+
+
+def valid(events: Iterable[Event]) -> list[Event]:
+    """The events that count, earliest first: each write once, and none that a later valid event undoes."""
+    latest_write = {event.write_id or event.id: event for event in sorted(events, key=lambda e: e.order)}
+    undone: set[str] = set()
+    counted: list[Event] = []
+    for event in sorted(latest_write.values(), key=lambda e: e.order, reverse=True):
+        if event.id not in undone:
+            undone.update(event.undoes)
+            counted.append(event)
+    counted.reverse()
+    return counted
+
+
+def _bundle_state(uuid: str, events: Sequence[Event]) -> BundleState | None:
+    add = next((event for event in events if event.kind == ADD), None)
+    if add is None or any(event.kind == REMOVE for event in events):
+        return None
+    body = add.payload.get("body")
+    return BundleState(
+        uuid=uuid,
+        manifest=Digest.parse(cast("str", add.payload["manifest"])),
+        body=None if body is None else canonical.encode(body),
+        added_us=add.time_us,
+        made_us=max(event.time_us for event in events if event.kind in (ADD, REAFFIRM)),
+        committed=any(event.kind == COMMIT for event in events),
+        tag_changes=_tag_changes(events),
+        name=_last_name(events),
+    )
+
+
+def _tag_changes(events: Sequence[Event]) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {}
+    for event in events:
+        if event.kind == TAG:
+            changes.update(cast("Mapping[str, str]", event.payload.get("set", {})))
+            changes.update(dict.fromkeys(cast("Sequence[str]", event.payload.get("unset", ()))))
+    return changes
+
+
+def _last_name(events: Sequence[Event]) -> str | None:
+    names = [event.payload["name"] for event in events if event.kind == RENAME]
+    return cast("str", names[-1]) if names else None

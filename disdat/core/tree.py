@@ -1,0 +1,239 @@
+"""
+Trees: the shape of a directory, as relative path → entry.
+
+Above :data:`INLINE_ENTRIES` a tree is stored as objects, one per directory, so that a change of one file
+rewrites one path from root to leaf; a directory of more than :data:`SHARD_ENTRIES` names is split by the
+hash of the name. ``docs/format.md`` has the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from blake3 import blake3
+
+from disdat.core import canonical
+from disdat.core.canonical import Json
+from disdat.core.digest import Digest, LogicalDigest, logical, of_bytes
+from disdat.errors import Corrupt, InvalidInput, UnknownFormat
+
+INLINE_ENTRIES = 256
+SHARD_ENTRIES = 4096
+NODE_FORMAT = 1
+
+_ESCAPED = re.compile(r"%([0-9A-F]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file: its bytes by digest, its size, whether it may be executed."""
+
+    digest: Digest
+    size_bytes: int
+    executable: bool = False
+
+    @property
+    def mode(self) -> int:
+        """The permission bits a read-only copy of the file has."""
+        return 0o555 if self.executable else 0o444
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRef:
+    """A tree stored as objects: the digest of its root node, and what lies below."""
+
+    root: Digest
+    file_count: int
+    size_bytes: int
+
+
+class Tree(Mapping[str, Entry]):
+    """
+    An immutable mapping of encoded relative path (see :func:`encode_path`) → :class:`Entry`.
+
+    Iterates in the order of the paths' bytes. InvalidInput for a path that is empty, absolute, has an
+    empty, ``.`` or ``..`` part, or is both a file and a directory.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, Entry] | Iterable[tuple[str, Entry]] = ()) -> None:
+        self._entries = dict(sorted(dict(entries).items()))
+        for path in self._entries:
+            check_path(path)
+            if any(parent in self._entries for parent in _parents(path)):
+                raise InvalidInput(f"{path!r} lies below a path that is a file")
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"Tree({len(self)} files, {self.size_bytes} bytes)"
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._entries.items()))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(entry.size_bytes for entry in self._entries.values())
+
+    def below(self, directory: str) -> Tree:
+        """The entries below *directory*, their paths relative to it; ``""`` is the whole tree."""
+        if not directory:
+            return self
+        prefix = directory + "/"
+        return Tree((p[len(prefix) :], e) for p, e in self._entries.items() if p.startswith(prefix))
+
+
+def encode_path(raw: bytes) -> str:
+    """A path's bytes as text: UTF-8, with ``%`` and every byte that is not UTF-8 as ``%XX``. Nothing is normalised."""
+    text = raw.decode("utf-8", "surrogateescape").replace("%", "%25")
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
+
+
+def decode_path(path: str) -> bytes:
+    """The bytes :func:`encode_path` was given."""
+    return b"".join(
+        bytes.fromhex(part) if i % 2 else part.encode("utf-8") for i, part in enumerate(_ESCAPED.split(path))
+    )
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that could lie outside the directory it is relative to."""
+    if "%" in path and encode_path(decode_path(path)) != path:
+        raise InvalidInput(f"not an encoded path: {path!r}")
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise InvalidInput(f"not a path inside a bundle: {path!r}")
+
+
+def file_logical(name: str, entry: Entry) -> LogicalDigest:
+    """``file1``: relative name, executable bit and bytes of one file."""
+    hasher = blake3(b"file1")
+    _hash_file(hasher, name, entry)
+    return logical("file1", hasher.digest())
+
+
+def tree_logical(tree: Mapping[str, Entry]) -> LogicalDigest:
+    """``tree1``: every file of a directory, in the order of the paths."""
+    hasher = blake3(b"tree1")
+    hasher.update(len(tree).to_bytes(8, "little"))
+    for path, entry in tree.items():
+        _hash_file(hasher, path, entry)
+    return logical("tree1", hasher.digest())
+
+
+def to_nodes(tree: Tree) -> tuple[TreeRef, dict[Digest, bytes]]:
+    """The tree as objects: its root, and every node's bytes by digest, children before parents."""
+    nodes: dict[Digest, bytes] = {}
+    root = _directory_node([(path.split("/"), entry) for path, entry in tree.items()], nodes)
+    return root, nodes
+
+
+def from_nodes(root: Digest, fetch: Callable[[Digest], bytes]) -> Tree:
+    """
+    The tree whose root node is *root*; *fetch* gives a node's verified bytes.
+
+    Raises:
+        Corrupt: A node is not a node, or its paths leave the tree.
+        UnknownFormat: A node was written by a later version.
+    """
+    return Tree(_walk(root, "", fetch))
+
+
+def to_json(tree: Mapping[str, Entry]) -> list[Json]:
+    """The entries as they stand in a manifest or a node, in order."""
+    return [_entry_json(path, entry) for path, entry in tree.items()]
+
+
+def from_json(entries: Json) -> Tree:
+    """The tree whose entries :func:`to_json` wrote."""
+    return Tree(_entry(cast("Mapping[str, Json]", item)) for item in cast("list[Json]", entries))
+
+
+def _hash_file(hasher: blake3, name: str, entry: Entry) -> None:
+    raw = name.encode("utf-8")
+    hasher.update(len(raw).to_bytes(8, "little") + raw + bytes([entry.executable]) + entry.digest.raw)
+
+
+def _parents(path: str) -> Iterator[str]:
+    head, _, _ = path.rpartition("/")
+    while head:
+        yield head
+        head, _, _ = head.rpartition("/")
+
+
+def _entry_json(name: str, entry: Entry) -> dict[str, Json]:
+    plain: dict[str, Json] = {"name": name, "digest": entry.digest, "size": entry.size_bytes}
+    return plain | ({"mode": "x"} if entry.executable else {})
+
+
+def _entry(item: Mapping[str, Json]) -> tuple[str, Entry]:
+    digest = Digest.parse(str(item["digest"]))
+    return str(item["name"]), Entry(digest, cast("int", item["size"]), item.get("mode") == "x")
+
+
+def _directory_node(files: list[tuple[list[str], Entry]], nodes: dict[Digest, bytes]) -> TreeRef:
+    below: dict[str, list[tuple[list[str], Entry]]] = defaultdict(list)
+    items: dict[str, dict[str, Json]] = {}
+    for parts, entry in files:
+        if len(parts) == 1:
+            items[parts[0]] = _entry_json(parts[0], entry)
+        else:
+            below[parts[0]].append((parts[1:], entry))
+    for name, inner in below.items():
+        items[name] = {"name": name, **_ref_json(_directory_node(inner, nodes))}
+    digest = _items_node(items, 0, nodes)
+    return TreeRef(digest, len(files), sum(entry.size_bytes for _, entry in files))
+
+
+def _items_node(items: Mapping[str, dict[str, Json]], depth: int, nodes: dict[Digest, bytes]) -> Digest:
+    if len(items) <= SHARD_ENTRIES:
+        return _put(nodes, {"entries": [items[name] for name in sorted(items)]})
+    shards: dict[int, dict[str, dict[str, Json]]] = defaultdict(dict)
+    for name, item in items.items():
+        shards[blake3(name.encode("utf-8")).digest()[depth]][name] = item
+    children: dict[str, Json] = {f"{k:02x}": _items_node(shards[k], depth + 1, nodes) for k in sorted(shards)}
+    return _put(nodes, {"shards": children})
+
+
+def _put(nodes: dict[Digest, bytes], body: dict[str, Json]) -> Digest:
+    data = canonical.encode({"format": NODE_FORMAT, **body})
+    digest = of_bytes(data)
+    nodes[digest] = data
+    return digest
+
+
+def _ref_json(ref: TreeRef) -> dict[str, Json]:
+    return {"tree": ref.root, "files": ref.file_count, "size": ref.size_bytes}
+
+
+def _walk(digest: Digest, prefix: str, fetch: Callable[[Digest], bytes]) -> Iterator[tuple[str, Entry]]:
+    for item in _node_items(digest, fetch):
+        path = prefix + str(item["name"])
+        if "tree" in item:
+            yield from _walk(Digest.parse(str(item["tree"])), path + "/", fetch)
+        else:
+            yield path, _entry(item)[1]
+
+
+def _node_items(digest: Digest, fetch: Callable[[Digest], bytes]) -> Iterator[Mapping[str, Json]]:
+    node = canonical.decode(fetch(digest))
+    if not isinstance(node, dict):
+        raise Corrupt(f"{digest} is not a tree node")
+    if node.get("format") != NODE_FORMAT:
+        raise UnknownFormat(f"tree node {digest}", found=node.get("format"), supported=NODE_FORMAT)
+    if "shards" in node:
+        for child in cast("Mapping[str, str]", node["shards"]).values():
+            yield from _node_items(Digest.parse(child), fetch)
+    else:
+        yield from cast("list[Mapping[str, Json]]", node["entries"])

@@ -1,0 +1,340 @@
+"""
+Settings: the environment and ``disdat.cfg``, read once into a frozen value.
+
+Nothing else in the package reads the environment; what others need of it (the user's name, git overrides for
+code that was packed without its repository, the environment for a child process) is asked for here.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from disdat.errors import InvalidInput, NotConfigured, PermissionDenied, StorageError
+
+Rerun = Literal["content", "version"]
+Layout = Literal["packed", "plain"]
+T = TypeVar("T")
+
+FILE_NAME = "disdat.cfg"
+
+COMMENTED_DEFAULTS = """\
+# Disdat's settings. Every line shows a default; remove the leading "; " to change it.
+# A DISDAT_* variable, named on the right, wins over this file; an option of a command wins over both.
+
+[core]
+# Where bundles are kept. Relative paths start at this file's directory.   DISDAT_HOME
+; home = ~/.disdat
+
+[run]
+# What makes a finished task run again: "content", when an input's content differs,
+# or "version", when a newer bundle of an input exists.                    DISDAT_RERUN
+; rerun = content
+
+# What counts as a change of code: "closure", the source a task reaches; "git", the commit;
+# "manual:<version>", the version you state; "none", nothing does.         DISDAT_CODE_VERSION
+; code_version = closure
+
+# Tasks that run at the same time.                                         DISDAT_WORKERS
+; workers = 1
+
+[aws]
+# The profile in AWS's own files that credentials are taken from.          DISDAT_PROFILE, AWS_PROFILE
+; profile =
+
+[remote]
+# How files lie on a remote: "packed", by digest, or "plain", under their own names.
+#                                                                          DISDAT_REMOTE_LAYOUT
+; layout = packed
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What the user chose, or the defaults.
+
+    :attr:`config_file` is where settings were looked for, whether or not a file is there; None where no
+    variable says where that would be. :attr:`plain` asks for output without colour or animation.
+    """
+
+    home: Path
+    config_file: Path | None = None
+    context: str | None = None
+    profile: str | None = None
+    rerun: Rerun = "content"
+    code_version: str = "closure"
+    workers: int = 1
+    layout: Layout = "packed"
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GitOverrides:
+    """What the environment says of code that runs without its repository; None where it says nothing."""
+
+    commit: str | None = None
+    branch: str | None = None
+    url: str | None = None
+    dirty: bool | None = None
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """
+    Read *environ* (the process's own, if None) and the config file it leads to.
+
+    Reads one file and writes nothing.
+
+    Raises:
+        InvalidInput: A value cannot be used; the message names the variable, or the file, section and key.
+        NotConfigured: ``HOME`` is needed to find the bundles, and is not set.
+        StorageError: The config file is there but cannot be read.
+    """
+    source = _Source.open(_process(environ))
+    return Settings(
+        home=_home(source),
+        config_file=source.file,
+        context=source.variable("DISDAT_CONTEXT"),
+        profile=source.read(str, None, "aws", "profile", "DISDAT_PROFILE", "AWS_PROFILE"),
+        rerun=source.read(_rerun, "content", "run", "rerun", "DISDAT_RERUN"),
+        code_version=source.read(_code_version, "closure", "run", "code_version", "DISDAT_CODE_VERSION"),
+        workers=source.read(_workers, 1, "run", "workers", "DISDAT_WORKERS"),
+        layout=source.read(_layout, "packed", "remote", "layout", "DISDAT_REMOTE_LAYOUT"),
+        plain=bool(source.variable("NO_COLOR")) or source.variable("TERM") == "dumb",
+    )
+
+
+def write_default(path: Path) -> bool:
+    """
+    Write :data:`COMMENTED_DEFAULTS` to *path* and return True.
+
+    Where something is there already, nothing is written and False returned.
+
+    Raises:
+        StorageError: The file could not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(COMMENTED_DEFAULTS)
+    except PermissionError as exc:
+        raise PermissionDenied(f"may not write {path}") from exc
+    except OSError as exc:
+        # Of the directories above it, too, one can exist as something else.
+        if isinstance(exc, FileExistsError) and os.path.lexists(path):
+            return False
+        raise StorageError(f"cannot write {path}: {exc.strerror}") from exc
+    return True
+
+
+def login_name(environ: Mapping[str, str] | None = None) -> str:
+    """Return the user's name: as the environment has it, else as the system does, else ``uid-<number>``."""
+    environ = _process(environ)
+    for name in ("LOGNAME", "USER", "USERNAME"):
+        if value := environ.get(name):
+            return value
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def git_overrides(environ: Mapping[str, str] | None = None) -> GitOverrides:
+    """Return what the ``PIPELINE_GIT_*`` variables and ``GIT_DIRTY`` say."""
+    environ = _process(environ)
+    dirty = environ.get("GIT_DIRTY")
+    return GitOverrides(
+        commit=environ.get("PIPELINE_GIT_HASH") or None,
+        branch=environ.get("PIPELINE_GIT_BRANCH") or None,
+        url=environ.get("PIPELINE_GIT_FETCH_URL") or None,
+        dirty=dirty.lower() not in _FALSE if dirty else None,
+    )
+
+
+def child_environment(changes: Mapping[str, str], *, without: Iterable[str] = ()) -> dict[str, str]:
+    """Return a copy of this process's environment for a child, with *changes* and *without* those names."""
+    kept = {name: value for name, value in os.environ.items() if name not in set(without)}
+    return {**kept, **changes}
+
+
+def _one_of(*options: T) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        for option in options:
+            if option == text:
+                return option
+        raise ValueError(f"it must be {' or '.join(map(str, options))}")
+
+    return parse
+
+
+_rerun: Callable[[str], Rerun] = _one_of("content", "version")
+_layout: Callable[[str], Layout] = _one_of("packed", "plain")
+
+_FALSE = frozenset({"0", "false", "no", "off", "clean"})
+
+_KEYS: Mapping[str, frozenset[str]] = {
+    # ignore_code_version is Disdat 0.8–1.x's. It is read over: every installation had it set to true, and
+    # to obey it would make results stale that their owners believe to be checked.
+    "core": frozenset({"home", "meta_dir_root", "ignore_code_version"}),
+    "run": frozenset({"rerun", "code_version", "workers"}),
+    "aws": frozenset({"profile"}),
+    "remote": frozenset({"layout"}),
+}
+"""What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A setting as somebody wrote it."""
+
+    text: str
+    where: str
+    directory: Path | None
+    """Where relative paths start; None is the current directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An environment and the config file it leads to."""
+
+    environ: Mapping[str, str]
+    file: Path | None
+    sections: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str]) -> _Source:
+        file = _config_file(environ)
+        return cls(environ, file, _sections(file) if file else {})
+
+    def variable(self, name: str) -> str | None:
+        """Return a variable's value; one that is set to nothing counts as not set."""
+        return self.environ.get(name) or None
+
+    def given(self, section: str, key: str, *variables: str) -> _Given | None:
+        """Return the first of *variables* that is set, else what the file says."""
+        for name in variables:
+            if value := self.variable(name):
+                return _Given(value, name, None)
+        value = self.sections.get(section, {}).get(key)
+        if not value or self.file is None:
+            return None
+        return _Given(value, f"{self.file}: [{section}] {key}", self.file.parent)
+
+    def read(self, parse: Callable[[str], T], default: T, section: str, key: str, *variables: str) -> T:
+        given = self.given(section, key, *variables)
+        if given is None:
+            return default
+        try:
+            return parse(given.text)
+        except ValueError as exc:
+            raise InvalidInput(f"{given.where} is {given.text!r}, but {exc}") from exc
+
+
+def _process(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ
+
+
+def _config_file(environ: Mapping[str, str]) -> Path | None:
+    if named := environ.get("DISDAT_CONFIG"):
+        return _given_path(_Given(named, "DISDAT_CONFIG", None), environ)
+    if (xdg := environ.get("XDG_CONFIG_HOME")) and Path(xdg).is_absolute():
+        return Path(xdg) / "disdat" / FILE_NAME
+    if sys.platform != "linux":
+        from platformdirs import (
+            user_config_path,
+        )  # 25 ms that Linux does not need: its rule is the lines around
+
+        return user_config_path("disdat", appauthor=False) / FILE_NAME
+    return Path(user, ".config", "disdat", FILE_NAME) if (user := environ.get("HOME")) else None
+
+
+def _sections(file: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the file's sections of ours, every key known; empty where there is no file."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as exc:
+        raise InvalidInput(f"{file} is not UTF-8 text") from exc
+    except PermissionError as exc:
+        raise PermissionDenied(f"may not read {file}") from exc
+    except OSError as exc:
+        raise StorageError(f"cannot read {file}: {exc.strerror}") from exc
+    sections = _parse(text, file)
+    for section, keys in sections.items():
+        for key in keys.keys() - _KEYS[section]:
+            known = ", ".join(sorted(_KEYS[section]))
+            raise InvalidInput(
+                f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}"
+            )
+    return sections
+
+
+def _parse(text: str, file: Path) -> Mapping[str, Mapping[str, str]]:
+    import configparser  # 8 ms that those without a config file, who are most, should not wait
+
+    # No default section: a key under [DEFAULT] would otherwise appear in all of them.
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(text)
+    except configparser.Error as exc:
+        reason = " ".join(exc.message.replace("'<string>'", "the file").split())
+        raise InvalidInput(f"{file} cannot be read: {reason}") from exc
+    return {name: dict(parser[name]) for name in parser.sections() if name in _KEYS}
+
+
+def _home(source: _Source) -> Path:
+    if given := source.given("core", "home", "DISDAT_HOME"):
+        return _given_path(given, source.environ)
+    if given := source.given("core", "meta_dir_root"):
+        return _given_path(given, source.environ) / ".disdat"
+    return _user_home(source.environ) / ".disdat"
+
+
+def _given_path(given: _Given, environ: Mapping[str, str]) -> Path:
+    try:
+        return _path(given.text, environ, given.directory)
+    except RuntimeError as exc:
+        raise InvalidInput(f"{given.where} is {given.text!r}, but there is no such user") from exc
+
+
+def _path(text: str, environ: Mapping[str, str], directory: Path | None) -> Path:
+    """Return *text* as an absolute path; raise RuntimeError where it starts at an unknown user's home."""
+    head, _, rest = text.partition("/")
+    path = _user_home(environ) / rest if head == "~" else Path(text).expanduser()
+    if path.is_absolute():
+        return path
+    return (_current_directory() if directory is None else directory) / path
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as exc:
+        raise StorageError("the current directory no longer exists", hint="change to another one") from exc
+
+
+def _user_home(environ: Mapping[str, str]) -> Path:
+    if not (home := environ.get("HOME")):
+        raise NotConfigured(
+            "HOME is not set, so there is no default place for bundles",
+            hint="set HOME, or DISDAT_HOME to the directory for bundles",
+        )
+    return Path(home)
+
+
+def _code_version(text: str) -> str:
+    if text in {"closure", "git", "none"} or (text.startswith("manual:") and text != "manual:"):
+        return text
+    raise ValueError("it must be closure, git, none or manual:<version>")
+
+
+def _workers(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise ValueError("it must be a whole number above 0")

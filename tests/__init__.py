@@ -1,0 +1,1 @@
+"""Tests, laid out like the package; a helper beside them is imported as ``tests.<package>.<module>``."""

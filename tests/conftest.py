@@ -1,0 +1,65 @@
+"""What every test may use: a home of its own, and a way to need a tool that may be missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
+SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
+NOBODY = 65534
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of *what*; on CI, where everything must be there, fail it."""
+    if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+        pytest.fail(f"needs {what}, which CI must have", pytrace=False)
+    pytest.skip(f"needs {what}")
+
+
+def require(tool: str) -> str:
+    """Return the path of an executable; where it is missing, skip the test by its name (on CI: fail)."""
+    return shutil.which(tool) or missing(tool)
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Run the block as a user who is not root, where we are: permissions do not bind root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing the developer has set reaches a test."""
+    for name in os.environ:
+        if name.startswith(SETTING_PREFIXES) or name in SETTINGS:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    Give a DISDAT_HOME that does not exist yet.
+
+    HOME, the config directory and the current directory are the test's own too.
+    """
+    user, work = tmp_path / "user", tmp_path / "work"
+    user.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(user / ".config"))
+    monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(work)
+    return tmp_path / "home"

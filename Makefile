@@ -1,0 +1,52 @@
+# Every target makes the environment it needs, in .venv: Python 3.11 or newer, git and make are enough to start.
+# PYTHON=/path/to/python3 chooses the interpreter; ARGS="-k name" goes to pytest.
+
+.PHONY: demo test check bench docs dist soak clean
+.DEFAULT_GOAL := check
+
+BIN := .venv/bin
+DEV := .venv/.installed-dev
+DOCS := .venv/.installed-docs
+FAST := not slow and not docker and not browser and not soak
+export PYTHON
+
+$(DEV): pyproject.toml setup.py bootstrap.sh
+	@./bootstrap.sh dev
+	@touch $@
+
+$(DOCS): pyproject.toml setup.py bootstrap.sh
+	@./bootstrap.sh dev,docs
+	@touch $@
+
+# The main job on real data, told as it goes.
+demo: $(DEV)
+	@$(BIN)/python examples/demo.py
+
+# Every test but the soak tests.
+test: $(DEV)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
+
+# What to run before every commit; under a minute.
+check: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict disdat
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "$(FAST)" $(ARGS)
+
+soak: $(DEV)
+	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
+
+bench: $(DEV)
+	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench $(ARGS); else echo "bench/ has no benchmarks yet"; fi
+
+docs: $(DOCS)
+	$(BIN)/python -m mkdocs build --strict
+
+dist: $(DEV)
+	PYTHON=$(BIN)/python ./build-dist.sh
+
+# All that can be made again, but for .venv.
+clean:
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

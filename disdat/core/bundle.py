@@ -150,8 +150,8 @@ class Bundle:
     home: str
     frames: tuple[Frame, ...] = ()
     tree: Tree | TreeRef = field(default_factory=Tree)
-    tags: Mapping[str, str] = NOTHING
-    params: Mapping[str, str] = NOTHING
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
     lineage: Lineage = field(default_factory=Lineage)

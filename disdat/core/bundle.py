@@ -1,4 +1,4 @@
-"""Bundles and what they are made of. All values; a bundle's manifest is these, written by :mod:`disdat.core.manifest`."""
+"""Bundles and what they are made of: values. A bundle's manifest is these, written by :mod:`disdat.core.manifest`."""
 
 from __future__ import annotations
 

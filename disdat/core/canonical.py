@@ -1,4 +1,4 @@
-"""
+r"""
 Canonical JSON: one byte sequence for one value, so that its digest names it.
 
 Keys sorted by code point, no white space, ASCII only (other characters as lower-case ``\\uXXXX``),
@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
 

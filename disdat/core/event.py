@@ -149,10 +149,10 @@ def decode(data: bytes | str) -> Event:
         raise Corrupt(f"not an event: {exc!r}") from exc
 
 
-def added(uuid: str, digest: Digest, body: bytes | None) -> Draft:
+def added(uuid: str, digest: Digest, body: Mapping[str, Json] | None) -> Draft:
     """Adds a bundle, whose manifest *body* lies in the event, or (None) in the object *digest*."""
     payload: dict[str, Json] = {"uuid": uuid, "manifest": digest}
-    return Draft(ADD, payload if body is None else payload | {"body": canonical.decode(body)})
+    return Draft(ADD, payload if body is None else payload | {"body": body})
 
 
 def tagged(uuid: str, *, set_to: Mapping[str, str], unset: Iterable[str] = ()) -> Draft:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from disdat.core import canonical, tree
-from disdat.core.bundle import Bundle, CodeRef, Dependency, Frame, Inline, Lineage, RunRef, TaskKey
+from disdat.core.bundle import Bundle, CodeRef, Dependency, Frame, Inline, Lineage, Run, RunRef, TaskKey
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest, LogicalDigest
 from disdat.core.tree import Tree, TreeRef
@@ -102,6 +102,39 @@ def from_json(fields: _Fields) -> Bundle:
         lineage=_lineage(rest),
         requires=requires,
         extra=rest,
+    )
+
+
+def run_to_json(run: Run) -> dict[str, Json]:
+    """A run record; a bundle names the run by the digest of its canonical JSON."""
+    fields = _present(
+        {
+            "user": run.user,
+            "host": run.host,
+            "argv": list(run.argv),
+            "cwd": run.cwd,
+            "python": run.python,
+            "platform": run.platform,
+            "packages": run.packages,
+        }
+    )
+    numbers: dict[str, Json] = {"started": run.started_us, "pid": run.pid}
+    return {"id": run.id} | fields | {key: number for key, number in numbers.items() if number}
+
+
+def run_from_json(fields: _Fields) -> Run:
+    """The run of a record :func:`run_to_json` wrote."""
+    return Run(
+        id=fields["id"],
+        user=fields.get("user", ""),
+        host=fields.get("host", ""),
+        argv=tuple(fields.get("argv", ())),
+        cwd=fields.get("cwd", ""),
+        started_us=fields.get("started", 0),
+        python=fields.get("python", ""),
+        platform=fields.get("platform", ""),
+        pid=fields.get("pid", 0),
+        packages=_digest(fields.get("packages")),
     )
 
 
@@ -225,9 +258,7 @@ def _code(item: _Fields | None) -> CodeRef | None:
 def _run_json(run: RunRef | None) -> Json:
     if run is None:
         return None
-    return {"id": run.id, "environment": run.environment} | _present(
-        {"packages": run.packages, "task": run.task}
-    )
+    return {"id": run.id, "environment": run.environment} | _present({"packages": run.packages, "task": run.task})
 
 
 def _run(item: _Fields | None) -> RunRef | None:

@@ -1,0 +1,380 @@
+"""
+The home, and the contexts in it: what wires store, catalog and the user's files together.
+
+A :class:`Home` is a directory; nothing is written to it before the first thing is kept. A :class:`Context`
+is a named collection of bundles in it. Both are cheap to make and open what they need when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from disdat import config
+from disdat.catalog.catalog import Catalog
+from disdat.core import canonical, event
+from disdat.core.canonical import Json
+from disdat.durable import Disk, storage_errors
+from disdat.errors import (
+    AlreadyExists,
+    BadName,
+    ContextNotFound,
+    Corrupt,
+    InvalidInput,
+    NotConfigured,
+    PermissionDenied,
+    UnknownFormat,
+)
+from disdat.store.objects import ObjectStore
+
+FORMAT = 1
+READER_FEATURES: frozenset[str] = frozenset()
+WRITER_FEATURES: frozenset[str] = frozenset()
+MAX_NAME_BYTES = 200
+
+_FORMAT_FILE = "format"
+_UNFINISHED = ".new-"
+
+
+def now_us() -> int:
+    """The clock of this machine, µs since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """The content of a home's ``format`` file."""
+
+    home: str
+    inode: int
+    readers: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
+
+
+class Home:
+    """
+    The directory that holds contexts and the object store they share.
+
+    Threads and processes may use one home at once.
+
+    Raises:
+        InvalidInput: *root* is not empty and not a home, and is therefore left alone.
+        UnknownFormat: The home was written by a later version.
+    """
+
+    def __init__(self, root: Path, *, disk: Disk | None = None, clock_us: Callable[[], int] = now_us) -> None:
+        self.root = root.expanduser().absolute()
+        self.disk = disk or Disk()
+        self.clock_us = clock_us
+        self._lock = threading.RLock()
+        self._contexts: dict[str, Context] = {}
+        self._marker = _read_marker(self.root)
+
+    @classmethod
+    def open(cls, settings: config.Settings) -> Home:
+        """The home the settings name."""
+        return cls(settings.home)
+
+    @property
+    def id(self) -> str:
+        """The home's id, the writer of its events; makes the home if there is none yet."""
+        self.ensure()
+        assert self._marker is not None
+        return self._marker.home
+
+    @property
+    def known_id(self) -> str | None:
+        """The home's id; None where nothing was kept yet. Writes nothing."""
+        return self._marker.home if self._marker else None
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store all contexts share."""
+        return ObjectStore(self.root / "store", disk=self.disk)
+
+    def ensure(self) -> None:
+        """
+        Make the home where it is not, and give a copied one an id of its own; durable on return.
+
+        Raises:
+            StorageError: It cannot be written; PermissionDenied where that is why.
+            UnknownFormat: It needs a writer feature this version lacks.
+        """
+        with self._lock, storage_errors(f"write to {self.root}"):
+            if self._marker is None:
+                self._marker = self._create()
+            if missing := set(self._marker.writers) - WRITER_FEATURES:
+                raise UnknownFormat(str(self.root), found=sorted(missing), supported=sorted(WRITER_FEATURES))
+            if self._marker.inode != (self.root / _FORMAT_FILE).stat().st_ino:
+                self._renew_id(self._marker)
+
+    def context_names(self) -> list[str]:
+        """The names of its contexts, sorted."""
+        directory = self.root / "context"
+        if not directory.is_dir():
+            return []
+        return sorted(entry.name for entry in directory.iterdir() if (entry / "context.json").is_file())
+
+    def context(self, name: str) -> Context:
+        """The context of this name; ContextNotFound if there is none, BadName if there cannot be one."""
+        check_context_name(name)
+        with self._lock:
+            if name not in self._contexts:
+                if not (self.root / "context" / name / "context.json").is_file():
+                    raise ContextNotFound(name)
+                self._contexts[name] = Context(self, name)
+            return self._contexts[name]
+
+    def create_context(self, name: str, *, settings: Mapping[str, Json] | None = None) -> Context:
+        """
+        Make an empty context; it is there once its ``context.json`` is, so a crash leaves none or a whole one.
+
+        Raises:
+            AlreadyExists: There is one of this name.
+            BadName: It cannot be a context's name.
+        """
+        check_context_name(name)
+        self.ensure()
+        directory = self.root / "context" / name
+        with storage_errors(f"create context {name!r}"):
+            for part in ("log", "objects"):
+                self.disk.mkdir(directory / part)
+            fields: dict[str, Json] = {
+                "format": FORMAT,
+                "id": event.ulid(self.clock_us()),
+                "remote": None,
+                "settings": dict(settings or {}),
+            }
+            try:
+                self._make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
+            except FileExistsError as exc:
+                raise AlreadyExists(f"the context {name!r} already exists") from exc
+            for made in (directory, directory.parent, self.root):
+                self.disk.sync_dir(made)
+        return self.context(name)
+
+    def trash_context(self, name: str) -> Path:
+        """Move a context's directory into the store's trash and return where it is now; one rename."""
+        context = self.context(name)
+        trash = self.root / "store" / "trash"
+        target = trash / f"context-{event.ulid(self.clock_us())}"
+        with storage_errors(f"delete context {name!r}"):
+            self.disk.mkdir(trash)
+            self.disk.rename(context.directory, target)
+            for changed in (trash, context.directory.parent):
+                self.disk.sync_dir(changed)
+            if self.current_name() == name:
+                with suppress(FileNotFoundError):  # another process may have forgotten it first
+                    self.disk.unlink(self.root / "current")
+        with self._lock:
+            del self._contexts[name]
+        return target
+
+    def current_name(self) -> str | None:
+        """The name of the current context, if one was switched to; it may have been deleted since."""
+        try:
+            return (self.root / "current").read_text("utf-8").removesuffix("\n") or None
+        except FileNotFoundError:
+            return None
+
+    def switch(self, name: str) -> Context:
+        """Make a context the current one, for every process that names none."""
+        context = self.context(name)
+        with storage_errors(f"switch to {name!r}"):
+            self._make_file(self.root / "current", lambda _: f"{name}\n".encode(), self.disk.rename)
+            self.disk.sync_dir(self.root)
+        return context
+
+    def _create(self) -> _Marker:
+        self.disk.mkdir(self.root)
+        with suppress(FileExistsError):  # another process made it first: its id counts
+            self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us()), self.disk.link)
+        for made in (self.root, self.root.parent):
+            self.disk.sync_dir(made)
+        marker = _read_marker(self.root)
+        assert marker is not None
+        return marker
+
+    def _renew_id(self, marker: _Marker) -> None:
+        renewed = _new_marker(self.clock_us(), readers=marker.readers, writers=marker.writers)
+        self._make_file(self.root / _FORMAT_FILE, renewed, self.disk.rename)
+        self.disk.sync_dir(self.root)
+        self._marker = _read_marker(self.root)
+
+    def _make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
+        """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
+        temporary = path.with_name(f"{_UNFINISHED}{event.ulid(self.clock_us())}")
+        try:
+            with self.disk.create(temporary) as file:
+                self.disk.write(file, content(os.fstat(file.fileno()).st_ino))
+                self.disk.sync(file)
+            place(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):  # a rename took it
+                self.disk.unlink(temporary)
+
+
+class Context:
+    """
+    A named collection of bundles: its catalog, its settings, and the directory its files are seen in.
+
+    Made by :meth:`Home.context`; threads may share one.
+    """
+
+    def __init__(self, home: Home, name: str) -> None:
+        self.home = home
+        self.name = name
+        self.directory = home.root / "context" / name
+        self.recorded_runs: set[str] = set()
+        """Ids of the runs whose record is in this context's log already, as far as this process knows."""
+
+    def __repr__(self) -> str:
+        return f"Context({self.name!r}, home={str(self.home.root)!r})"
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Context], tuple[str, str]]:
+        return _reopen, (str(self.home.root), self.name)
+
+    @property
+    def objects(self) -> Path:
+        """Where the files of its bundles are seen, each bundle's below its uuid."""
+        return self.directory / "objects"
+
+    def bundle_directory(self, uuid: str) -> Path:
+        """Where the files of one bundle are seen; not made by asking."""
+        return self.objects / uuid
+
+    @cached_property
+    def settings(self) -> Mapping[str, Json]:
+        """The content of ``context.json``."""
+        path = self.directory / "context.json"
+        try:
+            fields = cast("dict[str, Json]", canonical.decode(path.read_bytes()))
+        except ValueError as exc:
+            raise Corrupt(f"{path} is damaged", hint="restore it from a backup, or move the context aside") from exc
+        if fields.get("format") != FORMAT:
+            raise UnknownFormat(str(path), found=fields.get("format"), supported=FORMAT)
+        return fields
+
+    @property
+    def remote(self) -> str | None:
+        """The remote it is bound to; None where there is none."""
+        return cast("str | None", self.settings.get("remote"))
+
+    @property
+    def remote_name(self) -> str:
+        """The name it goes by on a remote: its own unless it was created as ``remote/local``."""
+        names = cast("Mapping[str, str]", self.settings.get("settings", {}))
+        return names.get("remote_name", self.name)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What happened here, and how things are found."""
+        return Catalog(
+            self.directory,
+            writer=lambda: self.home.id,
+            fetch=self.home.store.read,
+            disk=self.home.disk,
+            now_us=self.home.clock_us,
+        )
+
+
+def check_context_name(name: str) -> None:
+    """Refuse what cannot name a context; the rule is in ``docs/format.md``."""
+    reason = _name_fault(name)
+    if reason:
+        raise BadName(
+            f"{name!r} cannot name a context: {reason}",
+            hint="use letters, digits, dots, dashes and underscores; the first one may not be a dot",
+        )
+
+
+def resolve(home: Home, name: str | None) -> Context:
+    """The context *name*, or the current one if None; NotConfigured says how to get one."""
+    wanted = name if name is not None else home.current_name()
+    if wanted is None:
+        names = home.context_names()
+        way = f"`dsdt switch {names[0]}`" if names else "`dsdt context NAME` and `dsdt switch NAME`"
+        raise NotConfigured("not in a data context", hint=f"use {way}, or name one with --context")
+    return home.context(wanted)
+
+
+def _reopen(root: str, name: str) -> Context:
+    return Home(Path(root)).context(name)
+
+
+def _name_fault(name: str) -> str:
+    if not name:
+        return "it is empty"
+    if name.startswith("."):
+        return "it begins with a dot"
+    if any(c in "/\\" or not c.isprintable() for c in name):
+        return "it has a slash, a backslash or a character that cannot be printed"
+    if len(name.encode("utf-8")) > MAX_NAME_BYTES:
+        return f"it is longer than {MAX_NAME_BYTES} bytes"
+    return ""
+
+
+def _line(fields: Mapping[str, Json]) -> bytes:
+    return canonical.encode(fields) + b"\n"
+
+
+def _new_marker(
+    time_us: int, *, readers: tuple[str, ...] = (), writers: tuple[str, ...] = ()
+) -> Callable[[int], bytes]:
+    fields: dict[str, Json] = {
+        "format": FORMAT,
+        "home": event.ulid(time_us),
+        "readers": list(readers),
+        "writers": list(writers),
+    }
+    return lambda inode: _line(fields | {"inode": inode})
+
+
+def _read_marker(root: Path) -> _Marker | None:
+    path = root / _FORMAT_FILE
+    try:
+        return _decode_marker(path, path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        _refuse_foreign(root)
+        return None
+    except PermissionError as exc:
+        raise PermissionDenied(f"may not read {path}") from exc
+
+
+def _decode_marker(path: Path, data: bytes) -> _Marker:
+    try:
+        fields = cast("dict[str, Any]", canonical.decode(data))
+        found, readers = fields["format"], tuple(fields["readers"])
+        marker = _Marker(fields["home"], fields["inode"], readers, tuple(fields["writers"]))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Corrupt(f"{path} is damaged", hint="restore it from a backup of the home") from exc
+    if found != FORMAT:
+        raise UnknownFormat(str(path), found=found, supported=FORMAT, hint="a newer disdat wrote it: upgrade")
+    if missing := set(readers) - READER_FEATURES:
+        raise UnknownFormat(str(path), found=sorted(missing), supported=sorted(READER_FEATURES))
+    return marker
+
+
+def _refuse_foreign(root: Path) -> None:
+    """A directory that somebody else filled is never written to."""
+    if root.exists() and not root.is_dir():
+        raise InvalidInput(f"{root} is not a directory", hint="name another DISDAT_HOME")
+    names = [e.name for e in root.iterdir() if not e.name.startswith(_UNFINISHED)] if root.exists() else []
+    if not names:
+        return
+    if "fs.json" in names or any(root.glob("context/*/ctxt.json")) or any(root.glob("context/*/objects/*/*_hframe.pb")):
+        raise InvalidInput(
+            f"{root} is a store of Disdat 0.8-1.x and is left as it is",
+            hint="set DISDAT_HOME to a new or empty directory",
+        )
+    raise InvalidInput(
+        f"{root} is not empty and is not a disdat home; it is left as it is",
+        hint="set DISDAT_HOME to a new or empty directory",
+    )

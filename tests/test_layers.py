@@ -1,0 +1,116 @@
+"""Who may touch what, read off the source; which module imports which is import-linter's, in `make check`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import disdat
+
+PACKAGE = Path(disdat.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"luigi", "pandas", "pyarrow", "boto3", "obstore", "dask", "docker", "sqlalchemy", "numpy"}
+
+
+def place(source: Path) -> str:
+    return source.relative_to(PACKAGE).as_posix()
+
+
+def nodes(source: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(source.read_bytes(), filename=str(source)))
+
+
+def imported(node: ast.AST) -> set[str]:
+    """Return the top-level packages a statement imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return {str(node.module).split(".")[0]}
+    return set()
+
+
+def breaches(allowed: str, *spellings: str) -> list[str]:
+    """List the places outside *allowed* (a file, or a directory with its slash) that say a spelling."""
+    return [
+        f"{place(source)}:{node.lineno} says {ast.unparse(node)}"
+        for source in SOURCES
+        if not place(source).startswith(allowed)
+        for node in nodes(source)
+        if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in spellings
+    ]
+
+
+def importers(package: str) -> set[str]:
+    return {place(source) for source in SOURCES if any(package in imported(node) for node in nodes(source))}
+
+
+def test_the_environment_is_read_in_config_only():
+    assert breaches("config.py", "os.environ", "os.environb", "os.getenv", "environ", "getenv") == []
+
+
+def test_only_the_command_line_prints():
+    assert breaches("cli/", "print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write") == []
+
+
+def test_boto3_is_imported_in_aws_only():
+    assert importers("boto3") <= {"aws.py"}
+
+
+def test_luigi_is_imported_in_pipeline_only():
+    assert [place for place in importers("luigi") if not place.startswith("pipeline/")] == []
+
+
+def test_an_import_inside_a_function_says_why_on_its_line():
+    """Such imports are for names that are slow to import or optional; anything else hides a dependency."""
+    silent = []
+    for source in SOURCES:
+        with source.open("rb") as file:
+            commented = {token.start[0] for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT}
+        silent += [
+            f"{place(source)}:{node.lineno}"
+            for function in nodes(source)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            for node in ast.walk(function)
+            if imported(node) and not commented & set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        ]
+    assert silent == []
+
+
+def loaded_by(program: str) -> set[str]:
+    """Return the top-level packages a fresh interpreter has imported after running *program*."""
+    report = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{report}"], check=True, capture_output=True, text=True, timeout=60
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import disdat",
+        "import disdat.config, disdat.capture, disdat.registry",
+        "from disdat.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from disdat.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+    ],
+)
+def test_to_import_disdat_or_ask_for_help_loads_nothing_heavy(program):
+    assert loaded_by(program) & HEAVY == set()
+
+
+def test_every_public_name_is_found_and_listed():
+    for name in disdat.__all__:
+        assert getattr(disdat, name) is not None
+    assert set(disdat.__all__) <= set(dir(disdat))
+
+
+def test_a_name_that_is_not_public_is_refused_as_any_modules():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = disdat.no_such_name

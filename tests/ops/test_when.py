@@ -1,0 +1,54 @@
+"""Dates are read as people write them, in local time, and kept exactly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disdat.errors import BadQuery
+from disdat.ops import when
+
+
+@pytest.fixture(params=["UTC", "America/New_York", "Asia/Kolkata"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "as_iso"),
+    [
+        ("2026-03-01", "2026-03-01T00:00:00"),
+        ("2026-03-01T09:30", "2026-03-01T09:30:00"),
+        ("2026-03-01 09:30:15.000001", "2026-03-01T09:30:15.000001"),
+        ("03-01-2026", "2026-03-01T00:00:00"),
+        ("03-01-2026 09:30:15", "2026-03-01T09:30:15"),
+        (" 03-01-2026 ", "2026-03-01T00:00:00"),
+    ],
+)
+def test_a_date_without_a_zone_is_local_time(zone: str, text: str, as_iso: str) -> None:
+    assert when.local(when.parse(text)).replace(tzinfo=None).isoformat() == as_iso
+
+
+def test_a_date_with_a_zone_is_that_moment_everywhere(zone: str) -> None:
+    assert when.parse("2026-03-01T09:00+01:00") == when.parse("2026-03-01T08:00:00Z") == 1_772_352_000_000_000
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "13-01-2026", "2026-02-30", "03-01-26", "1-2", "2026-03-01T25:00"])
+def test_what_is_no_date_is_refused_with_the_forms_to_use(text: str) -> None:
+    with pytest.raises(BadQuery, match="cannot read the date") as caught:
+        when.parse(text)
+    assert "2026-03-01" in caught.value.hint
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))
+def test_a_moment_survives_to_the_microsecond(moment: datetime) -> None:
+    assert when.from_us(when.to_us(moment)) == moment

@@ -22,6 +22,8 @@ Layout = Literal["packed", "plain"]
 T = TypeVar("T")
 
 FILE_NAME = "disdat.cfg"
+DEFAULT = "default"
+"""What :func:`origins` says of a setting that nobody chose."""
 
 COMMENTED_DEFAULTS = """\
 # Disdat's settings. Every line shows a default; remove the leading "; " to change it.
@@ -100,13 +102,24 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         home=_home(source),
         config_file=source.file,
         context=source.variable("DISDAT_CONTEXT"),
-        profile=source.read(str, None, "aws", "profile", "DISDAT_PROFILE", "AWS_PROFILE"),
-        rerun=source.read(_rerun, "content", "run", "rerun", "DISDAT_RERUN"),
-        code_version=source.read(_code_version, "closure", "run", "code_version", "DISDAT_CODE_VERSION"),
-        workers=source.read(_workers, 1, "run", "workers", "DISDAT_WORKERS"),
-        layout=source.read(_layout, "packed", "remote", "layout", "DISDAT_REMOTE_LAYOUT"),
-        plain=bool(source.variable("NO_COLOR")) or source.variable("TERM") == "dumb",
+        profile=source.read(str, None, *_PLACES["profile"]),
+        rerun=source.read(_rerun, "content", *_PLACES["rerun"]),
+        code_version=source.read(_code_version, "closure", *_PLACES["code_version"]),
+        workers=source.read(_workers, 1, *_PLACES["workers"]),
+        layout=source.read(_layout, "packed", *_PLACES["layout"]),
+        plain=_plain(source) is not None,
     )
+
+
+def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where each setting comes from, by its field's name: a variable, a place in the config file, or ``default``."""
+    source = _Source.open(_process(environ))
+    found = {name: source.given(*place) for name, place in _PLACES.items()}
+    named = {name: given.where if given else DEFAULT for name, given in found.items()}
+    if named["home"] == DEFAULT and (old := source.given("core", "meta_dir_root")):
+        named["home"] = old.where
+    context = "DISDAT_CONTEXT" if source.variable("DISDAT_CONTEXT") else DEFAULT
+    return named | {"context": context, "plain": _plain(source) or DEFAULT}
 
 
 def write_default(path: Path) -> bool:
@@ -176,6 +189,16 @@ _rerun: Callable[[str], Rerun] = _one_of("content", "version")
 _layout: Callable[[str], Layout] = _one_of("packed", "plain")
 
 _FALSE = frozenset({"0", "false", "no", "off", "clean"})
+
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "home": ("core", "home", "DISDAT_HOME"),
+    "profile": ("aws", "profile", "DISDAT_PROFILE", "AWS_PROFILE"),
+    "rerun": ("run", "rerun", "DISDAT_RERUN"),
+    "code_version": ("run", "code_version", "DISDAT_CODE_VERSION"),
+    "workers": ("run", "workers", "DISDAT_WORKERS"),
+    "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
+}
+"""Setting -> its section and key in the config file, and the variables that win over that, the first one most."""
 
 _KEYS: Mapping[str, frozenset[str]] = {
     # ignore_code_version is Disdat 0.8–1.x's. It is read over: every installation had it set to true, and
@@ -269,9 +292,7 @@ def _sections(file: Path) -> Mapping[str, Mapping[str, str]]:
     for section, keys in sections.items():
         for key in keys.keys() - _KEYS[section]:
             known = ", ".join(sorted(_KEYS[section]))
-            raise InvalidInput(
-                f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}"
-            )
+            raise InvalidInput(f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}")
     return sections
 
 
@@ -288,8 +309,15 @@ def _parse(text: str, file: Path) -> Mapping[str, Mapping[str, str]]:
     return {name: dict(parser[name]) for name in parser.sections() if name in _KEYS}
 
 
+def _plain(source: _Source) -> str | None:
+    """Return the variable that asks for output without colour, if one does."""
+    if source.variable("NO_COLOR"):
+        return "NO_COLOR"
+    return "TERM" if source.variable("TERM") == "dumb" else None
+
+
 def _home(source: _Source) -> Path:
-    if given := source.given("core", "home", "DISDAT_HOME"):
+    if given := source.given(*_PLACES["home"]):
         return _given_path(given, source.environ)
     if given := source.given("core", "meta_dir_root"):
         return _given_path(given, source.environ) / ".disdat"

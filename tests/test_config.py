@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -74,9 +75,7 @@ def test_a_config_file_is_never_overwritten(environ):
         ({}, "[core]\nignore_code_version = True", "code_version", "closure"),
     ],
 )
-def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
-    environ, variables, text, field, expected
-):
+def test_a_variable_wins_over_the_file_and_the_file_over_the_default(environ, variables, text, field, expected):
     write(environ, text)
     assert getattr(load(environ | variables), field) == expected
 
@@ -230,3 +229,29 @@ def test_a_childs_environment_is_ours_with_the_changes(monkeypatch):
     monkeypatch.setenv("DROPPED", "1")
     child = config.child_environment({"NEW": "2"}, without=["DROPPED"])
     assert (child["KEPT"], child["NEW"], "DROPPED" in child, "NEW" in os.environ) == ("1", "2", False, False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "text", "field", "origin"),
+    [
+        ({}, "", "workers", "default"),
+        ({"DISDAT_WORKERS": "2"}, "[run]\nworkers = 3", "workers", "DISDAT_WORKERS"),
+        ({}, "[run]\nworkers = 3", "workers", "{file}: [run] workers"),
+        ({"AWS_PROFILE": "a"}, "", "profile", "AWS_PROFILE"),
+        ({"AWS_PROFILE": "a", "DISDAT_PROFILE": "b"}, "", "profile", "DISDAT_PROFILE"),
+        ({}, "[core]\nmeta_dir_root = /srv", "home", "{file}: [core] meta_dir_root"),
+        ({"DISDAT_HOME": "/srv"}, "[core]\nmeta_dir_root = /old", "home", "DISDAT_HOME"),
+        ({"DISDAT_CONTEXT": "demo"}, "", "context", "DISDAT_CONTEXT"),
+        ({"NO_COLOR": "1"}, "", "plain", "NO_COLOR"),
+        ({"TERM": "dumb"}, "", "plain", "TERM"),
+        ({"TERM": "xterm"}, "", "plain", "default"),
+    ],
+)
+def test_each_setting_says_where_it_comes_from(environ, variables, text, field, origin):
+    file = write(environ, text)
+    assert config.origins(environ | variables)[field] == origin.format(file=file)
+
+
+def test_every_setting_but_the_file_itself_has_an_origin(environ):
+    names = {field.name for field in dataclasses.fields(Settings)} - {"config_file"}
+    assert config.origins(environ).keys() == names

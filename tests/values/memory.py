@@ -1,0 +1,100 @@
+"""Values kept in memory: what a value is dumped to and loaded from where a test needs no store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from disdat.core.digest import Digest, of_bytes
+from disdat.core.tree import Entry, Tree, decode_path, encode_path
+
+
+class MemoryBlob:
+    """One object being written."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, piece: bytes | bytearray | memoryview, /) -> int:
+        self.content += piece
+        return memoryview(piece).nbytes
+
+    @property
+    def digest(self) -> Digest:
+        return of_bytes(self.content)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.content)
+
+
+@dataclass
+class Memory:
+    """A sink and the source of what it took; files and big objects lie below *root*."""
+
+    root: Path
+    trusted: bool = True
+    objects: dict[Digest, bytes] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    @contextmanager
+    def blob(self) -> Iterator[MemoryBlob]:
+        blob = MemoryBlob()
+        yield blob
+        self.objects[blob.digest] = bytes(blob.content)
+
+    def put(self, data: bytes) -> tuple[Digest, int]:
+        digest = of_bytes(data)
+        self.objects[digest] = bytes(data)
+        return digest, len(data)
+
+    def add_files(self, paths: Sequence[Path]) -> list[str]:
+        return [self._add(path, self._place(path)) for path in paths]
+
+    def add_directory(self, path: Path) -> str:
+        place = self._place(path)
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                self._add(file, f"{place}/{encode_path(os.fsencode(file.relative_to(path)))}")
+        return place
+
+    def entry(self, path: str) -> Entry:
+        return self.entries[path]
+
+    def below(self, path: str) -> Tree:
+        return Tree(self.entries).below(path)
+
+    def is_own_directory(self, path: Path) -> bool:
+        return path.is_dir() and path.is_relative_to(self.root / "own")
+
+    def read(self, digest: Digest) -> bytes:
+        return self.objects[digest]
+
+    def open_path(self, digest: Digest) -> tuple[Path, int, int]:
+        path = self.root / f"pack-{digest.hex}"
+        data = self.objects[digest]
+        offset = 0 if len(data) >= 64 << 10 else 7
+        path.write_bytes(b"x" * offset + data + b"y" * 5)
+        return path, offset, len(data)
+
+    def file(self, path: str) -> Path:
+        return self.root / "tree" / os.fsdecode(decode_path(path))
+
+    def directory(self, path: str) -> Path:
+        return self.file(path)
+
+    def _place(self, path: Path) -> str:
+        name = encode_path(os.fsencode(path.name))
+        taken = {place.partition("/")[0] for place in self.entries}
+        return name if name not in taken else f"{len(taken)}/{name}"
+
+    def _add(self, path: Path, place: str) -> str:
+        data = path.read_bytes()
+        target = self.file(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        self.entries[place] = Entry(of_bytes(data), len(data), os.access(path, os.X_OK))
+        return place

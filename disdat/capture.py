@@ -156,9 +156,7 @@ def _git(directory: str) -> CodeRef | None:
         return None
     state = _read_status(status)
     url = _ask(directory, "config", "--get", "remote.origin.url") or ""
-    return CodeRef(
-        repo=without_credentials(url.strip()), commit=state.commit, branch=state.branch, dirty=state.dirty
-    )
+    return CodeRef(repo=without_credentials(url.strip()), commit=state.commit, branch=state.branch, dirty=state.dirty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,9 @@ def outsider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "outsider.py").write_text("LOADED = []\nclass Thing: pass\n", encoding="utf-8")
     metadata = tmp_path / "outsider-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: outsider\nVersion: 1.0\n", encoding="utf-8"
-    )
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outsider\nVersion: 1.0\n", encoding="utf-8")
     (metadata / "entry_points.txt").write_text(
-        f"[{GROUP}]\ntheirs = outsider:Thing\nours = outsider:Thing\n"
-        "broken = outsider:Absent\nbare = outsider\n",
+        f"[{GROUP}]\ntheirs = outsider:Thing\nours = outsider:Thing\nbroken = outsider:Absent\nbare = outsider\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -79,7 +79,7 @@ def content(items: Array, packed: np.dtype[Any] | None = None) -> Array:
     """Items as they are hashed: little-endian, without padding, NaN one value. *items* themselves if they are so."""
     wanted = packed or _packed(items.dtype)
     plain = items if items.dtype == wanted else items.astype(wanted)
-    return _with_one_nan(plain)
+    return with_one_nan(plain)
 
 
 def _as_array(value: object, where: str) -> Array:
@@ -283,13 +283,13 @@ def _packed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype.newbyteorder("<")
 
 
-def _with_one_nan(items: Array) -> Array:
-    """*items* with every NaN the same, and with zero for the bytes a long double does not use."""
+def with_one_nan(items: Array) -> Array:
+    """Return *items* with every NaN the same, and with zero for the bytes a long double does not use."""
     if items.dtype.names is not None:
         return _with_one_nan_in_fields(items)
     if items.dtype.kind == "c":
         parts = items.view(items.real.dtype)
-        fixed = _with_one_nan(parts)
+        fixed = with_one_nan(parts)
         return items if fixed is parts else fixed.view(items.dtype)
     if items.dtype.kind != "f":
         return items
@@ -306,7 +306,7 @@ def _with_one_nan_in_fields(items: Array) -> Array:
         items = items.copy()
     for name in names:
         field = np.ascontiguousarray(items[name])
-        items[name] = _with_one_nan(field)
+        items[name] = with_one_nan(field)
     return items
 
 

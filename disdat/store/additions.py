@@ -1,0 +1,247 @@
+"""
+What one batch adds: gathered here, deduplicated against the store, then made durable and given its names.
+
+The order is what keeps the promise. Everything is synced under a name in ``staging/`` first and renamed then, so
+a name in the store never stands for bytes a power cut could take; the directories come last.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from disdat.core.digest import Digest
+from disdat.durable import Disk
+from disdat.errors import Corrupt, StorageError
+from disdat.store import packs
+from disdat.store.files import Directories, Staging
+from disdat.store.locks import FileLock
+from disdat.store.loose import LooseObjects
+from disdat.store.packindex import PackIndex
+from disdat.store.packs import Pack
+from disdat.store.placing import READ_ONLY
+from disdat.store.statcache import Hashed, StatCache
+from disdat.store.state import State
+
+SMALL_BYTES = 64 << 10
+"""Objects smaller than this go into packs."""
+PACK_BYTES = 32 << 20
+"""A pack is written when so many bytes are held: half of what a pack may have keeps memory low."""
+YOUNG_NS = 60_000_000_000
+"""What another writer made less than this ago is made durable once more before it is counted on."""
+MANY_FILES = 1000
+"""Above so many files, one sync of the file system is cheaper than one of each."""
+SYNC_THREADS = 8
+"""Syncing waits for the disk, which takes several at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a store and its batches share; made by the store."""
+
+    root: Path
+    disk: Disk
+    state: State
+    cache: StatCache
+    loose: LooseObjects
+    packed: PackIndex
+    directories: Directories
+    synced: set[Path]
+    """Objects and packs this process knows to be durable."""
+
+    @property
+    def trash(self) -> Path:
+        return self.root / "trash"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A large object in staging, read-only."""
+
+    path: Path
+    adopted: tuple[Path, os.stat_result] | None = None
+    """The user's path that is the same file, and what it was when it was hashed."""
+
+
+class Additions:
+    """One batch's; for one thread, but for what says otherwise."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.staging = Staging(parts.root / "staging", disk=parts.disk)
+        self.hashed: list[Hashed] = []
+        """Files of the user to remember in the stat cache."""
+        self._lock = FileLock(parts.root / "lock", disk=parts.disk)
+        self._changed = parts.directories.change(parts.disk)
+        self._small: dict[Digest, bytes] = {}
+        self._small_bytes = 0
+        self._packs: dict[Path, Pack] = {}
+        self._packed: set[Digest] = set()
+        self._large: dict[Digest, Staged] = {}
+        self._young: set[Path] = set()
+        self._sound: dict[Path, bool] = {}
+
+    def begin(self) -> None:
+        """Keep collection out from now on, and learn what other writers packed."""
+        if not self._lock.held:
+            self._changed.make(self.parts.root)
+            self._lock.acquire_shared()
+            self.parts.packed.refresh_first()
+
+    def end(self) -> None:
+        """Remove what was not sealed, and let collection run."""
+        try:
+            self.staging.discard_all()
+        finally:
+            self._lock.release()
+
+    def hold(self, objects: Mapping[Digest, bytes]) -> None:
+        """Keep small objects that the store does not have."""
+        new = [digest for digest in objects if digest not in self._small and digest not in self._packed]
+        there = self.find_small(new)
+        for digest in new:
+            if digest not in there:
+                self._small[digest] = objects[digest]
+                self._small_bytes += len(objects[digest])
+                if self._small_bytes >= PACK_BYTES:
+                    self._write_pack()
+
+    def keep(self, digest: Digest, staged: Staged) -> None:
+        """Keep a large object unless the store has it."""
+        if self.has_large(digest):
+            self.staging.discard(staged.path)
+        else:
+            self._large[digest] = staged
+
+    def has_large(self, digest: Digest) -> bool:
+        """
+        Whether the store has the right bytes of a large object, or will have them when sealed.
+
+        Any thread may ask. Damaged bytes count as absent: the good ones will replace them.
+        """
+        if digest in self._large:
+            return True
+        loose = self.parts.loose
+        found = loose.find(digest) or loose.restore(self.parts.trash / "objects", digest)
+        if found is None or not loose.is_right(digest, found):
+            return False
+        self._count_on(loose.path(digest), found)
+        return True
+
+    def large_path(self, digest: Digest) -> Path:
+        """Where a large object that :meth:`has_large` is now: in staging or in its place."""
+        staged = self._large.get(digest)
+        return staged.path if staged else self.parts.loose.path(digest)
+
+    def find_small(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of *digests* whose right bytes are in a pack of the store."""
+        found: set[Digest] = set()
+        for digest, places in self.parts.packed.find(list(digests)).items():
+            for path, entry in places:
+                if self._is_sound(path) or _reads_right(path, entry):
+                    self._count_on(path, path.stat())
+                    found.add(digest)
+                    break
+        return found
+
+    def seal(self) -> None:
+        """Make everything durable and give it its name."""
+        self._write_pack()
+        self._sync_files()
+        placed = self._place()
+        if placed or self._young:
+            self._changed.sync()
+        self._remember(placed)
+        self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
+        self._young, self.hashed = set(), []
+
+    def _is_sound(self, path: Path) -> bool:
+        if path not in self._sound:
+            self._sound[path] = self.parts.packed.is_sound(path)
+        return self._sound[path]
+
+    def _count_on(self, path: Path, found: os.stat_result) -> None:
+        """Sync with the rest what another writer may not have synced yet."""
+        # Its change time, because an adopted file was written long before it became an object.
+        if path not in self.parts.synced and time.time_ns() - found.st_ctime_ns < YOUNG_NS:
+            self._young.add(path)
+
+    def _write_pack(self) -> None:
+        if not self._small:
+            return
+        path, file = self.staging.create()
+        with file:
+            pack = packs.write(self._small, lambda piece: self.parts.disk.write(file, piece))
+            self.parts.disk.start_write_back(file, 0, file.tell())
+        self.parts.disk.chmod(path, READ_ONLY)
+        self._packs[path] = pack
+        self._packed |= self._small.keys()
+        self._small, self._small_bytes = {}, 0
+
+    def _sync_files(self) -> None:
+        disk = self.parts.disk
+        paths = [*self._packs, *(staged.path for staged in self._large.values()), *sorted(self._young)]
+        if len(paths) > MANY_FILES:
+            disk.sync_file_system(self.parts.root)
+        elif len(paths) == 1:
+            disk.sync_path(paths[0])
+        elif paths:
+            with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
+                list(pool.map(disk.sync_path, paths))
+
+    def _place(self) -> list[tuple[Path, Digest]]:
+        """Give everything its name; the files, with the digests they are known by."""
+        placed = [self._place_pack(path, pack) for path, pack in self._packs.items()]
+        placed += [self._place_large(digest, staged) for digest, staged in self._large.items()]
+        for path in self._young:
+            self._changed.enter(path.parent)
+        self.parts.synced.update(self._young, (path for path, _ in placed))
+        return placed
+
+    def _place_pack(self, path: Path, pack: Pack) -> tuple[Path, Digest]:
+        target = self.parts.packed.path(pack.name)
+        self._changed.enter(target.parent)
+        self.staging.publish(path, target)
+        return target, Digest(f"blake3:{pack.name}")
+
+    def _place_large(self, digest: Digest, staged: Staged) -> tuple[Path, Digest]:
+        loose = self.parts.loose
+        target = loose.path(digest)
+        self._changed.enter(target.parent)
+        found = loose.find(digest)
+        if found is not None and loose.is_right(digest, found):
+            # Another writer was faster. Its file may be linked already, so it stays.
+            self.parts.disk.sync_path(target)
+            self.staging.discard(staged.path)
+        else:
+            self.staging.publish(staged.path, target)
+            if staged.adopted:
+                self._check_unchanged(target, *staged.adopted)
+        return target, digest
+
+    def _check_unchanged(self, target: Path, path: Path, hashed: os.stat_result) -> None:
+        now = target.stat()
+        if (now.st_size, now.st_mtime_ns) != (hashed.st_size, hashed.st_mtime_ns):
+            self.parts.disk.unlink(target)
+            raise StorageError(f"{path} changed while it was stored", hint="close it before its bundle is closed")
+
+    def _remember(self, placed: Iterable[tuple[Path, Digest]]) -> None:
+        parts = self.parts
+        known = [(path.stat(), digest) for path, digest in placed]
+        parts.state.change(
+            parts.cache.object_rows(known),
+            parts.cache.file_rows(self.hashed),
+            *parts.packed.index_rows(self._packs.values()),
+        )
+
+
+def _reads_right(path: Path, entry: packs.Packed) -> bool:
+    with suppress(Corrupt, FileNotFoundError):
+        packs.read(path, entry)
+        return True
+    return False

@@ -1,0 +1,326 @@
+"""What one commit adds to a store: bytes, files that are written, and files of the user."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from disdat.core.digest import Digest, of_bytes
+from disdat.core.tree import Entry
+from disdat.durable import storage_errors
+from disdat.errors import InvalidInput, PathNotFound
+from disdat.store import files
+from disdat.store.additions import SMALL_BYTES, Additions, Parts, Staged
+from disdat.store.blob import Blob
+from disdat.store.files import Changed, Progress
+from disdat.store.loose import is_executable
+from disdat.store.placing import CANNOT_LINK, EXECUTABLE, READ_ONLY, place_link
+from disdat.store.statcache import Hashed, Known
+from disdat.store.state import BATCH
+
+THREADS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A large file of the user that was read, and its copy, unless the store has the bytes."""
+
+    hashed: Hashed
+    staged: Staged | None
+
+
+class ObjectBatch:
+    """
+    A context manager that takes bytes and files in.
+
+    Nothing of it is in the store before :meth:`seal`, and what is not sealed when the block ends is gone.
+
+    Many batches of many processes may run at once; one batch is for one thread. From its first use to its end
+    it keeps collection from running, so what it counted on stays: commit inside the block.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._disk = parts.disk
+        self._added = Additions(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._added.end()
+
+    def put(self, data: bytes) -> Digest:
+        """Take in bytes."""
+        digest = of_bytes(data)
+        with self._storing():
+            if len(data) < SMALL_BYTES:
+                self._added.hold({digest: data})
+            elif not self._added.has_large(digest):
+                path, file = self._added.staging.create()
+                with file:
+                    self._disk.write(file, data)
+                self._keep_written(path, digest)
+        return digest
+
+    def blob(self) -> Blob:
+        """A file to write an object to, hashed while it is written; a context manager."""
+        with self._storing():
+            return Blob(
+                staging=self._added.staging,
+                disk=self._disk,
+                limit_bytes=SMALL_BYTES,
+                keep_bytes=self.put,
+                keep_file=self._keep_written,
+            )
+
+    def put_file(self, path: Path) -> Entry:
+        """
+        Take in one file that is the user's and stays as it is; see :meth:`put_files`.
+
+        Raises:
+            PathNotFound: It is not there.
+            InvalidInput: It is not a regular file.
+            StorageError: The disk refused, or the file kept changing while it was read; PermissionDenied where
+                it may not be read.
+        """
+        return self.put_files([path])[0]
+
+    def put_files(self, paths: Sequence[Path], progress: Progress | None = None) -> list[Entry]:
+        """
+        Take in files that are the user's and stay as they are; their entries, in order.
+
+        Each is read once, or not at all where the stat cache knows it and the store has it. *progress* is told
+        bytes, by any thread but one call at a time. Raises what :meth:`put_file` does.
+        """
+        report = _Report(progress)
+        entries: list[Entry] = []
+        with self._storing(), ThreadPoolExecutor(THREADS) as pool:
+            try:
+                for start in range(0, len(paths), BATCH):
+                    entries += self._put_some(paths[start : start + BATCH], report, pool)
+            except BaseException:
+                report.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return entries
+
+    def adopt_file(self, path: Path) -> Entry:
+        """
+        Take in a file that lies in its place below the home, and make it read-only.
+
+        A large one becomes one inode with its object where the file system lets it. What cannot be shared, or
+        could be changed through another name, is copied. Raises what :meth:`put_file` does.
+        """
+        with self._storing():
+            found = _stat(path)
+            if found.st_size < SMALL_BYTES and not path.is_symlink():
+                return self._adopt_small(path, found)
+            if known := self._known_adopted(found):
+                return known
+            if path.is_symlink() or found.st_nlink > 1 or found.st_uid != os.geteuid():
+                return self._copy_adopted(path)
+            return files.steadily(path, lambda: self._adopt_large(path))
+
+    def seal(self) -> None:
+        """
+        Make everything taken in durable and part of the store; may be called again after more was taken in.
+
+        Raises:
+            StorageError: The disk refused, or an adopted file was written to meanwhile. Some objects may be in
+                the store then, which harms nothing.
+        """
+        with self._storing():
+            self._added.seal()
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        with storage_errors(f"write to {self._parts.root}"):
+            self._added.begin()
+            yield
+
+    def _keep_written(self, path: Path, digest: Digest) -> None:
+        self._disk.chmod(path, READ_ONLY)
+        self._added.keep(digest, Staged(path))
+
+    def _put_some(self, paths: Sequence[Path], report: Progress, pool: ThreadPoolExecutor) -> list[Entry]:
+        stats = [_stat(path) for path in paths]
+        notes = self._parts.cache.files(stats)
+        entries = self._known(stats, notes, report)
+        missing = [n for n in range(len(paths)) if n not in entries]
+        large = [n for n in missing if stats[n].st_size >= SMALL_BYTES]
+        copies = pool.map(lambda n: self._read_large(paths[n], notes[n], report), large)
+        entries |= self._put_small({n: paths[n] for n in missing if stats[n].st_size < SMALL_BYTES}, report)
+        entries |= {n: self._keep(read) for n, read in zip(large, copies, strict=True)}
+        return [entries[n] for n in range(len(paths))]
+
+    def _known(
+        self, stats: Sequence[os.stat_result], notes: Sequence[Known | None], report: Progress
+    ) -> dict[int, Entry]:
+        """The files that need not be read, by their number."""
+        known = {n: note.digest for n, note in enumerate(notes) if note is not None and note.trusted}
+        small = self._added.find_small({d for n, d in known.items() if stats[n].st_size < SMALL_BYTES})
+        entries: dict[int, Entry] = {}
+        for number, digest in known.items():
+            size_bytes = stats[number].st_size
+            if digest in small or (size_bytes >= SMALL_BYTES and self._added.has_large(digest)):
+                entries[number] = Entry(digest, size_bytes, is_executable(stats[number]))
+                report(size_bytes)
+        return entries
+
+    def _put_small(self, paths: Mapping[int, Path], report: Progress) -> dict[int, Entry]:
+        entries: dict[int, Entry] = {}
+        objects: dict[Digest, bytes] = {}
+        for number, path in paths.items():
+            data, hashed = _read_small(path)
+            objects[hashed.digest] = data
+            entries[number] = _entry(hashed)
+            self._added.hashed.append(hashed)
+            report(len(data))
+        self._added.hold(objects)
+        return entries
+
+    def _read_large(self, path: Path, note: Known | None, report: Progress) -> _Read:
+        """Copy and hash a file; one that was hashed before is hashed first, and copied only if it is new."""
+        if note is not None:
+            hashed = files.steadily(path, lambda: _hash(path))
+            if self._added.has_large(hashed.digest):
+                report(hashed.stat.st_size)
+                return _Read(hashed, None)
+        return files.steadily(path, lambda: self._copy(path, report))
+
+    def _copy(self, path: Path, report: Progress) -> _Read:
+        at_ns = time.time_ns()
+        staged, target = self._added.staging.create()
+        try:
+            with target, files.reading(path) as (source, found):
+                digest = files.copy_file(source, target, found.st_size, disk=self._disk, progress=report)
+            self._disk.chmod(staged, EXECUTABLE if is_executable(found) else READ_ONLY)
+        except BaseException:
+            self._added.staging.discard(staged)
+            raise
+        return _Read(Hashed(found, digest, at_ns), Staged(staged))
+
+    def _keep(self, read: _Read) -> Entry:
+        self._added.hashed.append(read.hashed)
+        if read.staged is not None:
+            self._added.keep(read.hashed.digest, read.staged)
+        return _entry(read.hashed)
+
+    def _adopt_small(self, path: Path, found: os.stat_result) -> Entry:
+        if found.st_nlink == 1:  # else the mode would change under another name too
+            self._disk.chmod(path, EXECUTABLE if is_executable(found) else READ_ONLY)
+        data, hashed = _read_small(path)
+        self._added.hold({hashed.digest: data})
+        return _entry(hashed)
+
+    def _known_adopted(self, found: os.stat_result) -> Entry | None:
+        digest = self._parts.cache.objects([found])[0]
+        if digest is None or not self._added.has_large(digest):
+            return None
+        return Entry(digest, found.st_size, is_executable(found))
+
+    def _adopt_large(self, path: Path) -> Entry:
+        entry, found = self._quiet(path)
+        if self._added.has_large(entry.digest):
+            self._share(path, entry)
+            return entry
+        staged = self._added.staging.new_path()
+        try:
+            self._disk.link(path, staged)
+        except OSError as exc:
+            if exc.errno not in CANNOT_LINK:
+                raise
+            self._added.staging.discard(staged)
+            return self.put_file(path)
+        self._added.keep(entry.digest, Staged(staged, adopted=(path, found)))
+        return entry
+
+    def _quiet(self, path: Path) -> tuple[Entry, os.stat_result]:
+        """Make a file read-only and hash it, so that any later write is seen in its modification time."""
+        before = path.stat()
+        self._disk.chmod(path, EXECUTABLE if is_executable(before) else READ_ONLY)
+        # One ns back: a write gives the time it is made, which is this one at the earliest. Without, a write within
+        # the same tick of the clock as the last one would go unseen.
+        self._disk.set_mtime(path, before.st_mtime_ns - 1)
+        with files.reading(path) as (file, found):
+            if found.st_mtime_ns >= before.st_mtime_ns:
+                raise Changed(path)
+            digest = files.hash_file(file, found.st_size)
+        return Entry(digest, found.st_size, is_executable(found)), found
+
+    def _copy_adopted(self, path: Path) -> Entry:
+        entry = self.put_file(path)
+        if entry.size_bytes >= SMALL_BYTES:
+            self._share(path, entry)
+        return entry
+
+    def _share(self, path: Path, entry: Entry) -> None:
+        """Make a path that has an object's bytes the same file as the object, if one mode serves both."""
+        source = self._added.large_path(entry.digest)
+        if stat.S_IMODE(source.stat().st_mode) == entry.mode:
+            place_link(source, path, disk=self._disk)
+
+
+class _Report:
+    """Passes progress on, one call at a time; makes the threads that report stop when it is told to."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress or files.no_progress
+        self._lock = Lock()
+        self._stopped = False
+
+    def __call__(self, size_bytes: int) -> None:
+        with self._lock:
+            if self._stopped:
+                raise CancelledError
+            self._progress(size_bytes)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        found = path.stat()
+    except FileNotFoundError as exc:
+        raise PathNotFound(f"no such file: {path}", hint="check the path") from exc
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidInput(f"{path} is not a regular file", hint="copy its content to a file first")
+    return found
+
+
+def _entry(hashed: Hashed) -> Entry:
+    return Entry(hashed.digest, hashed.stat.st_size, is_executable(hashed.stat))
+
+
+def _read_small(path: Path) -> tuple[bytes, Hashed]:
+    return files.steadily(path, lambda: _read_small_once(path))
+
+
+def _read_small_once(path: Path) -> tuple[bytes, Hashed]:
+    at_ns = time.time_ns()
+    with files.reading(path) as (file, found):
+        if found.st_size >= SMALL_BYTES:
+            raise Changed(path)
+        data = files.read_all(file, found.st_size)
+    return data, Hashed(found, of_bytes(data), at_ns)
+
+
+def _hash(path: Path) -> Hashed:
+    at_ns = time.time_ns()
+    with files.reading(path) as (file, found):
+        digest = files.hash_file(file, found.st_size)
+    return Hashed(found, digest, at_ns)

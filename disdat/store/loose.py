@@ -1,0 +1,90 @@
+"""Loose objects: each of 64 KiB or more is a read-only file named by its digest."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from disdat.core.digest import ALGORITHM, Digest
+from disdat.durable import Disk
+from disdat.errors import DigestMismatch
+from disdat.store import files
+from disdat.store.statcache import StatCache
+
+_HINT = "add the data again, or restore the file from a backup; `dsdt verify` lists what is affected"
+
+
+class LooseObjects:
+    """The files below one directory; threads may share it."""
+
+    def __init__(self, directory: Path, *, cache: StatCache, disk: Disk) -> None:
+        self.directory = directory / ALGORITHM
+        self._cache = cache
+        self._disk = disk
+
+    def path(self, digest: Digest) -> Path:
+        """Where an object is or would be."""
+        return self.directory / digest.hex[:2] / digest.hex
+
+    def find(self, digest: Digest) -> os.stat_result | None:
+        """What an object's file is; None if there is none."""
+        try:
+            return os.stat(self.path(digest))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def is_known(self, digest: Digest, found: os.stat_result) -> bool:
+        """Whether the file *found* was read and was right, and has not changed since."""
+        return self._cache.objects([found])[0] == digest
+
+    def check(self, digest: Digest) -> None:
+        """Read an object; DigestMismatch unless its bytes are right, FileNotFoundError if there is none."""
+        path = self.path(digest)
+        before, found = files.steadily(path, lambda: _hash(path))
+        if found != digest:
+            raise DigestMismatch(f"object {digest} in {path}", expected=digest, found=found, hint=_HINT)
+        self._cache.remember_objects([(before, digest)])
+
+    def ensure_right(self, digest: Digest, found: os.stat_result) -> Path:
+        """The path of an object, which is read if it is not known to be right."""
+        if not self.is_known(digest, found):
+            self.check(digest)
+        return self.path(digest)
+
+    def is_right(self, digest: Digest, found: os.stat_result) -> bool:
+        """Whether the object's bytes are its, which is found out by reading it if it is not known."""
+        try:
+            self.ensure_right(digest, found)
+        except (DigestMismatch, FileNotFoundError):
+            return False
+        return True
+
+    def restore(self, trash: Path, digest: Digest) -> os.stat_result | None:
+        """Take an object out of *trash*, where its place is that in the store; what its file is, None if not there."""
+        source = trash / self.directory.name / digest.hex[:2] / digest.hex
+        if not source.exists():
+            return None
+        target = self.path(digest)
+        self._disk.mkdir(target.parent)
+        self._disk.rename(source, target)
+        self._disk.sync_dir(target.parent)
+        return self.find(digest)
+
+    def digests(self) -> Iterator[tuple[Digest, int]]:
+        """Yield each object's digest and its size in bytes, in order of the digests."""
+        for shard in sorted(self.directory.glob("??")):
+            for entry in sorted(os.scandir(shard), key=lambda entry: entry.name):
+                yield Digest(f"{ALGORITHM}:{entry.name}"), entry.stat().st_size
+
+
+def _hash(path: Path) -> tuple[os.stat_result, Digest]:
+    with path.open("rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        return before, files.hash_file(file, before.st_size)
+
+
+def is_executable(found: os.stat_result) -> bool:
+    """Whether the owner may execute the file."""
+    return bool(found.st_mode & stat.S_IXUSR)

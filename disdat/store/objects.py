@@ -1,0 +1,272 @@
+"""
+The object store of one home: immutable bytes, named by their digest, each kept once.
+
+Writing goes through an :class:`ObjectBatch`. Reading verifies: a large object is hashed when it is first read and
+known by ``stat`` from then on; a small one is hashed each time, which takes less than looking up whether it was.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from disdat.core.digest import Digest
+from disdat.core.tree import Entry
+from disdat.durable import Disk, storage_errors
+from disdat.errors import Corrupt, DigestMismatch, ObjectNotFound
+from disdat.store import files, packs
+from disdat.store.additions import SMALL_BYTES, Parts
+from disdat.store.batch import ObjectBatch
+from disdat.store.files import Changed, Directories
+from disdat.store.locks import FileLock
+from disdat.store.loose import LooseObjects
+from disdat.store.packindex import PackIndex
+from disdat.store.packs import PackReader
+from disdat.store.placing import place_bytes, place_copy, place_link
+from disdat.store.statcache import Hashed, Known, StatCache
+from disdat.store.state import State
+
+T = TypeVar("T")
+
+__all__ = ["ObjectBatch", "ObjectStore"]
+
+
+class ObjectStore:
+    """
+    The objects below *root*, which is made by the first batch that writes.
+
+    For many processes and threads at once, and across forks. Reading works where nothing can be written.
+    """
+
+    def __init__(self, root: Path, *, disk: Disk | None = None) -> None:
+        self.root = root
+        self._disk = disk or Disk()
+        self._state = State(root, disk=self._disk)
+        self._cache = StatCache(self._state)
+        self._loose = LooseObjects(root / "objects", cache=self._cache, disk=self._disk)
+        self._packed = PackIndex(root / "packs", state=self._state, disk=self._disk)
+        self._directories = Directories(root)
+        self._synced: set[Path] = set()
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({str(self.root)!r})"
+
+    def batch(self) -> ObjectBatch:
+        """What one commit adds; a context manager."""
+        return ObjectBatch(
+            Parts(
+                root=self.root,
+                disk=self._disk,
+                state=self._state,
+                cache=self._cache,
+                loose=self._loose,
+                packed=self._packed,
+                directories=self._directories,
+                synced=self._synced,
+            )
+        )
+
+    def close(self) -> None:
+        """Let go of ``state.db``; whatever is asked next opens it again."""
+        self._state.close()
+
+    def read(self, digest: Digest) -> bytes:
+        """
+        The bytes of an object, verified.
+
+        Raises:
+            ObjectNotFound: It is not here.
+            DigestMismatch: Its bytes are damaged, wherever they are here.
+            StorageError: The disk refused.
+        """
+        with storage_errors(f"read object {digest}"):
+            place = self._search(digest, self._find)
+            return place.path.read_bytes() if place.small is None else place.small
+
+    def open_path(self, digest: Digest) -> tuple[Path, int, int]:
+        """
+        A file that has an object's bytes, verified: its path, the offset they begin at, and how many they are.
+
+        What is there is never written to, so it may be memory-mapped. Raises what :meth:`read` does.
+        """
+        with storage_errors(f"read object {digest}"):
+            place = self._search(digest, self._find)
+            return place.path, place.offset, place.size_bytes
+
+    def verify(self, digest: Digest) -> None:
+        """Read all bytes of an object, whatever is known of it. Raises what :meth:`read` does."""
+        with storage_errors(f"read object {digest}"):
+            self._search(digest, self._check)
+
+    def damage(self) -> Iterator[Corrupt]:
+        """Read every byte of the store; yield an error for each file of it that is not what was written."""
+        for digest, _ in self._loose.digests():
+            try:
+                self._loose.check(digest)
+            except DigestMismatch as exc:
+                yield exc
+        for name in self._packed.names():
+            try:
+                with PackReader(self._packed.path(name)) as reader:
+                    reader.verify()
+            except Corrupt as exc:
+                yield exc
+
+    def has(self, digest: Digest) -> bool:
+        """Whether an object is here; its bytes are not looked at."""
+        return bool(self.has_many([digest]))
+
+    def has_many(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of *digests* that are here; their bytes are not looked at."""
+        asked = set(digests)
+        found = set(self._packed.find(list(asked)))
+        found |= {digest for digest in asked - found if self._loose.find(digest)}
+        if found != asked:
+            self._packed.refresh()
+            found |= set(self._packed.find(list(asked - found)))
+        return found
+
+    def size_bytes(self, digest: Digest) -> int:
+        """How many bytes an object has; ObjectNotFound if it is not here."""
+        return self._search(digest, self._measure)
+
+    def sizes(self) -> Iterator[tuple[Digest, int]]:
+        """Yield every object of the store once, with how many bytes it has."""
+        self._packed.refresh()
+        yield from self._packed.digests()
+        yield from self._loose.digests()
+
+    def iter_digests(self) -> Iterator[Digest]:
+        """Yield the digest of every object of the store once."""
+        return (digest for digest, _ in self.sizes())
+
+    def materialize(self, entry: Entry, target: Path) -> None:
+        """
+        Give *target* the bytes and the mode of *entry*, replacing in one step what is there and differs.
+
+        A large file is another name of its object where the file system and its mode allow that. It is not synced:
+        the store has the bytes, and what a power cut takes is placed again. Raises what :meth:`read` does.
+        """
+        self.materialize_many([(entry, target)])
+
+    def materialize_many(self, files: Iterable[tuple[Entry, Path]]) -> None:
+        """Do :meth:`materialize` for each entry and path."""
+        for entry, target in files:
+            with storage_errors(f"make {target}"):
+                if not self._is_placed(entry, target):
+                    self._place(entry, target)
+
+    def _place(self, entry: Entry, target: Path) -> None:
+        self._disk.mkdir(target.parent)
+        place = self._search(entry.digest, self._find)
+        if place.small is not None:
+            place_bytes(place.small, target, entry.mode, disk=self._disk)
+        elif stat.S_IMODE(place.path.stat().st_mode) != entry.mode or not place_link(
+            place.path, target, disk=self._disk
+        ):
+            place_copy(place.path, target, entry.mode, disk=self._disk)
+
+    def _is_placed(self, entry: Entry, target: Path) -> bool:
+        try:
+            found = os.lstat(target)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if found.st_mode != stat.S_IFREG | entry.mode or found.st_size != entry.size_bytes:
+            return False
+        if self._cache.objects([found])[0] == entry.digest:
+            return True  # its object's own file
+        known = self._cache.files([found])[0]
+        return known == Known(entry.digest, trusted=True) or self._has_bytes(target, entry)
+
+    def _has_bytes(self, target: Path, entry: Entry) -> bool:
+        at_ns = time.time_ns()
+        try:
+            with files.reading(target) as (file, found):
+                digest = files.hash_file(file, found.st_size)
+        except Changed:
+            return False
+        if entry.size_bytes >= SMALL_BYTES:
+            self._cache.remember_files([Hashed(found, digest, at_ns)])
+        return digest == entry.digest
+
+    def _search(self, digest: Digest, look: Callable[[Digest], T | None]) -> T:
+        """What *look* finds: at once, or among the packs of other writers, or in the trash."""
+        try:
+            found = look(digest)
+        except Corrupt:
+            found = None  # it may have been stored again in another pack
+        if found is None:
+            self._packed.refresh()
+            found = look(digest)
+        if found is None and self._restore(digest):
+            found = look(digest)
+        if found is None:
+            raise self._not_found(digest)
+        return found
+
+    def _find(self, digest: Digest) -> _Place | None:
+        found = self._loose.find(digest)
+        if found is not None:
+            return _Place(self._loose.ensure_right(digest, found), 0, found.st_size, None)
+        return self._find_small(digest)
+
+    def _check(self, digest: Digest) -> _Place | None:
+        found = self._loose.find(digest)
+        if found is not None:
+            self._loose.check(digest)
+            return _Place(self._loose.path(digest), 0, found.st_size, None)
+        return self._find_small(digest)
+
+    def _find_small(self, digest: Digest) -> _Place | None:
+        damage: Corrupt | None = None
+        for path, entry in self._packed.find([digest]).get(digest, ()):
+            try:
+                return _Place(path, entry.offset, entry.length, packs.read(path, entry))
+            except FileNotFoundError:
+                continue  # collected since it was indexed
+            except Corrupt as exc:
+                damage = exc
+        if damage is not None:
+            raise damage
+        return None
+
+    def _measure(self, digest: Digest) -> int | None:
+        if found := self._loose.find(digest):
+            return found.st_size
+        places = self._packed.find([digest]).get(digest)
+        return places[0][1].length if places else None
+
+    def _restore(self, digest: Digest) -> bool:
+        """Take an object back from the trash; whether it was there."""
+        trash = self.root / "trash"
+        if not trash.is_dir():
+            return False
+        lock = FileLock(self.root / "lock", disk=self._disk)
+        try:
+            lock.acquire_shared()  # so that the trash is not emptied meanwhile
+            loose = self._loose.restore(trash / "objects", digest)
+            return loose is not None or self._packed.restore(trash / "packs", digest)
+        finally:
+            lock.release()
+
+    def _not_found(self, digest: Digest) -> ObjectNotFound:
+        damaged = "; ".join(str(error) for error in self._packed.damaged.values())
+        return ObjectNotFound(
+            f"object {digest} is not in {self.root}" + (f", where {damaged}" if damaged else ""),
+            hint="`dsdt verify` lists what is affected; add the data again, or restore it from a backup",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an object is; its bytes, if they had to be read because it is in a pack."""
+
+    path: Path
+    offset: int
+    size_bytes: int
+    small: bytes | None

@@ -1,0 +1,148 @@
+"""
+The pack index: which pack of a directory holds an object.
+
+The packs themselves are what counts; ``state.db`` holds a copy of their footers, brought up to date from the
+directory's listing. An object may be in several packs, where two writers packed it at once or where one copy
+was found damaged and the bytes were stored again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from disdat.core.digest import Digest
+from disdat.durable import Disk
+from disdat.errors import Corrupt
+from disdat.store import packs
+from disdat.store.packs import Pack, Packed, PackReader
+from disdat.store.statcache import SETTLED_NS, StatCache
+from disdat.store.state import Row, State
+
+
+class PackIndex:
+    """The packs of one directory; threads may share it."""
+
+    def __init__(self, directory: Path, *, state: State, disk: Disk) -> None:
+        self.directory = directory
+        self._state = state
+        self._cache = StatCache(state)
+        self._disk = disk
+        self._lock = threading.Lock()
+        self._listed: tuple[int, int] | None = None
+        self._compared = -1
+        self.damaged: dict[str, Corrupt] = {}
+        """Packs whose index cannot be read, by name, as far as was seen."""
+
+    def path(self, name: str) -> Path:
+        """Where the pack of this name is or would be."""
+        return self.directory / (name + packs.SUFFIX)
+
+    def find(self, digests: Sequence[Digest]) -> dict[Digest, list[tuple[Path, Packed]]]:
+        """Where objects are, by what has been indexed; those that are not found are left out."""
+        rows = self._state.query_many(
+            "SELECT packed.digest, pack.name, packed.offset, packed.length FROM packed "
+            "JOIN pack ON pack.id = packed.pack WHERE packed.digest IN ({})",
+            [(digest.raw,) for digest in digests],
+        )
+        found: dict[Digest, list[tuple[Path, Packed]]] = defaultdict(list)
+        for raw, name, offset, length in rows:
+            digest = Digest.from_raw(raw)
+            found[digest].append((self.path(name), Packed(digest, offset, length)))
+        return dict(found)
+
+    def refresh(self) -> None:
+        """Index the packs that are new in the directory, and forget those that are gone; cheap if nothing changed."""
+        with self._lock:
+            if not self.directory.is_dir():
+                return
+            mtime_ns, now_ns = self.directory.stat().st_mtime_ns, time.time_ns()
+            if self._listed == (mtime_ns, self._state.generation):
+                return
+            self._compare()
+            self._compared = self._state.generation
+            settled = mtime_ns + SETTLED_NS <= now_ns
+            self._listed = (mtime_ns, self._state.generation) if settled else None
+
+    def refresh_first(self) -> None:
+        """Do :meth:`refresh` if it was not done since ``state.db`` was opened: writers note their packs there."""
+        if self._compared != self._state.generation:
+            self.refresh()
+
+    def names(self) -> list[str]:
+        """The names of the packs in the directory, sorted."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(p.name.removesuffix(packs.SUFFIX) for p in self.directory.glob("*" + packs.SUFFIX))
+
+    def digests(self) -> Iterator[tuple[Digest, int]]:
+        """Yield each object in the packs once, with its size in bytes, in no order."""
+        for raw, length in self._state.query("SELECT digest, max(length) FROM packed GROUP BY digest"):
+            yield Digest.from_raw(raw), length
+
+    @staticmethod
+    def index_rows(new: Iterable[Pack]) -> tuple[tuple[str, list[Row]], tuple[str, list[Row]]]:
+        """The statements that note what packs hold, for one :meth:`State.change`."""
+        new = list(new)
+        names: list[Row] = [(pack.name,) for pack in new]
+        contents: list[Row] = [
+            (entry.digest.raw, entry.offset, entry.length, pack.name) for pack in new for entry in pack.contents
+        ]
+        return (
+            ("INSERT OR IGNORE INTO pack (name) VALUES (?)", names),
+            ("INSERT OR REPLACE INTO packed SELECT ?, id, ?, ? FROM pack WHERE name = ?", contents),
+        )
+
+    def is_sound(self, path: Path) -> bool:
+        """Whether all bytes of a pack are right; reads it unless it has been read and is unchanged."""
+        try:
+            stat = path.stat()
+            if self._cache.objects([stat])[0] == _name(path):
+                return True
+            with PackReader(path) as reader:
+                reader.verify()
+        except (Corrupt, FileNotFoundError):
+            return False
+        self._cache.remember_objects([(stat, _name(path))])
+        return True
+
+    def restore(self, trash: Path, digest: Digest) -> bool:
+        """Take the pack that holds an object out of *trash*, and index it; False if no pack there has it."""
+        for path in sorted(trash.glob("*" + packs.SUFFIX)) if trash.is_dir() else ():
+            with PackReader(path) as reader:
+                contents = reader.contents
+            if any(entry.digest == digest for entry in contents):
+                target = self.directory / path.name
+                self._disk.mkdir(self.directory)
+                self._disk.rename(path, target)
+                self._disk.sync_dir(self.directory)
+                self.refresh()
+                return True
+        return False
+
+    def _compare(self) -> None:
+        ids = {name: number for number, name in self._state.query("SELECT id, name FROM pack")}
+        # After the rows: a pack is indexed once it is in place, so one that is not listed now was removed.
+        listed = set(self.names())
+        gone: list[Row] = [(ids[name],) for name in ids.keys() - listed]
+        self._state.change(("DELETE FROM packed WHERE pack = ?", gone), ("DELETE FROM pack WHERE id = ?", gone))
+        self.damaged = {}
+        for name in sorted(listed - ids.keys()):
+            self._read_footer(name)
+
+    def _read_footer(self, name: str) -> None:
+        try:
+            with PackReader(self.path(name)) as reader:
+                self._state.change(*self.index_rows([Pack(name, reader.contents)]))
+        except FileNotFoundError:
+            return  # collected since the directory was listed
+        except Corrupt as exc:
+            # What the other packs hold can be read; who asks for what this one held is told.
+            self.damaged[name] = exc
+
+
+def _name(path: Path) -> Digest:
+    return Digest(f"blake3:{path.name.removesuffix(packs.SUFFIX)}")

@@ -1,0 +1,188 @@
+"""
+Packs: many small objects in one file, their index at its end. ``docs/format.md`` has the bytes.
+
+Writing takes one pass, in the order of the digests, so equal objects make equal packs. Nothing is compressed:
+an array in a pack can be memory-mapped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from disdat.core.digest import CHUNK_BYTES, Digest, Hasher, of_bytes, of_chunks
+from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
+
+SUFFIX = ".pack"
+MAX_BYTES = 64 << 20
+"""A pack holds at most this many bytes of objects."""
+
+_MAGIC, _END = b"DSDTPAK1", b"DSDTPEND"
+_ENTRY_BYTES = 48
+_DIGEST_BYTES = 32
+_TRAILER_BYTES = 56
+_UNHASHED_BYTES = _DIGEST_BYTES + len(_END)
+_HINT = "`dsdt verify` lists what is affected; add the data again, or restore the file from a backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Where in a pack an object is."""
+
+    digest: Digest
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """What a pack is called, without suffix, and what is in it, in order of the digests."""
+
+    name: str
+    contents: tuple[Packed, ...]
+
+
+def write(objects: Mapping[Digest, bytes], sink: Callable[[bytes], None]) -> Pack:
+    """Hand the bytes of a pack of *objects* to *sink*, in pieces of about 1 MiB; the pack's name is known after."""
+    hasher = Hasher(expected_bytes=sum(map(len, objects.values())))
+    contents: list[Packed] = []
+    for piece in _gather(_body(objects, contents), CHUNK_BYTES):
+        hasher.update(piece)
+        sink(piece)
+    name = hasher.digest()
+    sink(name.raw + _END)
+    return Pack(name.hex, tuple(contents))
+
+
+class PackReader:
+    """
+    An open pack; a context manager. Several threads may read from one.
+
+    Raises:
+        Corrupt: The pack's frame or index is not whole. What is in the objects is not looked at.
+        UnknownFormat: A later version wrote it.
+        OSError: The file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO = path.open("rb", buffering=0)
+        try:
+            self.contents = self._read_index()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, entry: Packed) -> bytes:
+        """The bytes of an object; DigestMismatch unless they are its."""
+        return checked(self.path, entry, os.pread(self._file.fileno(), entry.length, entry.offset))
+
+    def verify(self) -> None:
+        """Read all bytes; DigestMismatch unless they are those the pack is named by."""
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        found = of_chunks(self._pieces(size_bytes - _UNHASHED_BYTES), expected_bytes=size_bytes)
+        written = os.pread(self._file.fileno(), _DIGEST_BYTES, size_bytes - _UNHASHED_BYTES)
+        for expected in (self.path.name.removesuffix(SUFFIX), written.hex()):
+            if found.hex != expected:
+                raise DigestMismatch(f"pack {self.path}", expected=expected, found=found.hex, hint=_HINT)
+
+    def _pieces(self, end: int) -> Iterator[bytes]:
+        for offset in range(0, end, CHUNK_BYTES):
+            yield os.pread(self._file.fileno(), min(CHUNK_BYTES, end - offset), offset)
+
+    def _read_index(self) -> tuple[Packed, ...]:
+        fd = self._file.fileno()
+        size_bytes = os.fstat(fd).st_size
+        self._check_frame(os.pread(fd, len(_MAGIC), 0), size_bytes)
+        trailer = os.pread(fd, _TRAILER_BYTES, size_bytes - _TRAILER_BYTES)
+        start, count = _number(trailer, 0), _number(trailer, 8)
+        if start + count * _ENTRY_BYTES + _TRAILER_BYTES != size_bytes or not trailer.endswith(_END):
+            raise self._damaged("its end is missing or is not an index")
+        index = os.pread(fd, count * _ENTRY_BYTES, start)
+        contents = tuple(_entry(index, at) for at in range(0, len(index), _ENTRY_BYTES))
+        if not _are_in_order(contents, start):
+            raise self._damaged("its index does not match its objects")
+        return contents
+
+    def _check_frame(self, magic: bytes, size_bytes: int) -> None:
+        if magic != _MAGIC and magic.startswith(_MAGIC[:-1]):
+            raise UnknownFormat(f"pack {self.path}", found=magic[-1:].decode("latin-1"), supported=1)
+        if magic != _MAGIC:
+            raise self._damaged("it does not begin as a pack does")
+        if size_bytes < len(_MAGIC) + _TRAILER_BYTES:
+            raise self._damaged("it was cut short")
+
+    def _damaged(self, how: str) -> Corrupt:
+        return Corrupt(f"pack {self.path} is damaged: {how}", hint=_HINT)
+
+
+def read(path: Path, entry: Packed) -> bytes:
+    """The bytes of one object without reading the pack's index; DigestMismatch unless they are its."""
+    with path.open("rb", buffering=0) as file:
+        return checked(path, entry, os.pread(file.fileno(), entry.length, entry.offset))
+
+
+def checked(path: Path, entry: Packed, data: bytes) -> bytes:
+    """*data* if it is the object's; DigestMismatch naming object and pack otherwise."""
+    found = of_bytes(data)
+    if found != entry.digest:
+        raise DigestMismatch(f"object {entry.digest} in pack {path}", expected=entry.digest, found=found, hint=_HINT)
+    return data
+
+
+def _body(objects: Mapping[Digest, bytes], contents: list[Packed]) -> Iterator[bytes]:
+    """Yield all but the hash and the end, noting in *contents* where each object is."""
+    yield _MAGIC
+    offset = len(_MAGIC)
+    for digest in sorted(objects):
+        contents.append(Packed(digest, offset, len(objects[digest])))
+        offset += len(objects[digest])
+        yield objects[digest]
+    for entry in contents:
+        yield entry.digest.raw + _bytes(entry.offset) + _bytes(entry.length)
+    yield _bytes(offset) + _bytes(len(contents))
+
+
+def _gather(parts: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
+    """Join small parts into pieces of at least *size_bytes*, but the last."""
+    held: list[bytes] = []
+    held_bytes = 0
+    for part in parts:
+        held.append(part)
+        held_bytes += len(part)
+        if held_bytes >= size_bytes:
+            yield b"".join(held)
+            held, held_bytes = [], 0
+    yield b"".join(held)
+
+
+def _are_in_order(contents: Sequence[Packed], end: int) -> bool:
+    """Whether the objects lie one after another, by digest, and fill the pack up to its index."""
+    offset, last = len(_MAGIC), ""
+    for entry in contents:
+        if entry.offset != offset or entry.digest <= last:
+            return False
+        offset, last = offset + entry.length, entry.digest
+    return offset == end
+
+
+def _entry(index: bytes, at: int) -> Packed:
+    digest = Digest.from_raw(index[at : at + _DIGEST_BYTES])
+    return Packed(digest, _number(index, at + _DIGEST_BYTES), _number(index, at + _DIGEST_BYTES + 8))
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")
+
+
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(8, "little")

@@ -1,0 +1,105 @@
+"""
+The stat cache: digests of files that have not changed since they were hashed, by what ``stat`` says of them.
+
+Objects of the store are known by device, inode, size and modification time; not by change time, because
+linking a checkout to one changes it. Files of the user are known by change time too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from disdat.core.digest import Digest
+from disdat.store.state import Row, State
+
+SETTLED_NS = 2_000_000_000
+"""A user's file is known only if it was this old when hashed: a change in the same tick leaves its times alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a user's file was when it was last hashed."""
+
+    digest: Digest
+    trusted: bool
+    """Whether it is that still; if not, it is worth hashing before it is copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file, the digest its bytes have, and when hashing began, in ns since the epoch."""
+
+    stat: os.stat_result
+    digest: Digest
+    at_ns: int
+
+
+class StatCache:
+    """Rows of a store's ``state.db``; threads may share one."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def objects(self, stats: Sequence[os.stat_result]) -> list[Digest | None]:
+        """The digests objects of the store were found to have; None where one has not been read, or changed since."""
+        found = self._find("SELECT dev, inode, size, mtime_ns, digest FROM object", stats)
+        return [
+            Digest.from_raw(row[4]) if (row := found.get(_key(stat))) and row[2:4] == _content(stat) else None
+            for stat in stats
+        ]
+
+    def files(self, stats: Sequence[os.stat_result]) -> list[Known | None]:
+        """What files of the user were when last hashed; None where one never was."""
+        found = self._find("SELECT dev, inode, size, mtime_ns, ctime_ns, hashed_ns, digest FROM file", stats)
+        return [_known(row, stat) if (row := found.get(_key(stat))) else None for stat in stats]
+
+    @staticmethod
+    def object_rows(objects: Iterable[tuple[os.stat_result, Digest]]) -> tuple[str, list[Row]]:
+        """The statement that remembers objects, for :meth:`State.change`. Their bytes must be durable."""
+        rows: list[Row] = [(*_key(stat), *_content(stat), digest.raw) for stat, digest in objects]
+        return "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?)", rows
+
+    @staticmethod
+    def file_rows(files: Iterable[Hashed]) -> tuple[str, list[Row]]:
+        """The statement that remembers files of the user."""
+        rows: list[Row] = [
+            (*_key(file.stat), *_content(file.stat), file.stat.st_ctime_ns, file.at_ns, file.digest.raw)
+            for file in files
+        ]
+        return "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+
+    def remember_objects(self, objects: Iterable[tuple[os.stat_result, Digest]]) -> None:
+        """Remember what objects were found to be."""
+        self._state.change(self.object_rows(objects))
+
+    def remember_files(self, files: Iterable[Hashed]) -> None:
+        """Remember what files of the user were found to be."""
+        self._state.change(self.file_rows(files))
+
+    def _find(self, select: str, stats: Sequence[os.stat_result]) -> dict[tuple[int, int], tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        for dev in sorted({_key(stat)[0] for stat in stats}):
+            inodes: list[Row] = [(inode,) for d, inode in map(_key, stats) if d == dev]
+            rows += self._state.query_many(f"{select} WHERE dev = {dev} AND inode IN ({{}})", inodes)
+        return {row[:2]: row for row in rows}
+
+
+def _known(row: tuple[Any, ...], stat: os.stat_result) -> Known:
+    unchanged = row[2:5] == (*_content(stat), stat.st_ctime_ns)
+    return Known(Digest.from_raw(row[6]), unchanged and stat.st_mtime_ns + SETTLED_NS <= row[5])
+
+
+def _key(stat: os.stat_result) -> tuple[int, int]:
+    return _signed(stat.st_dev), _signed(stat.st_ino)
+
+
+def _content(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _signed(number: int) -> int:
+    """Map a number of 64 bits to the range SQLite's integers have; some file systems use the top bit."""
+    return number - (1 << 64) if number >= 1 << 63 else number

@@ -1,0 +1,182 @@
+"""
+``state.db``: what one home found out about its own files, so as not to find it out again.
+
+A cache in SQLite: it may be deleted, damaged or locked at any time, and is then made anew or, where it cannot
+be written, kept in memory. Nothing here is needed to read an object. Through WAL and ``synchronous=NORMAL`` a
+power cut loses rows but mixes up none, and no commit waits for the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from disdat.durable import Disk
+
+T = TypeVar("T")
+Row: TypeAlias = "tuple[int | str | bytes, ...]"
+
+SCHEMA_VERSION = 1
+BATCH = 500
+"""So many keys are asked for in one query."""
+BUSY_TIMEOUT_S = 30.0
+
+_SCHEMA = """
+CREATE TABLE object (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL, PRIMARY KEY (dev, inode)) WITHOUT ROWID;
+CREATE TABLE file (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL, hashed_ns INTEGER NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (dev, inode)) WITHOUT ROWID;
+CREATE TABLE pack (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE packed (digest BLOB, pack INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+    PRIMARY KEY (digest, pack)) WITHOUT ROWID;
+"""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+
+
+class State:
+    """
+    The state of the store at *root*. Threads share one; after a fork each process opens it for itself.
+
+    Nothing is made on disk before *root* is there, nor where it cannot be written.
+    """
+
+    def __init__(self, root: Path, *, disk: Disk) -> None:
+        self.path = root / "state.db"
+        self._disk = disk
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._in_memory = False
+        self._unusable = self._replaced = False
+        self.generation = 0
+        """Grows when rows that were there may be gone: whoever remembers which there were asks again."""
+        _STATES.add(self)
+
+    def query(self, sql: str, arguments: Sequence[int | str | bytes] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query. Any, because the types are those of the columns, which only the SQL says."""
+        return self._attempt(lambda connection: connection.execute(sql, arguments).fetchall())
+
+    def query_many(self, sql: str, keys: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """The rows of *sql*, whose ``{}`` stands for the placeholders of up to :data:`BATCH` keys, over all keys."""
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(keys), BATCH):
+            some = keys[start : start + BATCH]
+            rows += self.query(sql.format(",".join("?" * len(some))), [part for key in some for part in key])
+        return rows
+
+    def change(self, *statements: tuple[str, Iterable[Row]]) -> None:
+        """Run each statement for each of its rows, in one transaction."""
+        given = [(sql, list(rows)) for sql, rows in statements]
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, rows in given:
+                connection.executemany(sql, rows)
+            self._commit(connection)
+
+        if any(rows for _, rows in given):
+            self._attempt(run)
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def forget_parent(self) -> None:
+        """In a forked child: use nothing that is the parent's."""
+        if self._connection is not None:
+            # Closing it here would end locks and clean up files that the parent is using.
+            _PARENTS.append(self._connection)
+        self._connection, self._lock = None, threading.RLock()
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            while True:
+                try:
+                    return work(self._open())
+                except (sqlite3.DatabaseError, OSError) as exc:
+                    if self._in_memory:
+                        raise
+                    self._give_up(exc)
+
+    def _open(self) -> sqlite3.Connection:
+        in_memory = self._unusable or not os.access(self.path.parent, os.W_OK, effective_ids=True)
+        if self._connection is not None and self._in_memory == in_memory:
+            return self._connection
+        self.close()
+        self._in_memory = in_memory
+        self.generation += 1
+        self._connection = self._connect(":memory:" if in_memory else str(self.path))
+        return self._connection
+
+    def _connect(self, database: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            self._make_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        if _version(connection) == SCHEMA_VERSION:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        with closing(connection.cursor()) as cursor:
+            if _version(connection) != SCHEMA_VERSION:
+                for table in [name for (name,) in cursor.execute(_TABLES).fetchall()]:
+                    cursor.execute(f'DROP TABLE "{table}"')
+                for statement in _SCHEMA.split(";")[:-1]:
+                    cursor.execute(statement)
+                cursor.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._commit(connection)
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        if self._in_memory:
+            connection.commit()
+        else:
+            self._disk.sql_commit(connection)
+
+    def _give_up(self, exc: Exception) -> None:
+        """Put a damaged file out of the way; use memory where there is another reason."""
+        damaged = getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+        self.close()
+        self._unusable = self._replaced or not damaged or not self._remove_files()
+        self._replaced = True
+
+    def _remove_files(self) -> bool:
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    self._disk.unlink(Path(f"{self.path}{suffix}"))
+        except OSError:
+            return False
+        return True
+
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+_STATES: weakref.WeakSet[State] = weakref.WeakSet()
+_PARENTS: list[sqlite3.Connection] = []
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _forget_parents() -> None:
+    for state in list(_STATES):
+        state.forget_parent()
+
+
+os.register_at_fork(after_in_child=_forget_parents)

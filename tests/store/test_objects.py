@@ -1,0 +1,668 @@
+"""The object store: what goes in comes out, once per home, verified."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disdat.core.digest import Digest, of_bytes
+from disdat.core.tree import Entry
+from disdat.durable import Disk
+from disdat.errors import (
+    DigestMismatch,
+    InvalidInput,
+    ObjectNotFound,
+    PathNotFound,
+    PermissionDenied,
+    StorageError,
+)
+from disdat.store.objects import ObjectStore
+from tests.conftest import unprivileged
+
+SMALL = b"small"
+LARGE = bytes(range(256)) * 512
+ABSENT = of_bytes(b"nobody stored this")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    (tmp_path / "home").mkdir()
+    return ObjectStore(tmp_path / "home" / "store")
+
+
+def put(store: ObjectStore, *data: bytes) -> list[Digest]:
+    with store.batch() as batch:
+        digests = [batch.put(item) for item in data]
+        batch.seal()
+    return digests
+
+
+def put_file(store: ObjectStore, path: Path) -> Entry:
+    with store.batch() as batch:
+        entry = batch.put_file(path)
+        batch.seal()
+    return entry
+
+
+def adopt(store: ObjectStore, path: Path) -> Entry:
+    with store.batch() as batch:
+        entry = batch.adopt_file(path)
+        batch.seal()
+    return entry
+
+
+def file(path: Path, data: bytes, mode: int = 0o644) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+def object_file(store: ObjectStore, digest: Digest) -> Path:
+    return store.root / "objects" / "blake3" / digest.hex[:2] / digest.hex
+
+
+def open_to_all(directory: Path) -> None:
+    """Let a user who is not us make files in a test's directory."""
+    directory.chmod(0o777)
+    for above in directory.parents[:2]:
+        above.chmod(0o755)
+
+
+def files_of(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def stored_bytes(store: ObjectStore) -> int:
+    return sum(p.stat().st_size for part in ("objects", "packs") for p in files_of(store.root / part))
+
+
+def damage(path: Path, *, at: int = -1) -> None:
+    """Flip a bit, as a failing disk would: the times stay as they are not."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+@given(st.lists(st.binary(max_size=200).map(lambda b: b * 1000), max_size=8))
+def test_what_is_put_is_read_back(tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]) -> None:
+    store = ObjectStore(tmp_path_factory.mktemp("home") / "store")
+    digests = put(store, *contents)
+    assert digests == [of_bytes(item) for item in contents]
+    assert [store.read(digest) for digest in digests] == contents
+    assert [store.size_bytes(digest) for digest in digests] == [len(item) for item in contents]
+    assert sorted(store.iter_digests()) == sorted(set(digests))
+    assert store.has_many([*digests, ABSENT]) == set(digests)
+
+
+def test_a_store_makes_nothing_on_disk_before_the_first_write(store: ObjectStore) -> None:
+    assert not store.has(ABSENT)
+    with pytest.raises(ObjectNotFound, match=ABSENT):
+        store.read(ABSENT)
+    with store.batch():
+        pass
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("data", [b"", SMALL, b"x" * 65535, b"x" * 65536, LARGE])
+def test_an_object_can_be_mapped_where_open_path_says(store: ObjectStore, data: bytes) -> None:
+    (digest,) = put(store, b"another", data)[1:]
+    path, offset, length = store.open_path(digest)
+    assert length == len(data)
+    assert path.parent.name == ("packs" if len(data) < 65536 else digest.hex[:2])
+    if data:
+        with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            assert mapped[offset : offset + length] == data
+
+
+def test_equal_bytes_are_stored_once(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, SMALL, LARGE, SMALL)
+    before = stored_bytes(store)
+    put(store, LARGE, SMALL)
+    for name, data in (("a", SMALL), ("b", LARGE)):
+        put_file(store, file(tmp_path / name, data))
+    with store.batch() as batch:
+        for data in (SMALL, LARGE):
+            with batch.blob() as blob:
+                blob.write(data)
+        batch.seal()
+    assert stored_bytes(store) == before
+
+
+def test_another_process_of_the_home_finds_what_the_first_stored(store: ObjectStore) -> None:
+    small, large = put(store, SMALL, LARGE)
+    again = ObjectStore(store.root)
+    before = stored_bytes(store)
+    assert put(again, SMALL, LARGE) == [small, large]
+    assert stored_bytes(store) == before
+
+
+def test_what_is_not_sealed_is_gone(store: ObjectStore, tmp_path: Path) -> None:
+    with store.batch() as batch:
+        digests = [batch.put(SMALL), batch.put(LARGE), batch.put_file(file(tmp_path / "f", LARGE + b"f")).digest]
+        with batch.blob() as blob:
+            blob.write(LARGE + b"blob")
+    assert store.has_many([*digests, blob.digest]) == set()
+    assert not files_of(store.root / "staging")
+    assert not stored_bytes(store)
+
+
+def test_a_batch_may_be_sealed_again_after_more_was_taken_in(store: ObjectStore) -> None:
+    with store.batch() as batch:
+        first = batch.put(SMALL)
+        batch.seal()
+        assert store.read(first) == SMALL
+        second = batch.put(SMALL * 2)
+        batch.seal()
+    assert store.read(first) + store.read(second) == SMALL * 3
+
+
+def test_objects_are_read_only(store: ObjectStore, tmp_path: Path) -> None:
+    put(store, SMALL, LARGE)
+    put_file(store, file(tmp_path / "tool", LARGE + b"tool", 0o755))
+    modes = sorted(p.stat().st_mode & 0o777 for part in ("objects", "packs") for p in files_of(store.root / part))
+    assert modes == [0o444, 0o444, 0o555]
+
+
+# The user's files
+
+
+@pytest.mark.parametrize("data", [b"", SMALL, LARGE, LARGE * 20], ids=["empty", "small", "large", "pieces"])
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_a_file_is_taken_in_as_it_is(store: ObjectStore, tmp_path: Path, data: bytes, mode: int) -> None:
+    path = file(tmp_path / "f", data, mode)
+    before = path.stat()
+    entry = put_file(store, path)
+    assert entry == Entry(of_bytes(data), len(data), mode == 0o755)
+    assert store.read(entry.digest) == data
+    assert path.stat()[:7] + path.stat()[8:] == before[:7] + before[8:]
+
+
+def test_files_come_back_in_order_with_progress(store: ObjectStore, tmp_path: Path) -> None:
+    contents = [bytes([n]) * (n * 7001) for n in range(40)]
+    paths = [file(tmp_path / str(n), data) for n, data in enumerate(contents)]
+    for _ in range(2):
+        told: list[int] = []
+        with store.batch() as batch:
+            entries = batch.put_files(paths, progress=told.append)
+            batch.seal()
+        assert [store.read(entry.digest) for entry in entries] == contents
+        assert sum(told) == sum(map(len, contents))
+
+
+def test_ten_thousand_small_files_make_a_few_packs(store: ObjectStore, tmp_path: Path) -> None:
+    directory = tmp_path / "many"
+    directory.mkdir()
+    for number in range(10_000):
+        (directory / f"{number:05}").write_bytes(number.to_bytes(4, "big") * 2500)
+    paths = sorted(directory.iterdir())
+    with store.batch() as batch:
+        entries = batch.put_files(paths)
+        batch.seal()
+    packs = files_of(store.root / "packs")
+    assert len({entry.digest for entry in entries}) == 10_000
+    assert 2 <= len(packs) <= 4
+    assert not files_of(store.root / "objects")
+    assert all(p.stat().st_size <= 64 << 20 for p in packs)
+    assert store.read(entries[777].digest) == paths[777].read_bytes()
+    assert len(store.has_many(entry.digest for entry in entries)) == 10_000
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_file_that_is_known_is_not_read_again(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    path = file(tmp_path / "f", b"x" * size)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    entry = put_file(store, path)
+    opened = _count_opens(monkeypatch, path)
+    assert put_file(store, path) == entry
+    assert put_file(ObjectStore(store.root), path) == entry
+    assert opened == []
+
+
+def test_a_file_changed_within_the_tick_of_the_clock_is_read_again(store: ObjectStore, tmp_path: Path) -> None:
+    """Its times can be those it had when it was hashed, so a file that was new then is not known."""
+    path = file(tmp_path / "f", LARGE)
+    now = path.stat().st_mtime_ns
+    put_file(store, path)
+    path.write_bytes(LARGE[::-1])
+    os.utime(path, ns=(now, now))
+    assert put_file(store, path).digest == of_bytes(LARGE[::-1])
+
+
+def test_a_file_that_was_hashed_before_is_not_copied_to_find_out(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(tmp_path / "f", LARGE)
+    put_file(store, path)
+    monkeypatch.setattr(Disk, "create", _refuse)
+    put_file(store, path)
+
+
+def test_bytes_that_are_gone_from_the_store_are_read_from_a_known_file(store: ObjectStore, tmp_path: Path) -> None:
+    path = file(tmp_path / "f", LARGE)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    digest = put_file(store, path).digest
+    object_file(store, digest).unlink()
+    put_file(store, path)
+    assert store.read(digest) == LARGE
+
+
+class _Restless(Disk):
+    """Lets a file be changed each time a piece of it is written to the store."""
+
+    def __init__(self, change: Callable[[], None]) -> None:
+        self._change = change
+
+    def write(self, file: object, data: bytes | memoryview) -> None:
+        super().write(file, data)  # type: ignore[arg-type]
+        self._change()
+
+
+def test_a_file_that_keeps_changing_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = file(tmp_path / "f", LARGE)
+
+    def append() -> None:
+        with path.open("ab") as opened:
+            opened.write(b"more")
+
+    store = ObjectStore(tmp_path / "store", disk=_Restless(append))
+    with store.batch() as batch, pytest.raises(StorageError, match=f"{path} changed while it was read"):
+        batch.put_file(path)
+    assert not files_of(store.root / "staging")
+
+
+def test_a_file_that_changed_once_while_it_was_read_is_read_again(tmp_path: Path) -> None:
+    path = file(tmp_path / "f", LARGE)
+    left = [LARGE + b"longer"]
+
+    def change() -> None:
+        if left:
+            path.write_bytes(left.pop())
+
+    entry = put_file(ObjectStore(tmp_path / "store", disk=_Restless(change)), path)
+    assert entry == Entry(of_bytes(LARGE + b"longer"), len(LARGE) + 6)
+
+
+def test_what_is_no_file_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with store.batch() as batch:
+        with pytest.raises(PathNotFound, match="no such file"):
+            batch.put_file(tmp_path / "absent")
+        for path in (tmp_path, tmp_path / "fifo", Path("/dev/null")):
+            with pytest.raises(InvalidInput, match="not a regular file"):
+                batch.put_file(path)
+
+
+def test_a_file_that_may_not_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    open_to_all(tmp_path)
+    with unprivileged():
+        path = file(tmp_path / "mine" / "secret", SMALL, 0o000)
+        with ObjectStore(tmp_path / "mine" / "store").batch() as batch:
+            with pytest.raises(PermissionDenied, match=f"may not read {path}"):
+                batch.put_file(path)
+
+
+# Files in their place below the home
+
+
+def test_a_large_file_in_its_place_becomes_its_object(store: ObjectStore, tmp_path: Path) -> None:
+    path = file(tmp_path / "home" / "context" / "f", LARGE)
+    entry = adopt(store, path)
+    assert path.samefile(object_file(store, entry.digest))
+    assert path.stat().st_nlink == 2
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert store.read(entry.digest) == LARGE
+
+
+def test_a_small_file_in_its_place_stays_and_is_made_read_only(store: ObjectStore, tmp_path: Path) -> None:
+    path = file(tmp_path / "home" / "context" / "f", SMALL, 0o755)
+    entry = adopt(store, path)
+    assert entry == Entry(of_bytes(SMALL), len(SMALL), executable=True)
+    assert path.stat().st_mode & 0o777 == 0o555
+    assert path.read_bytes() == SMALL
+    assert store.read(entry.digest) == SMALL
+
+
+def test_equal_files_in_their_places_share_one_inode(store: ObjectStore, tmp_path: Path) -> None:
+    paths = [file(tmp_path / "home" / name, LARGE) for name in "abc"]
+    with store.batch() as batch:
+        entries = [batch.adopt_file(path) for path in paths[:2]]
+        batch.seal()
+    entries.append(adopt(store, paths[2]))
+    assert len(set(entries)) == 1
+    assert {path.stat().st_nlink for path in paths} == {4}
+
+
+def test_files_that_differ_in_mode_keep_an_inode_each(store: ObjectStore, tmp_path: Path) -> None:
+    plain, tool = file(tmp_path / "home" / "a", LARGE), file(tmp_path / "home" / "b", LARGE, 0o755)
+    assert [adopt(store, plain).executable, adopt(store, tool).executable] == [False, True]
+    assert plain.samefile(object_file(store, of_bytes(LARGE)))
+    assert not plain.samefile(tool)
+    assert tool.stat().st_mode & 0o777 == 0o555
+
+
+def test_adopting_again_reads_nothing(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file(tmp_path / "home" / "f", LARGE)
+    entry = adopt(store, path)
+    opened = _count_opens(monkeypatch, path)
+    assert adopt(ObjectStore(store.root), path) == entry
+    assert opened == []
+
+
+def test_a_file_with_another_name_is_copied_and_the_other_left_alone(store: ObjectStore, tmp_path: Path) -> None:
+    """Whoever has the other name may write to it, which must not change the object."""
+    outside = file(tmp_path / "outside", LARGE)
+    inside = tmp_path / "home" / "inside"
+    os.link(outside, inside)
+    entry = adopt(store, inside)
+    outside.write_bytes(LARGE[::-1])
+    assert store.read(entry.digest) == LARGE == inside.read_bytes()
+    assert outside.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_symbolic_link_in_place_stores_what_it_leads_to(store: ObjectStore, tmp_path: Path) -> None:
+    outside = file(tmp_path / "outside", LARGE)
+    inside = tmp_path / "home" / "inside"
+    inside.symlink_to(outside)
+    assert store.read(adopt(store, inside).digest) == LARGE
+    assert outside.stat().st_mode & 0o777 == 0o644
+    assert outside.stat().st_nlink == 1
+
+
+def test_a_write_through_an_old_handle_is_found_before_the_commit(store: ObjectStore, tmp_path: Path) -> None:
+    path = file(tmp_path / "home" / "f", LARGE)
+    with path.open("r+b", buffering=0) as handle, store.batch() as batch:
+        batch.adopt_file(path)
+        handle.write(b"changed")
+        with pytest.raises(StorageError, match=f"{path} changed while it was stored"):
+            batch.seal()
+    assert not store.has(of_bytes(LARGE))
+
+
+def test_a_write_through_an_old_handle_after_the_commit_is_found_when_read(store: ObjectStore, tmp_path: Path) -> None:
+    """However soon it comes: the times of an adopted file are such that any write changes them."""
+    path = file(tmp_path / "home" / "f", LARGE)
+    with path.open("r+b", buffering=0) as handle:
+        digest = adopt(store, path).digest
+        handle.write(b"changed")
+    with pytest.raises(DigestMismatch, match=digest):
+        store.read(digest)
+
+
+@pytest.mark.parametrize("why", [errno.EMLINK, errno.EPERM, errno.EXDEV])
+def test_where_no_link_can_be_had_a_copy_is_made(tmp_path: Path, why: int) -> None:
+    class NoLinks(Disk):
+        def link(self, source: Path, target: Path) -> None:
+            raise OSError(why, os.strerror(why), str(source))
+
+    store = ObjectStore(tmp_path / "store", disk=NoLinks())
+    path = file(tmp_path / "f", LARGE)
+    entry = adopt(store, path)
+    assert path.stat().st_nlink == 1
+    assert path.read_bytes() == LARGE
+    store.materialize(entry, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == LARGE
+    assert not files_of(store.root / "staging")
+
+
+def test_the_link_count_of_a_real_file_system_may_be_exhausted(store: ObjectStore, tmp_path: Path) -> None:
+    """EMLINK as the system gives it: ext4 has it at 65,000 links; where it never comes, all are links."""
+    (digest,) = put(store, LARGE)
+    links = tmp_path / "home" / "links"
+    links.mkdir()
+    with suppress(OSError):
+        for number in range(65_010):
+            os.link(object_file(store, digest), links / str(number))
+    store.materialize(Entry(digest, len(LARGE)), tmp_path / "home" / "f")
+    assert (tmp_path / "home" / "f").read_bytes() == LARGE
+    shutil.rmtree(links)
+
+
+# Damage
+
+
+def test_a_flipped_bit_in_a_large_object_is_found_when_it_is_read(store: ObjectStore) -> None:
+    (digest,) = put(store, LARGE)
+    damage(object_file(store, digest))
+    for read in (store.read, store.open_path, store.verify):
+        with pytest.raises(DigestMismatch) as caught:
+            read(digest)
+        assert digest in str(caught.value)
+        assert str(object_file(store, digest)) in str(caught.value)
+
+
+def test_a_flipped_bit_in_a_small_object_is_found_when_it_is_read(store: ObjectStore) -> None:
+    (digest,) = put(store, SMALL)
+    (pack,) = files_of(store.root / "packs")
+    damage(pack, at=9)
+    for read in (store.read, store.open_path, store.verify):
+        with pytest.raises(DigestMismatch) as caught:
+            read(digest)
+        assert digest in str(caught.value)
+        assert str(pack) in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("way", ["put", "put_file", "adopt_file", "blob"])
+def test_adding_the_bytes_again_heals_a_damaged_object(
+    store: ObjectStore, tmp_path: Path, data: bytes, way: str
+) -> None:
+    (digest,) = put(store, data)
+    (stored,) = [*files_of(store.root / "packs"), *files_of(store.root / "objects")]
+    damage(stored, at=9)
+    path = file(tmp_path / "home" / "f", data)
+    with store.batch() as batch:
+        if way == "put":
+            batch.put(data)
+        elif way == "put_file":
+            batch.put_file(path)
+        elif way == "adopt_file":
+            batch.adopt_file(path)
+        else:
+            with batch.blob() as blob:
+                blob.write(data)
+        batch.seal()
+    assert store.read(digest) == data
+    ObjectStore(store.root).verify(digest)
+
+
+def test_verify_reads_what_is_believed_to_be_right(store: ObjectStore) -> None:
+    """A disk that loses a bit does not change a file's times."""
+    (digest,) = put(store, LARGE)
+    path = object_file(store, digest)
+    before = path.stat()
+    damage(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.read(digest) != LARGE
+    with pytest.raises(DigestMismatch):
+        store.verify(digest)
+    assert [error.kind for error in store.damage()] == ["digest-mismatch"]
+
+
+def test_damage_names_every_file_that_is_not_what_was_written(store: ObjectStore) -> None:
+    put(store, LARGE, LARGE * 2, SMALL)
+    put(store, SMALL * 2)
+    assert list(store.damage()) == []
+    first, second = files_of(store.root / "packs")
+    damage(first, at=-20)
+    second.chmod(0o644)
+    os.truncate(second, second.stat().st_size - 1)
+    damage(object_file(store, of_bytes(LARGE)))
+    messages = [str(error) for error in store.damage()]
+    assert len(messages) == 3
+    assert all(any(str(path) in text for text in messages) for path in (first, second))
+
+
+@pytest.mark.parametrize("keep", [0, 7, 20, -1])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_truncated_pack_is_named(store: ObjectStore, keep: int, indexed: bool) -> None:
+    digests = put(store, *(SMALL * n for n in range(1, 9)))
+    (other,) = put(store, b"in another pack")
+    pack = store.open_path(max(digests))[0]
+    pack.chmod(0o644)
+    os.truncate(pack, keep if keep >= 0 else pack.stat().st_size + keep)
+    if not indexed:
+        store.close()
+        (store.root / "state.db").unlink()
+    if keep >= 0 or not indexed:
+        with pytest.raises((DigestMismatch, ObjectNotFound), match=str(pack)):
+            store.read(max(digests))
+    assert store.read(other) == b"in another pack"
+    put(store, *(SMALL * n for n in range(1, 9)))
+    assert [store.read(digest) for digest in digests] == [SMALL * n for n in range(1, 9)]
+
+
+# Trash
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_what_collection_removed_comes_back_from_the_trash(store: ObjectStore, data: bytes) -> None:
+    (digest,) = put(store, data)
+    trash = store.root / "trash"
+    trash.mkdir()
+    for part in ("objects", "packs"):
+        if (store.root / part).exists():
+            (store.root / part).rename(trash / part)
+    assert store.read(digest) == data
+    assert not files_of(trash)
+
+
+def test_a_large_object_in_the_trash_is_not_stored_anew(store: ObjectStore) -> None:
+    (digest,) = put(store, LARGE)
+    inode = object_file(store, digest).stat().st_ino
+    (store.root / "trash").mkdir()
+    (store.root / "objects").rename(store.root / "trash" / "objects")
+    put(store, LARGE)
+    assert object_file(store, digest).stat().st_ino == inode
+
+
+# state.db
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a database at all" * 500, "torn", "older"])
+def test_state_may_be_lost_or_damaged_at_any_time(store: ObjectStore, content: bytes | str | None) -> None:
+    digests = put(store, SMALL, LARGE)
+    store.close()
+    state = store.root / "state.db"
+    if content is None:
+        state.unlink()
+    elif content == "torn":
+        os.truncate(state, state.stat().st_size // 2 + 100)
+    elif content == "older":
+        with sqlite3.connect(state) as connection:
+            connection.execute("DROP TABLE packed")
+            connection.execute("PRAGMA user_version=77")
+        connection.close()
+    else:
+        assert isinstance(content, bytes)
+        state.write_bytes(content)
+    again = ObjectStore(store.root)
+    assert [again.read(digest) for digest in digests] == [SMALL, LARGE]
+    before = stored_bytes(store)
+    put(again, SMALL, LARGE)
+    assert stored_bytes(store) == before
+
+
+def test_a_home_nobody_may_write_to_can_be_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    written = ObjectStore(home / "store")
+    digests = put(written, SMALL, LARGE)
+    written.close()
+    (home / "store" / "state.db").unlink()
+    open_to_all(tmp_path)
+    for path in (*home.rglob("*"), home):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    with unprivileged():
+        store = ObjectStore(home / "store")
+        assert [store.read(digest) for digest in digests] == [SMALL, LARGE]
+        assert store.has_many(digests) == set(digests)
+        with store.batch() as batch, pytest.raises(PermissionDenied):
+            batch.put(b"more")
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+# Placing
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+@pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+def test_an_entry_is_placed_with_its_mode(store: ObjectStore, tmp_path: Path, data: bytes, mode: int) -> None:
+    entry = put_file(store, file(tmp_path / "f", data, mode))
+    target = tmp_path / "home" / "deep" / "down" / "f"
+    for _ in range(2):
+        store.materialize(entry, target)
+        assert target.read_bytes() == data
+        assert target.stat().st_mode & 0o777 == entry.mode
+    assert [path.name for path in target.parent.iterdir()] == ["f"]
+
+
+def test_a_large_file_is_placed_as_a_link_where_the_mode_allows_it(store: ObjectStore, tmp_path: Path) -> None:
+    (digest,) = put(store, LARGE)
+    store.materialize(Entry(digest, len(LARGE)), tmp_path / "home" / "plain")
+    store.materialize(Entry(digest, len(LARGE), executable=True), tmp_path / "home" / "tool")
+    assert (tmp_path / "home" / "plain").samefile(object_file(store, digest))
+    assert not (tmp_path / "home" / "tool").samefile(object_file(store, digest))
+    assert (tmp_path / "home" / "tool").read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_what_is_in_place_and_right_is_left_alone(store: ObjectStore, tmp_path: Path, data: bytes, mode: int) -> None:
+    put(store, data)
+    entry = Entry(of_bytes(data), len(data), mode == 0o755)
+    target = tmp_path / "home" / "f"
+    store.materialize(entry, target)
+    before = target.stat()
+    store.materialize(entry, target)
+    after = target.stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("wrong", [b"", b"short", None], ids=["empty", "short", "same size"])
+def test_what_is_in_place_and_wrong_is_replaced(
+    store: ObjectStore, tmp_path: Path, data: bytes, wrong: bytes | None
+) -> None:
+    (digest,) = put(store, data)
+    target = file(tmp_path / "home" / "f", data[::-1] if wrong is None else wrong, 0o444)
+    store.materialize(Entry(digest, len(data)), target)
+    assert target.read_bytes() == data
+    target.unlink()
+    target.symlink_to(tmp_path / "elsewhere")
+    store.materialize(Entry(digest, len(data)), target)
+    assert not target.is_symlink()
+    assert target.read_bytes() == data
+
+
+def _count_opens(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[object]:
+    opened: list[object] = []
+    real = os.open
+
+    def counting(name: str | Path, *rest: int, **more: int) -> int:
+        if Path(name) == path:
+            opened.append(name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(os, "open", counting)
+    return opened
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("a file was made")

@@ -39,6 +39,7 @@ READER_FEATURES: frozenset[str] = frozenset()
 WRITER_FEATURES: frozenset[str] = frozenset()
 MAX_NAME_BYTES = 200
 
+_Stamp = tuple[int, int]
 _FORMAT_FILE = "format"
 _UNFINISHED = ".new-"
 
@@ -74,7 +75,7 @@ class Home:
         self.disk = disk or Disk()
         self.clock_us = clock_us
         self._lock = threading.RLock()
-        self._contexts: dict[str, Context] = {}
+        self._contexts: dict[str, tuple[_Stamp, Context]] = {}
         self._marker = _read_marker(self.root)
 
     @classmethod
@@ -123,14 +124,21 @@ class Home:
         return sorted(entry.name for entry in directory.iterdir() if (entry / "context.json").is_file())
 
     def context(self, name: str) -> Context:
-        """The context of this name; ContextNotFound if there is none, BadName if there cannot be one."""
+        """
+        The context of this name; ContextNotFound if there is none, BadName if there cannot be one.
+
+        The same object for every call, until its ``context.json`` is another: a context that another process
+        deleted and made anew is not taken for the one that was.
+        """
         check_context_name(name)
         with self._lock:
-            if name not in self._contexts:
-                if not (self.root / "context" / name / "context.json").is_file():
-                    raise ContextNotFound(name)
-                self._contexts[name] = Context(self, name)
-            return self._contexts[name]
+            stamp = _stamp(self.root / "context" / name / "context.json")
+            if stamp is None:
+                raise ContextNotFound(name)
+            known = self._contexts.get(name)
+            if known is None or known[0] != stamp:
+                known = self._contexts[name] = stamp, Context(self, name)
+            return known[1]
 
     def create_context(self, name: str, *, settings: Mapping[str, Json] | None = None) -> Context:
         """
@@ -174,7 +182,7 @@ class Home:
                 with suppress(FileNotFoundError):  # another process may have forgotten it first
                     self.disk.unlink(self.root / "current")
         with self._lock:
-            del self._contexts[name]
+            self._contexts.pop(name, None)
         return target
 
     def current_name(self) -> str | None:
@@ -319,6 +327,15 @@ def _name_fault(name: str) -> str:
     if len(name.encode("utf-8")) > MAX_NAME_BYTES:
         return f"it is longer than {MAX_NAME_BYTES} bytes"
     return ""
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What tells this file from another one of its name; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _line(fields: Mapping[str, Json]) -> bytes:

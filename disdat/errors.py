@@ -4,7 +4,8 @@ What can go wrong, as types a caller would handle.
     DisdatError(Exception)           .kind: stable code    .hint: what to do, shown by the CLI
     ├── NotFound        (LookupError)  BundleNotFound, ContextNotFound, ObjectNotFound, RefNotFound, PathNotFound
     ├── AlreadyExists
-    ├── InvalidInput    (ValueError)   Unserializable, BadQuery, BadName, BadLinkError
+    ├── InvalidInput    (ValueError)   Unserializable, BadQuery, BadName, BadLinkError,
+    │                              BundleClosed
     ├── Conflict                       MergeConflict(paths), RefMoved(expected, found)
     ├── Corrupt                        DigestMismatch(expected, found), UnknownFormat(found, supported)
     ├── StorageError    (OSError)      Unavailable (worth retrying), PermissionDenied
@@ -115,6 +116,16 @@ class BadLinkError(InvalidInput):
     """A ``file://`` or ``s3://`` link that cannot be captured; the name is Disdat's."""
 
     kind = "bad-link"
+
+
+class BundleClosed(InvalidInput, AssertionError):
+    """
+    A bundle that is closed or abandoned was asked for what only an open one can do.
+
+    Also the AssertionError that Disdat 0.8–1.x raised for it.
+    """
+
+    kind = "bundle-closed"
 
 
 class Conflict(DisdatError):

@@ -162,13 +162,16 @@ def _frame_json(frame: Frame) -> dict[str, Json]:
             "form": frame.form,
             "media_type": frame.media_type,
             "dtype": frame.dtype,
-            "path": frame.path,
             "digest": frame.digest,
             "details": dict(frame.details),
         }
     )
+    if frame.path is not None:  # "" is the whole tree
+        fields["path"] = frame.path
     if frame.size_bytes:
         fields["size"] = frame.size_bytes
+    if frame.path is not None:  # "" is the whole tree
+        fields["path"] = frame.path
     if frame.shape is not None:
         fields["shape"] = list(frame.shape)
     if frame.inline is not None:

@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from disdat.core.bundle import Frame
-from disdat.core.tree import file_logical, tree_logical
+from disdat.core.tree import decode_path, file_logical, tree_logical
 from disdat.errors import BadLinkError, Corrupt, PathNotFound, Unserializable
 from disdat.values.serializer import Sink, Source
 
@@ -89,9 +89,12 @@ class FileSerializer:
             raise Unserializable(where, f"{value!r} does not name a file")
         return capture([found], sink)[0]
 
-    def load(self, frame: Frame, source: Source) -> Path | str:
+    def load(self, frame: Frame, source: Source) -> Path | str | list[str]:
         if frame.path is None:
             raise Corrupt(f"frame {frame.name!r} is a {frame.kind} without a path")
+        if frame.form == "paths":
+            directory = source.directory(frame.path)
+            return [str(directory / os.fsdecode(decode_path(path))) for path in source.below(frame.path)]
         path = source.file(frame.path) if frame.kind == "file" else source.directory(frame.path)
         return str(path) if frame.form == "str" else path
 

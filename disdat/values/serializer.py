@@ -81,6 +81,10 @@ class Source(Protocol):
         """The local path of a directory of the tree, complete."""
         ...
 
+    def below(self, path: str) -> Tree:
+        """The files of the tree below a directory."""
+        ...
+
 
 class Serializer(Protocol):
     """Values of some kinds as frames; one object, used from any number of threads."""

@@ -49,6 +49,9 @@ def test_what_is_no_date_is_refused_with_the_forms_to_use(text: str) -> None:
     assert "2026-03-01" in caught.value.hint
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))
+NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # Hypothesis wants its bounds naive
+
+
+@given(st.datetimes(min_value=NAIVE_EPOCH, timezones=st.just(UTC)))
 def test_a_moment_survives_to_the_microsecond(moment: datetime) -> None:
     assert when.from_us(when.to_us(moment)) == moment

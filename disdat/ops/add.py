@@ -1,0 +1,172 @@
+"""Adding what a user already has: files and directories as they are, or a file of rows as a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from disdat.context import Context
+from disdat.core import canonical, tree
+from disdat.core.bundle import NOTHING, Bundle, CodeRef, Frame, Lineage
+from disdat.core.tree import encode_path
+from disdat.errors import BadLinkError, InvalidInput, PathNotFound
+from disdat.ops.bundles import Birth, BundleWriter, Captured, check_tags, check_text, publish
+from disdat.ops.intake import Intake, Progress, store_tree
+
+if TYPE_CHECKING:  # pandas takes a second to import, and only inline adds need it
+    import pandas as pd  # takes a second, and only inline adds need it
+
+_SNIFFED_CHARS = 1 << 16
+
+
+def add(
+    context: Context,
+    name: str,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    tags: Mapping[str, str] = NOTHING,
+    progress: Progress | None = None,
+) -> Bundle:
+    """
+    Make a bundle of files and directories.
+
+    One file presents as its path; a directory or several paths as the list of all files' paths, kept at their
+    relative places: those of one directory below it, those of several paths below what the paths have in common.
+
+    Raises:
+        PathNotFound: A path does not exist. Nothing was added, as with every other error.
+        InvalidInput: A path is named twice, is no file or directory, or holds what cannot be added.
+    """
+    sources = _sources(paths)
+    birth = _birth(name, paths, tags)
+    writer = BundleWriter(context)
+    with context.home.store.batch() as batch:
+        intake = Intake(batch, writer.path, progress=progress)
+        frame = _take_file(intake, sources[0]) if _is_one_file(sources) else _take_all(intake, sources)
+        captured = Captured(writer.uuid, (frame,), store_tree(batch, intake.tree), birth)
+        return publish(context, batch, [captured])[0]
+
+
+def add_inline(
+    context: Context, name: str, path: str | os.PathLike[str], *, tags: Mapping[str, str] = NOTHING
+) -> Bundle:
+    """
+    Make a bundle of the table in a csv, tsv, parquet or json file.
+
+    A column whose cells name files, relative to the table's directory, takes these files in.
+
+    Raises:
+        BadLinkError: A cell is an ``s3://`` URL; the message names the cell.
+        InvalidInput: The file is none of these kinds, or cannot be read as what its suffix says.
+    """
+    [source] = _sources([path])
+    birth = _birth(name, [path], tags)
+    return BundleWriter(context).close(_with_files(read_table(source), source), birth)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The rows of a file, by its suffix: .csv (separator found by looking), .tsv, .parquet, .json, .jsonl."""
+    import pandas as pd  # takes a second, and only inline adds need it
+
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": lambda p: pd.read_csv(p, sep=_separator(p)),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
+        ".parquet": pd.read_parquet,
+        ".json": pd.read_json,
+        ".jsonl": lambda p: pd.read_json(p, lines=True),
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        raise InvalidInput(
+            f"{path} is no table", hint=f"--inline reads {', '.join(readers)}; leave it out to add the file"
+        )
+    try:
+        return reader(path)
+    except (ValueError, OSError, pd.errors.ParserError) as exc:
+        reason = str(exc).partition("\n")[0]
+        raise InvalidInput(
+            f"cannot read {path} as a table: {reason}", hint="leave --inline out to add the file"
+        ) from exc
+
+
+def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    if not paths:
+        raise InvalidInput("no path to add", hint="name a file or a directory")
+    sources = [Path(os.path.abspath(path)) for path in paths]
+    for given, source in zip(paths, sources, strict=True):
+        if not os.path.exists(source):
+            raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint="check the path")
+        if sources.count(source) > 1:
+            raise InvalidInput(f"{os.fspath(given)} is named twice", hint="name each path once")
+    return sources
+
+
+def _birth(name: str, paths: Sequence[str | os.PathLike[str]], tags: Mapping[str, str]) -> Birth:
+    check_text("the bundle's name", name)
+    check_tags(tags)
+    typed = [encode_path(os.fsencode(path)) for path in paths]
+    path_param = typed[0] if len(typed) == 1 else canonical.encode(typed).decode()
+    return Birth(name, tags=dict(tags), params={"path": path_param}, lineage=Lineage(code=CodeRef(method="add")))
+
+
+def _is_one_file(sources: Sequence[Path]) -> bool:
+    return len(sources) == 1 and not sources[0].is_dir()
+
+
+def _take_file(intake: Intake, source: Path) -> Frame:
+    [place] = intake.add_files([source])
+    entry = intake.entry(place)
+    return Frame("", "file", tree.file_logical(place, entry), form="str", path=place)
+
+
+def _take_all(intake: Intake, sources: Sequence[Path]) -> Frame:
+    if len(sources) == 1:
+        intake.add_tree(sources[0], "")
+    else:
+        _take_several(intake, sources)
+    return Frame("", "directory", tree.tree_logical(intake.tree), form="paths", path="")
+
+
+def _take_several(intake: Intake, sources: Sequence[Path]) -> None:
+    common = os.path.commonpath([source.parent for source in sources])
+    for source in sources:
+        place = encode_path(os.fsencode(os.path.relpath(source, common)))
+        if source.is_dir():
+            intake.add_tree(source, place)
+        else:
+            intake.add_at(source, place)
+
+
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        sample = file.read(_SNIFFED_CHARS)
+    try:
+        return csv.Sniffer().sniff(sample, delimiters=",;\t|").delimiter
+    except csv.Error:  # one column, or too few rows to tell
+        return ","
+
+
+def _with_files(frame: pd.DataFrame, source: Path) -> pd.DataFrame:
+    """*frame* with every column whose cells all name files beside *source* holding their full paths."""
+    for position in range(frame.shape[1]):
+        column = frame.iloc[:, position]
+        texts = [(row, cell) for row, cell in enumerate(column) if isinstance(cell, str)]
+        for row, cell in texts:
+            if cell.startswith("s3://"):
+                raise BadLinkError(
+                    f"row {row} of column {frame.columns[position]!r} is {cell}: no remote is there to read it from",
+                    hint="fetch the file, and name it relative to the table",
+                )
+        links = [_link(cell, source.parent) for _, cell in texts]
+        if texts and len(texts) == column.notna().sum() and all(os.path.isfile(link) for link in links):
+            replaced = column.astype(object)
+            replaced.iloc[[row for row, _ in texts]] = links
+            frame.isetitem(position, replaced.array)
+    return frame
+
+
+def _link(cell: str, directory: Path) -> str:
+    return os.path.join(directory, cell.removeprefix("file://"))

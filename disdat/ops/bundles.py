@@ -1,0 +1,337 @@
+"""
+Making bundles, reading them, and changing what a context says of them.
+
+Writing keeps one order: objects, then the manifest, then one record in the context's log, then the catalog. A
+crash before the log's record leaves what was there; after it, the bundle is there whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid as uuids
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from disdat import __version__, config, values
+from disdat.catalog.catalog import Moment
+from disdat.catalog.queries import Row
+from disdat.context import Context
+from disdat.core import canonical, digest, event, manifest, naming
+from disdat.core.bundle import (
+    INLINE_MANIFEST_BYTES,
+    NOTHING,
+    Bundle,
+    Dependency,
+    Frame,
+    Lineage,
+    Run,
+    RunRef,
+    is_reserved,
+)
+from disdat.core.canonical import Json
+from disdat.core.tree import Tree, TreeRef
+from disdat.durable import storage_errors
+from disdat.errors import AlreadyExists, Conflict, InvalidInput
+from disdat.ops import runs
+from disdat.ops.intake import Intake, Progress, store_tree
+from disdat.ops.reading import BundleSource
+from disdat.store.leases import Lease
+from disdat.store.objects import ObjectBatch
+
+CREATOR = f"disdat {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a bundle is born with besides its value. Empty names get Disdat's defaults from :attr:`lineage`."""
+
+    name: str = ""
+    processing_name: str = ""
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    params: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    lineage: Lineage = field(default_factory=Lineage)
+    run: Run | None = None
+    """The run it is made in; None: this process's own."""
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A bundle whose bytes are in a batch, and which nobody sees yet."""
+
+    uuid: str
+    frames: tuple[Frame, ...]
+    tree: Tree | TreeRef
+    birth: Birth
+
+
+class BundleWriter:
+    """
+    An open bundle: its uuid, and the directory in which its maker may write files.
+
+    The directory is made, and kept from collection by a lease, when it is first asked for. End with
+    :meth:`close` or :meth:`abandon`; not for several threads.
+    """
+
+    def __init__(self, context: Context, *, uuid: str | None = None) -> None:
+        self.context = context
+        self.uuid = _new_uuid(context, uuid)
+        self.path = context.bundle_directory(self.uuid)
+        self._lease: Lease | None = None
+
+    def directory(self) -> Path:
+        """The bundle's directory, there from now on."""
+        if self._lease is None:
+            self.context.home.ensure()
+            self._lease = Lease(self.context.home.root / "store" / "leases", context=self.context.name, uuid=self.uuid)
+            self._lease.acquire()
+            with storage_errors(f"make {self.path}"):
+                self.context.home.disk.mkdir(self.path)
+        return self.path
+
+    def file(self, name: str) -> Path:
+        """The path in the bundle's directory for a file that is still to be written; InvalidInput if it leads out."""
+        path = self._inside(name)
+        with storage_errors(f"make {path.parent}"):
+            self.context.home.disk.mkdir(path.parent)
+        return path
+
+    def subdirectory(self, name: str) -> Path:
+        """A directory in the bundle's directory, there from now on; InvalidInput if *name* leads out."""
+        path = self._inside(name)
+        with storage_errors(f"make {path}"):
+            self.context.home.disk.mkdir(path)
+        return path
+
+    def close(self, value: object, birth: Birth, *, progress: Progress | None = None) -> Bundle:
+        """
+        Store *value* and publish the bundle: durable, complete and visible on return, or not there at all.
+
+        Raises:
+            Unserializable: The value cannot be stored; the message names the place in it.
+            StorageError: The disk refused.
+        """
+        try:
+            with self.context.home.store.batch() as batch:
+                captured = capture(batch, self, value, birth, progress=progress)
+                return publish(self.context, batch, [captured])[0]
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            self._release()
+
+    def abandon(self) -> None:
+        """Forget the bundle and delete its directory."""
+        with suppress(FileNotFoundError):  # it was never asked for
+            shutil.rmtree(self.path)
+        self._release()
+
+    def _inside(self, name: str) -> Path:
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or relative == PurePosixPath() or ".." in relative.parts or "\0" in name:
+            raise InvalidInput(
+                f"{name!r} is no path inside a bundle's directory", hint="give a relative path without '..'"
+            )
+        return self.directory() / relative
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+
+def write(context: Context, value: object, birth: Birth) -> Bundle:
+    """Make one bundle of *value*; see :meth:`BundleWriter.close`."""
+    return BundleWriter(context).close(value, birth)
+
+
+def write_many(context: Context, items: Iterable[tuple[object, Birth]]) -> list[Bundle]:
+    """Make a bundle of each value, all at one commit point: after a crash there are all or none."""
+    with context.home.store.batch() as batch:
+        captured = [capture(batch, BundleWriter(context), value, birth) for value, birth in items]
+        return publish(context, batch, captured)
+
+
+def capture(
+    batch: ObjectBatch, writer: BundleWriter, value: object, birth: Birth, *, progress: Progress | None = None
+) -> Captured:
+    """Take *value*'s bytes into *batch*."""
+    intake = Intake(batch, writer.path, progress=progress)
+    frames = values.dump(value, intake)
+    return Captured(writer.uuid, frames, store_tree(batch, intake.tree), birth)
+
+
+def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) -> list[Bundle]:
+    """Make what was captured durable, then visible, in one commit."""
+    context.home.ensure()
+    batch.seal()
+    made: list[Bundle] = []
+    recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}
+    unrecorded = [run for key, run in recorded.items() if key not in context.recorded_runs]
+
+    def drafts(moment: Moment) -> list[event.Draft]:
+        made.clear()
+        written = [runs.draft(run) for run in unrecorded]
+        for each in captured:
+            bundle = _bundle(context, each, moment.time_us(len(written)))
+            made.append(bundle)
+            written.append(_add_draft(batch, bundle))
+        return written
+
+    context.catalog.commit(drafts, actor=runs.actor())
+    context.recorded_runs.update(recorded)
+    return made
+
+
+def value(context: Context, uuid: str) -> object:
+    """
+    The value of a bundle, equal to what was stored and of the same type; files as paths that exist.
+
+    Raises:
+        BundleNotFound: There is no such bundle.
+        DigestMismatch: Its bytes are damaged.
+    """
+    bundle = context.catalog.bundle(uuid)
+    return values.load(bundle.frames, BundleSource(context, bundle))
+
+
+def directory(context: Context, uuid: str) -> Path:
+    """Where the files of a bundle are seen, every one there and verified; not made for a bundle without files."""
+    bundle = context.catalog.bundle(uuid)
+    return BundleSource(context, bundle).directory("") if bundle.file_count else context.bundle_directory(uuid)
+
+
+def dependency(argument: str, bundle: Bundle) -> Dependency:
+    """The record of *bundle* as an input of another one, with the digests it has now."""
+    return Dependency(
+        argument=argument,
+        uuid=bundle.uuid,
+        name=bundle.name,
+        processing_name=bundle.processing_name,
+        manifest=digest.of_json(manifest.to_json(bundle)),
+        logical=bundle.logical,
+    )
+
+
+def remove(context: Context, rows: Sequence[Row], *, force: bool = False) -> None:
+    """
+    Remove bundles from the context in one event; their bytes stay until they are collected.
+
+    Raises:
+        Conflict: One is committed, and not *force*; nothing was removed.
+    """
+    committed = [row for row in rows if row.committed]
+    if committed and not force:
+        names = ", ".join(f"{row.name or '(unnamed)'} {row.uuid[:8]}" for row in committed[:3])
+        raise Conflict(f"{len(committed)} of {len(rows)} committed: {names}", hint="--force removes them too")
+    if rows:
+        _change(context, [event.Draft(event.REMOVE, {"uuids": [row.uuid for row in rows]})])
+
+
+def commit(context: Context, rows: Sequence[Row]) -> None:
+    """Mark bundles as eligible for pushing; those that are marked already stay so."""
+    fresh = [row.uuid for row in rows if not row.committed]
+    if fresh:
+        _change(context, [event.Draft(event.COMMIT, {"uuids": fresh})])
+
+
+def tag(context: Context, row: Row, *, set_to: Mapping[str, str] = NOTHING, unset: Iterable[str] = ()) -> None:
+    """
+    Change the tags of a bundle that is made already.
+
+    Raises:
+        InvalidInput: A key is reserved or empty, or a tag to unset is not there; nothing was changed.
+    """
+    removed = tuple(unset)
+    check_tags(set_to)
+    check_tags(dict.fromkeys(removed, ""))
+    if missing := [key for key in removed if key not in row.tags]:
+        raise InvalidInput(f"no tag {missing[0]!r} on {row.name} {row.uuid[:8]}", hint="`dsdt ls -vp` shows the tags")
+    if set_to or removed:
+        _change(context, [event.tagged(row.uuid, set_to=set_to, unset=removed)])
+
+
+def reaffirm(context: Context, uuid_list: Sequence[str], *, run_id: str = "") -> None:
+    """Record that these bundles were found right again: each is the latest of its name from now on."""
+    if uuid_list:
+        _change(context, [event.Draft(event.REAFFIRM, {"uuids": list(uuid_list), "run": run_id})])
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags a user may not set; TypeError, as Disdat raises it, where key or value is no str."""
+    for key, text in tags.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise TypeError(f"tags are text: {key!r}: {text!r}")
+        check_text("a tag", key + text)
+        if not key:
+            raise InvalidInput("a tag needs a key", hint="write key:value")
+        if is_reserved(key):
+            raise InvalidInput(f"the tag {key!r} is reserved", hint="`dsdt commit` commits; choose another key")
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse text that is not Unicode, such as a name made of bytes that are not UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise InvalidInput(f"{what} is not valid Unicode: {text!r}", hint="write it in UTF-8") from exc
+
+
+def _change(context: Context, drafts: Sequence[event.Draft]) -> None:
+    context.home.ensure()
+    context.catalog.commit(drafts, actor=runs.actor())
+
+
+def _new_uuid(context: Context, wanted: str | None) -> str:
+    if wanted is None:
+        return str(uuids.uuid4())
+    try:
+        text = str(uuids.UUID(wanted))
+    except ValueError as exc:
+        raise InvalidInput(f"not a uuid: {wanted!r}", hint="leave it out to get a new one") from exc
+    if context.catalog.get(text) is not None or context.bundle_directory(text).exists():
+        raise AlreadyExists(f"there is a bundle {text} already", hint="leave the uuid out to get a new one")
+    return text
+
+
+def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
+    birth = captured.birth
+    lineage = birth.lineage
+    method = lineage.code.method if lineage.code else ""
+    upstream = {each.argument: each.processing_name for each in lineage.inputs}
+    run = birth.run or runs.of_process()
+    return Bundle(
+        uuid=captured.uuid,
+        name=birth.name or naming.default_name(method),
+        processing_name=birth.processing_name or naming.bundle_processing_name(method, birth.params, upstream),
+        owner=birth.owner or config.login_name(),
+        created_us=created_us,
+        creator=CREATOR,
+        home=context.home.id,
+        frames=captured.frames,
+        tree=captured.tree,
+        tags=birth.tags,
+        params=birth.params,
+        metrics=birth.metrics,
+        parents=birth.parents,
+        lineage=replace(
+            lineage, run=RunRef(run.id, digest.of_json(manifest.run_to_json(run)), run.packages, birth.task)
+        ),
+    )
+
+
+def _add_draft(batch: ObjectBatch, bundle: Bundle) -> event.Draft:
+    """The event that adds *bundle*; a manifest too large for it becomes an object, durable before the event."""
+    fields: dict[str, Json] = manifest.to_json(bundle)
+    data = canonical.encode(fields)
+    if len(data) <= INLINE_MANIFEST_BYTES:
+        return event.added(bundle.uuid, digest.of_bytes(data), fields)
+    name = batch.put(data)
+    batch.seal()
+    return event.added(bundle.uuid, name, None)

@@ -1,0 +1,226 @@
+"""
+Finding bundles: by name, uuid and tags; by reference; all that match.
+
+A **reference** is ``name``, ``name@<uuid prefix>``, ``name@-1`` (the version before the latest),
+``name@2026-03-01T09:00`` (the latest as of then), a uuid, or a uuid prefix of four hex digits or more.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping, Sequence
+
+from disdat.catalog.queries import Filter, Row
+from disdat.context import Context
+from disdat.core.bundle import NOTHING
+from disdat.errors import BadQuery, BundleNotFound, RefNotFound
+from disdat.ops import when
+
+MIN_PREFIX = 4
+_PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
+_BACK = re.compile(r"-([0-9]+)")
+_SHOWN = 5
+
+
+class Which(enum.Enum):
+    """Which of the versions that match are meant."""
+
+    LATEST = "latest"
+    OLD = "old"
+    ALL = "all"
+
+
+def get(
+    context: Context,
+    name: str | None = None,
+    *,
+    uuid: str | None = None,
+    tags: Mapping[str, str] = NOTHING,
+    committed: bool | None = None,
+) -> Row | None:
+    """The bundle *uuid*, or the latest of *name* (None: of any name) with all *tags*; None if there is none."""
+    if uuid is not None:
+        return context.catalog.get(uuid)
+    if name is not None and not tags and committed is None:
+        return context.catalog.latest(name)
+    found = context.catalog.search(Filter(name=name, tags=tags, committed=committed, limit=1))
+    return found[0] if found else None
+
+
+def need(
+    context: Context, name: str | None = None, *, uuid: str | None = None, tags: Mapping[str, str] = NOTHING
+) -> Row:
+    """As :func:`get`; BundleNotFound where that gives None."""
+    row = get(context, name, uuid=uuid, tags=tags)
+    if row is None:
+        raise BundleNotFound(
+            f"no bundle {_described(name, uuid, tags)} in the context {context.name}",
+            hint="`dsdt ls` shows what is there",
+        )
+    return row
+
+
+def select(
+    context: Context,
+    name: str | None = None,
+    *,
+    uuid: str | None = None,
+    tags: Mapping[str, str] = NOTHING,
+    which: Which = Which.LATEST,
+) -> list[Row]:
+    """
+    The bundles meant by a name, a uuid or tags, newest first: the latest, all but the latest, or all.
+
+    Raises:
+        BadQuery: Neither name nor uuid nor tags were given: nothing is named, so nothing is meant.
+    """
+    if name is None and uuid is None and not tags:
+        raise BadQuery("nothing is named", hint="give a name, --uuid or --tag")
+    found = context.catalog.search(Filter(name=name, uuid=uuid, tags=tags))
+    return {Which.LATEST: found[:1], Which.OLD: found[1:], Which.ALL: found}[which]
+
+
+def search(context: Context, wanted: Filter) -> list[Row]:
+    """Every bundle that passes *wanted*, newest first."""
+    return context.catalog.search(wanted)
+
+
+def by_pattern(context: Context, text: str) -> Filter:
+    """
+    What a person means who names bundles in a listing.
+
+    That very name, where a bundle has it, whatever characters are in it; else a ``/regular expression/``, found
+    anywhere in the name; else, where there is one of ``*?[``, a glob for the whole name.
+
+    Raises:
+        BundleNotFound: It is no pattern, and no bundle has this name.
+    """
+    if context.catalog.latest(text):
+        return Filter(name=text)
+    if len(text) > 1 and text.startswith("/") and text.endswith("/"):
+        return Filter(name_regex=text[1:-1])
+    if any(wild in text for wild in "*?["):
+        return Filter(name_glob=text)
+    raise BundleNotFound(
+        f"no bundle named {text!r} in the context {context.name}", hint="quote a glob such as 'my.*' to search"
+    )
+
+
+def resolve(context: Context, reference: str) -> Row:
+    """
+    The one bundle a reference names. An existing name wins over a uuid prefix, and over an ``@`` inside it.
+
+    Raises:
+        BundleNotFound: It names nothing.
+        RefNotFound: The name is there, but not that version.
+        BadQuery: It is ambiguous (the message lists candidates), or its date cannot be read.
+    """
+    row = of_name(context, reference)
+    if row is None and _PREFIX.fullmatch(reference):
+        row = _by_prefix(context, reference)
+    if row is None:
+        raise BundleNotFound(
+            f"no bundle {reference!r} in the context {context.name}",
+            hint="a reference is NAME, NAME@UUID-PREFIX, NAME@-1, NAME@DATE or a uuid prefix of 4 or more digits",
+        )
+    return row
+
+
+def of_name(context: Context, reference: str) -> Row | None:
+    """What ``name`` or ``name@version`` names, as :func:`resolve`; None where there is no such name."""
+    if row := context.catalog.latest(reference):
+        return row
+    name, at, version = reference.rpartition("@")
+    if at and (versions := context.catalog.search(Filter(name=name))):
+        return _version(reference, name, version, versions)
+    return None
+
+
+def by_uuid(context: Context, uuid: str) -> Row:
+    """
+    The one bundle of a uuid, or of its first digits, four or more.
+
+    Raises:
+        BundleNotFound: There is none.
+        BadQuery: There are several, or it cannot begin a uuid.
+    """
+    if not _PREFIX.fullmatch(uuid):
+        raise BadQuery(f"{uuid!r} is not a uuid", hint="give it whole, or its first digits, four or more")
+    row = _by_prefix(context, uuid)
+    if row is None:
+        raise BundleNotFound(
+            f"no bundle with uuid {uuid} in the context {context.name}", hint="`dsdt ls -v` shows the uuids"
+        )
+    return row
+
+
+def chosen(
+    context: Context,
+    reference: str | None = None,
+    *,
+    uuid: str | None = None,
+    tags: Mapping[str, str] = NOTHING,
+    which: Which = Which.LATEST,
+) -> list[Row]:
+    """
+    The bundles a person chooses to change, newest first: those that pass all that is given.
+
+    *reference* is ``name`` or ``name@version``, never a uuid: a mistyped name must not hit another bundle.
+
+    Raises:
+        BadQuery: Nothing is named, so nothing is meant.
+        BundleNotFound: None passes, whatever *which*.
+    """
+    alone = reference is not None and uuid is None and not tags and which is Which.LATEST
+    if alone and (row := of_name(context, str(reference))):
+        return [row]
+    whole = by_uuid(context, uuid).uuid if uuid is not None else None
+    if not select(context, reference, uuid=whole, tags=tags):
+        raise BundleNotFound(
+            f"no bundle {_described(reference, uuid, tags)} in the context {context.name}",
+            hint="`dsdt ls` shows what is there",
+        )
+    return select(context, reference, uuid=whole, tags=tags, which=which)
+
+
+def _version(reference: str, name: str, version: str, versions: Sequence[Row]) -> Row:
+    if back := _BACK.fullmatch(version):
+        return _back(name, int(back[1]), versions)
+    starting = [row for row in versions if row.uuid.startswith(version)]
+    if starting and version:
+        return _only(reference, starting)
+    moment = when.parse(version)
+    earlier = [row for row in versions if row.created_us <= moment]
+    if not earlier:
+        raise RefNotFound(f"{name} had no version by {version}", hint=f"its first is {_moment(versions[-1])}")
+    return earlier[0]
+
+
+def _back(name: str, steps: int, versions: Sequence[Row]) -> Row:
+    if steps >= len(versions):
+        raise RefNotFound(f"{name} has {len(versions)} versions, none is {steps} back", hint=f"`dsdt ls -v {name}`")
+    return versions[steps]
+
+
+def _only(reference: str, found: Sequence[Row]) -> Row:
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(f"{row.name}@{row.uuid[:13]}" for row in found[:_SHOWN])
+    more = " and more" if len(found) > _SHOWN else ""
+    raise BadQuery(f"{reference!r} is ambiguous: {shown}{more}", hint="give more digits of the uuid")
+
+
+def _by_prefix(context: Context, prefix: str) -> Row | None:
+    found = context.catalog.search(Filter(uuid_prefix=prefix, limit=_SHOWN + 1))
+    return _only(prefix, found) if found else None
+
+
+def _moment(row: Row) -> str:
+    return when.local(row.created_us).isoformat(sep=" ", timespec="seconds")
+
+
+def _described(name: str | None, uuid: str | None, tags: Mapping[str, str]) -> str:
+    parts = [f"named {name!r}" if name is not None else "", f"with uuid {uuid}" if uuid else ""]
+    parts += [f"tagged {key}:{text}" for key, text in tags.items()]
+    return " ".join(part for part in parts if part) or "at all"

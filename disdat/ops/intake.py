@@ -1,0 +1,188 @@
+"""
+Taking in: the bytes of a value, and the user's files and directories, into one bundle's tree.
+
+A path below the bundle's own directory keeps its place there and is never copied. Any other file gets its
+base name, or, where another file has that, as much of its path as tells them apart.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+
+from disdat.core.digest import Digest
+from disdat.core.tree import INLINE_ENTRIES, Entry, Tree, TreeRef, encode_path, to_nodes
+from disdat.durable import storage_errors
+from disdat.errors import InvalidInput, PathNotFound
+from disdat.store.objects import ObjectBatch
+from disdat.values.serializer import Blob
+
+Progress = Callable[[int], None]
+"""Called with the bytes that were taken in since the last call."""
+
+
+class Intake:
+    """What one bundle takes in, as :class:`disdat.values.serializer.Sink`; not for several threads."""
+
+    def __init__(self, batch: ObjectBatch, directory: Path, *, progress: Progress | None = None) -> None:
+        self._batch = batch
+        self._directory = directory
+        self._progress = progress
+        self._entries: dict[str, Entry] = {}
+        self._placed: dict[Path, str] = {}
+        self._taken: set[str] = set()
+        self._above: set[str] = set()
+
+    @property
+    def tree(self) -> Tree:
+        """All files taken in so far."""
+        return Tree(self._entries)
+
+    def blob(self) -> AbstractContextManager[Blob]:
+        return self._batch.blob()
+
+    def put(self, data: bytes) -> tuple[Digest, int]:
+        return self._batch.put(data), len(data)
+
+    def add_files(self, paths: Sequence[Path]) -> list[str]:
+        """Take in files; their places in the tree, in order. The same file given twice has one place."""
+        absolute = [Path(os.path.abspath(path)) for path in paths]
+        new = [path for path in dict.fromkeys(absolute) if path not in self._placed]
+        for path in new:
+            _check_file(path)
+            self._placed[path] = self._take(self._own(path) or self._free_place(path))
+        self._capture(new, [self._placed[path] for path in new])
+        return [self._placed[path] for path in absolute]
+
+    def add_directory(self, path: Path) -> str:
+        """Take in every file below a directory; the directory's place in the tree."""
+        absolute = Path(os.path.abspath(path))
+        if absolute not in self._placed:
+            own = self._own(absolute)
+            place = self._take(self._free_place(absolute) if own is None else own)
+            self.add_tree(absolute, place)
+            self._placed[absolute] = place
+        return self._placed[absolute]
+
+    def add_tree(self, root: Path, place: str) -> None:
+        """Take in every file below *root*, at its relative path below *place* (``""``: the tree's root)."""
+        found = list(files_below(root))
+        prefix = place + "/" if place else ""
+        self._capture([path for _, path in found], [prefix + relative for relative, _ in found])
+
+    def add_at(self, path: Path, place: str) -> None:
+        """Take in one file at this place of the tree."""
+        _check_file(path)
+        self._capture([path], [place])
+
+    def entry(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def below(self, path: str) -> Tree:
+        return self.tree.below(path)
+
+    def is_own_directory(self, path: Path) -> bool:
+        """Whether *path* is a directory the bundle's maker was given to write to."""
+        return path.is_dir() and bool(self._own(Path(os.path.abspath(path))))
+
+    def _own(self, path: Path) -> str | None:
+        if not path.is_relative_to(self._directory):
+            return None
+        relative = path.relative_to(self._directory)
+        return "" if relative == Path() else encode_path(os.fsencode(relative))
+
+    def _free_place(self, path: Path) -> str:
+        parts = PurePosixPath(path).parts[1:]
+        for count in range(1, len(parts) + 1):
+            place = encode_path(os.fsencode("/".join(parts[-count:])))
+            if self._is_free(place):
+                return place
+        raise InvalidInput(f"no free name for {path} in the bundle", hint="store it in a directory of its own")
+
+    def _is_free(self, place: str) -> bool:
+        return place not in self._taken and place not in self._above and self._taken.isdisjoint(_above(place))
+
+    def _take(self, place: str) -> str:
+        self._taken.add(place)
+        self._above.update(_above(place))
+        return place
+
+    def _capture(self, paths: Sequence[Path], places: Sequence[str]) -> None:
+        managed = [path.is_relative_to(self._directory) for path in paths]
+        outside = [path for path, own in zip(paths, managed, strict=True) if not own]
+        stored = iter(self._batch.put_files(outside, progress=self._progress))
+        for path, place, own in zip(paths, places, managed, strict=True):
+            self._entries[place] = self._batch.adopt_file(path) if own else next(stored)
+
+
+def _above(place: str) -> set[str]:
+    parts = place.split("/")
+    return {"/".join(parts[:count]) for count in range(1, len(parts))}
+
+
+def store_tree(batch: ObjectBatch, tree: Tree) -> Tree | TreeRef:
+    """The tree as a manifest holds it: itself when small, else stored as objects."""
+    if len(tree) <= INLINE_ENTRIES:
+        return tree
+    ref, nodes = to_nodes(tree)
+    for node in nodes.values():
+        batch.put(node)
+    return ref
+
+
+def files_below(root: Path) -> Iterator[tuple[str, Path]]:
+    """
+    Every regular file below *root*: its encoded relative path, and where it is.
+
+    Symbolic links are followed where they stay below *root*.
+
+    Raises:
+        InvalidInput: A link leaves *root* or leads back to a directory above it, or something is no regular file.
+        PathNotFound: A link leads nowhere.
+        StorageError: A directory cannot be read.
+    """
+    real = os.path.realpath(root)
+    with storage_errors(f"read {root}"):
+        yield from _walk(Path(root), real, b"", (real,))
+
+
+def _walk(directory: Path, real_root: str, prefix: bytes, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    with os.scandir(directory) as entries:
+        found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    for entry in found:
+        path, relative = directory / entry.name, prefix + os.fsencode(entry.name)
+        real = os.path.realpath(path) if entry.is_symlink() else ""
+        if real:
+            _check_link(path, real, real_root)
+        if entry.is_dir():
+            inside = real or os.path.join(above[-1], entry.name)
+            if inside in above:
+                raise InvalidInput(f"the symbolic link {path} leads back to a directory above it", hint="remove it")
+            yield from _walk(path, real_root, relative + b"/", (*above, inside))
+        else:
+            _check_file(path)
+            yield encode_path(relative), path
+
+
+def _check_link(path: Path, real: str, real_root: str) -> None:
+    if not os.path.exists(real):
+        raise PathNotFound(f"the symbolic link {path} leads nowhere", hint="remove it, or make its target")
+    if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
+        raise InvalidInput(
+            f"the symbolic link {path} leaves the directory that is added",
+            hint=f"add {real} itself, or copy it in its place",
+        )
+
+
+def _check_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as exc:
+        raise PathNotFound(f"no such file: {path}", hint="check the path") from exc
+    except OSError as exc:
+        raise InvalidInput(f"cannot read {path}: {exc.strerror}") from exc
+    if not stat.S_ISREG(mode):
+        raise InvalidInput(f"{path} is not a regular file or directory", hint="copy its content to a file first")

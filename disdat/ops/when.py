@@ -1,0 +1,58 @@
+"""Dates as people type them: ISO 8601, or Disdat's ``MM-DD-YYYY[ HH:MM:SS]``; local time unless they name a zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from disdat.errors import BadQuery
+
+_DISDAT_FORMATS = ("%m-%d-%Y %H:%M:%S", "%m-%d-%Y")
+
+
+def parse(text: str) -> int:
+    """
+    The moment *text* names, in µs since the epoch; a date without a time is its first moment.
+
+    Raises:
+        BadQuery: *text* is no date in either form.
+    """
+    moment = _disdat(text) or _iso(text)
+    if moment is None:
+        raise BadQuery(
+            f"cannot read the date {text!r}",
+            hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone",
+        )
+    return to_us(moment)
+
+
+def to_us(moment: datetime) -> int:
+    """A datetime as µs since the epoch; a naive one is local time."""
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def local(time_us: int) -> datetime:
+    """The moment as an aware datetime of the local time zone."""
+    return from_us(time_us).astimezone()
+
+
+def from_us(time_us: int) -> datetime:
+    """The moment as an aware UTC datetime, exact to the microsecond."""
+    seconds, micros = divmod(time_us, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+
+
+def _disdat(text: str) -> datetime | None:
+    for pattern in _DISDAT_FORMATS:
+        try:
+            return datetime.strptime(text.strip(), pattern).astimezone()
+        except ValueError:
+            continue
+    return None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None

@@ -95,7 +95,8 @@ def _store_range(index: pd.RangeIndex, names: list[Json]) -> Axis:
 
 
 def _index(values: Cells) -> pd.Index:
-    return pd.Index(cast("Any", values), dtype=cast("Any", values.dtype))
+    index: pd.Index = pd.Index(cast("Any", values), dtype=cast("Any", values.dtype))
+    return index
 
 
 def _encode_name(name: object, where: str) -> Json:

@@ -390,13 +390,23 @@ def _load_columns(fields: Mapping[str, Any], file: pq.ParquetFile, source: Sourc
     described = [*fields["columns"], *levels]
     schema = file.schema_arrow
     makers = [_maker(one, schema.field(n).type, fields["rows"], source) for n, one in enumerate(described)]
-    for group in range(file.num_row_groups):
-        part = file.read_row_group(group)
+    for part in _read_ahead(file):
         for maker, column in zip(makers, part.columns, strict=True):
             maker.add(column)
     arrays = [maker.made() for maker in makers]
     count = len(fields["columns"])
     return arrays[:count], axes.restore(index, arrays[count:], fields["rows"])
+
+
+def _read_ahead(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    """The row groups, each read while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(file.read_row_group, group) for group in range(min(1, file.num_row_groups))]
+        for group in range(1, file.num_row_groups + 1):
+            part = coming.pop().result()
+            if group < file.num_row_groups:
+                coming.append(pool.submit(file.read_row_group, group))
+            yield part
 
 
 def _maker(

@@ -1,0 +1,206 @@
+"""For who starts: settings, contexts, and what is where."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+from disdat import config as configuration
+from disdat import ops
+from disdat.catalog.queries import Filter
+from disdat.cli import opening, options, render
+from disdat.cli.choices import Choices, Verb
+from disdat.cli.options import WrongUsage
+from disdat.context import Context, Home
+from disdat.core.canonical import Json
+from disdat.errors import AlreadyExists, DisdatError, NotConfigured
+from disdat.ops.contexts import ContextInfo, Status
+
+_SHOWN_NAMES = 10
+
+
+@click.command(cls=Verb)
+@click.pass_obj
+def init(choices: Choices) -> None:
+    """
+    Write a commented settings file.
+
+    Nothing needs this first. A file that is there already is left as it is.
+    """
+    path = opening.settings(choices).config_file
+    if path is None:
+        raise NotConfigured("no place for settings is known", hint="set HOME, or DISDAT_CONFIG to a file")
+    if not configuration.write_default(path):
+        raise AlreadyExists(f"Disdat already initialized in {path.parent}.")
+
+
+@click.command(cls=Verb)
+@click.argument("name", callback=options.text, required=False)
+@click.option("-d", "--delete", is_flag=True, help="Delete NAME. Asks first, for which it needs a terminal.")
+@click.option("-y", "--yes", is_flag=True, help="With -d: do not ask.")
+@click.option("-f", "--force", is_flag=True, help="With -d: the same as --yes.")
+@options.json("List the contexts as JSON.")
+@click.pass_obj
+def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, force: bool, as_json: bool) -> None:
+    """
+    List data contexts, create one, or delete one.
+
+    Without NAME it lists them, the current one marked by a star. With NAME it creates that context,
+    without switching to it; REMOTE/LOCAL also records the name it goes by on a remote.
+    """
+    home = opening.home(choices)
+    if name is not None:
+        act = _delete if delete else _create
+        act(choices, home, name, sure=yes or force)
+    elif delete:
+        raise WrongUsage("no context is named", "`dsdt context -d NAME` deletes it")
+    else:
+        found = ops.contexts.listing(home)
+        render.out(render.as_json([_context_json(each) for each in found]) if as_json else map(_context_line, found))
+
+
+@click.command(cls=Verb)
+@click.argument("name", callback=options.text)
+@click.pass_obj
+def switch(choices: Choices, name: str) -> None:
+    """Make a data context the current one."""
+    home = opening.home(choices)
+    wanted = ops.contexts.named(home, name)
+    already = home.current_name() == wanted.name
+    home.switch(wanted.name)
+    render.say(choices, f"{'Already within' if already else 'Switched to'} context {wanted.name}")
+
+
+@click.command(cls=Verb)
+@options.json()
+@click.pass_obj
+def status(choices: Choices, *, as_json: bool) -> None:
+    """Show the current context and what is in it."""
+    here = opening.context(choices)
+    found, names = ops.contexts.status(here), _uncommitted(here)
+    render.out(render.as_json(_status_json(found, names)) if as_json else _status_lines(found, names))
+
+
+@click.command(cls=Verb)
+@options.json()
+@click.pass_obj
+def config(choices: Choices, *, as_json: bool) -> None:
+    """Show every setting and where it comes from."""
+    chosen = _settings(choices)
+    if as_json:
+        render.out(render.as_json({each.name: {"value": each.value, "from": each.origin} for each in chosen}))
+    else:
+        shown = [(each.name, "-" if each.value is None else str(each.value), each.origin) for each in chosen]
+        render.out(render.table([[render.one_line(cell) for cell in row] for row in shown]))
+
+
+def _create(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
+    if sure:
+        raise WrongUsage("--yes and --force are for deleting", "add -d to delete, or leave them out to create")
+    made = ops.contexts.create(home, name)
+    full_name = f"{made.remote_name}/{made.name}"
+    render.say(choices, f"Disdat created data context {full_name} at object dir {made.objects}.")
+
+
+def _delete(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
+    found = ops.contexts.status(ops.contexts.named(home, name))
+    question = f"Delete the context {found.context} with {render.count(found.bundles, 'bundle')}?"
+    if not sure and not _confirmed(question):
+        raise DisdatError("nothing was deleted")
+    ops.contexts.delete(home, name)
+    render.say(choices, f"Disdat deleted data context {found.context}.")
+
+
+def _confirmed(question: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise WrongUsage("cannot ask whether to delete: this is not a terminal", "--yes deletes without asking")
+    return click.confirm(question, err=True)
+
+
+def _context_line(found: ContextInfo) -> str:
+    remote = f"{found.remote_name}@{found.remote}" if found.remote else "no remote"
+    return "\t".join(["*" if found.current else "", found.name, f"[{remote}]"])
+
+
+def _context_json(found: ContextInfo) -> Json:
+    return {
+        "name": found.name,
+        "current": found.current,
+        "remote": found.remote,
+        "remote_name": found.remote_name,
+        "directory": str(found.directory),
+    }
+
+
+def _uncommitted(here: Context) -> list[str]:
+    """The names of which the latest version, or an older one, is not committed."""
+    return sorted({row.name for row in ops.find.search(here, Filter(committed=False))})
+
+
+def _status_lines(found: Status, uncommitted: list[str]) -> list[str]:
+    shown = ", ".join(map(render.one_line, uncommitted[:_SHOWN_NAMES]))
+    more = f" and {len(uncommitted) - _SHOWN_NAMES:,} more" if len(uncommitted) > _SHOWN_NAMES else ""
+    return render.fields(
+        [
+            ("context", found.context),
+            ("home", render.one_line(str(found.home))),
+            ("remote", found.remote or "none"),
+            ("bundles", f"{found.bundles:,} of {render.count(found.names, 'name')}"),
+            ("files", f"{found.files:,}"),
+            ("size", render.size(found.size_bytes)),
+            ("committed", f"{found.committed:,}"),
+            ("uncommitted", f"{found.uncommitted:,}" + (f": {shown}{more}" if shown else "")),
+        ]
+    )
+
+
+def _status_json(found: Status, uncommitted: list[str]) -> Json:
+    return {
+        "context": found.context,
+        "home": str(found.home),
+        "remote": found.remote,
+        "bundles": found.bundles,
+        "names": found.names,
+        "files": found.files,
+        "size_bytes": found.size_bytes,
+        "committed": found.committed,
+        "uncommitted": found.uncommitted,
+        "uncommitted_names": uncommitted,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One line of ``dsdt config``."""
+
+    name: str
+    value: str | int | bool | None
+    origin: str
+
+
+def _settings(choices: Choices) -> list[_Setting]:
+    found = opening.settings(choices)
+    origins = configuration.origins()
+    options_given = {"context": choices.context, "profile": choices.profile}
+    origins |= {name: f"--{name}" for name, value in options_given.items() if value is not None}
+    context_name = found.context
+    if context_name is None and (context_name := Home.open(found).current_name()):
+        origins["context"] = "`dsdt switch`"
+    return [
+        _Setting("config_file", str(found.config_file) if found.config_file else None, _state(found)),
+        _Setting("home", str(found.home), origins["home"]),
+        _Setting("context", context_name, origins["context"]),
+        _Setting("profile", found.profile, origins["profile"]),
+        _Setting("rerun", found.rerun, origins["rerun"]),
+        _Setting("code_version", found.code_version, origins["code_version"]),
+        _Setting("workers", found.workers, origins["workers"]),
+        _Setting("layout", found.layout, origins["layout"]),
+        _Setting("plain", found.plain, origins["plain"]),
+    ]
+
+
+def _state(found: configuration.Settings) -> str:
+    there = found.config_file is not None and found.config_file.exists()
+    return "is there" if there else "not there; `dsdt init` writes it"

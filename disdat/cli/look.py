@@ -1,0 +1,147 @@
+"""For who looks: what bundles there are, what is in one, and where it came from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from disdat import ops
+from disdat.catalog.queries import Filter, Row
+from disdat.cli import describe, listing, opening, options, present, render
+from disdat.cli.choices import Choices, Verb
+from disdat.context import Context
+
+
+@click.command(cls=Verb)
+@click.option("-v", "--long", "--verbose", "long", is_flag=True, help="A table: names, owner, date, uuid and more.")
+@click.option("-p", "--print-tags", is_flag=True, help="With -v: the tags too.")
+@click.option("-a", "--print-args", is_flag=True, help="With -v: a line with the parameters too.")
+@click.option("-i", "--intermediates", is_flag=True, help="Only what is not the last output of a pipeline run.")
+@click.option("-r", "--roots", is_flag=True, help="Only the last outputs of pipeline runs; with -i everything.")
+@click.option("-c", "--committed", is_flag=True, help="Only committed bundles.")
+@click.option("--uncommitted", is_flag=True, help="Only bundles that are not committed; with -c everything.")
+@click.option("-l", "--latest-by-date", is_flag=True, help="Of what passes all else, the newest of each name.")
+@click.option("-A", "--after", callback=options.moment, metavar="DATE", help="Created at that moment or later.")
+@click.option("-B", "--before", callback=options.moment, metavar="DATE", help="Created at that moment or earlier.")
+@options.tags("Only bundles with this tag; repeatable, all must be there.")
+@options.uuid("The bundle with this uuid, or first digits of it.")
+@options.json()
+@click.argument("pattern", callback=options.any_text, required=False)
+@click.pass_obj
+def ls(
+    choices: Choices,
+    pattern: str | None,
+    *,
+    long: bool,
+    print_tags: bool,
+    print_args: bool,
+    intermediates: bool,
+    roots: bool,
+    committed: bool,
+    uncommitted: bool,
+    latest_by_date: bool,
+    after: int | None,
+    before: int | None,
+    tags: Mapping[str, str],
+    uuid: str | None,
+    as_json: bool,
+) -> None:
+    """
+    List bundles.
+
+    Newest first, each name once; every version with -v. PATTERN is a name; where no bundle has it, it is a glob
+    if it has one of *?[ and a regular expression between slashes (/…/). A dot is a dot. DATE is 2026-03-01,
+    2026-03-01T09:00 or 03-01-2026 [09:00:00], local time.
+    """
+    context = opening.context(choices)
+    wanted = replace(
+        ops.find.by_pattern(context, pattern) if pattern is not None else Filter(),
+        uuid=ops.find.by_uuid(context, uuid).uuid if uuid is not None else None,
+        tags=tags,
+        committed=_only(committed, uncommitted),
+        root=_only(roots, intermediates),
+        after_us=after,
+        before_us=before,
+        latest_only=latest_by_date,
+    )
+    rows = ops.find.search(context, wanted)
+    if as_json:
+        render.out(render.as_json([listing.as_json(row) for row in rows]))
+    elif long or print_tags or print_args:
+        render.out(listing.long(rows, tags=print_tags, params=print_args))
+    else:
+        render.out(listing.names(rows))
+
+
+@click.command(cls=Verb)
+@options.tags("Of the versions with this tag; repeatable.")
+@options.uuid("The bundle with this uuid, or first digits of it.")
+@click.option("-f", "--file", "target", metavar="FILE", help="Write the value to FILE as CSV instead.")
+@click.argument("name", metavar="[REF]", callback=options.any_text, required=False)
+@click.pass_obj
+def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: str | None, target: str | None) -> None:
+    """
+    Print the value of a bundle.
+
+    Of several versions that match the latest one; with nothing named, the newest bundle of all. One file is its
+    path, a table is rows with files as file:// URLs (at a terminal the head and tail of a long one), anything else
+    is as Python prints it.
+    """
+    context = opening.context(choices)
+    row = _one(context, name, uuid=uuid, tags=tags)
+    value, directory = ops.bundles.value(context, row.uuid), context.bundle_directory(row.uuid)
+    if target is not None:
+        present.write_csv(value, directory, Path(target))
+    else:
+        max_rows = present.MAX_ROWS if sys.stdout.isatty() else None
+        render.out([present.text(value, directory, max_rows=max_rows)])
+
+
+@click.command(cls=Verb)
+@options.json()
+@click.argument("ref", callback=options.text)
+@click.pass_obj
+def show(choices: Choices, ref: str, *, as_json: bool) -> None:
+    """
+    Show everything that is recorded of a bundle.
+
+    REF is NAME, NAME@UUID-PREFIX, NAME@-1 (the version before the latest), NAME@DATE (the latest as of then)
+    or a uuid prefix of four digits or more.
+    """
+    context = opening.context(choices)
+    details = ops.details.of(context, ops.find.resolve(context, ref))
+    render.out(render.as_json(describe.as_json(details)) if as_json else describe.lines(details))
+
+
+@click.command(cls=Verb)
+@click.option("-d", "--depth", type=click.IntRange(min=0), metavar="N", help="Go back N steps only.")
+@options.json()
+@click.argument("ref", callback=options.text)
+@click.pass_obj
+def lineage(choices: Choices, ref: str, *, depth: int | None, as_json: bool) -> None:
+    """
+    Show what a bundle was made from.
+
+    The bundle, then what it was made from, and so on, indented by how far back it is; a bundle that was used
+    twice is shown once.
+    """
+    context = opening.context(choices)
+    found = ops.lineage.lineage(context, ops.find.resolve(context, ref).uuid, max_depth=depth)
+    render.out(render.as_json(describe.lineage_json(found)) if as_json else describe.lineage_lines(found))
+
+
+def _only(yes: bool, no: bool) -> bool | None:
+    """What two opposite options ask for; both together, and neither, ask for nothing."""
+    return yes if yes is not no else None
+
+
+def _one(context: Context, reference: str | None, *, uuid: str | None, tags: Mapping[str, str]) -> Row:
+    if reference is None and uuid is None:
+        return ops.find.need(context, tags=tags)
+    if uuid is None and not tags:
+        return ops.find.resolve(context, str(reference))
+    return ops.find.chosen(context, reference, uuid=uuid, tags=tags)[0]

@@ -1,0 +1,78 @@
+"""Where ``dsdt`` starts and ends: its arguments to a command, whatever goes wrong to one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+import click
+
+from disdat.cli import render
+from disdat.cli.choices import Choices
+from disdat.cli.options import WrongUsage
+from disdat.cli.program import Interrupted, dsdt
+from disdat.errors import DisdatError
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+READER_GONE = 141
+"""As a program that the shell's SIGPIPE ended: whoever read the output stopped reading."""
+
+EXIT_CODES: Mapping[str, int] = {"bad-name": USAGE, "bad-query": USAGE}
+"""Kind of error -> exit code; every other kind is FAILED."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``dsdt`` with *argv* (the process's own arguments, if None) and return its exit code."""
+    render.prepare_streams()
+    choices = Choices()
+    arguments = None if argv is None else list(argv)
+    try:
+        code = dsdt.main(arguments, prog_name="dsdt", standalone_mode=False, obj=choices)
+        render.flush()
+    except BrokenPipeError:
+        return _drop_output()
+    except Exception as exc:  # noqa: BLE001 - the one place where whatever went wrong becomes a line
+        return _report(exc, verbose=choices.verbose)
+    return code if isinstance(code, int) else DONE
+
+
+def _report(exc: Exception, *, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(exc)
+    match exc:
+        case DisdatError():
+            render.error(exc.message or type(exc).__name__, exc.hint)
+            return EXIT_CODES.get(exc.kind, FAILED)
+        case click.ClickException():
+            render.error(_lowered(exc.format_message()), _help_hint(exc))
+            return exc.exit_code
+        case Interrupted() | click.Abort():
+            render.error("interrupted")
+            return INTERRUPTED
+    render.error(f"internal error: {type(exc).__name__}: {exc}", "`dsdt --verbose …` shows the traceback")
+    return FAILED
+
+
+def _lowered(message: str) -> str:
+    """Click's sentence as one of ours: without the capital and the full stop."""
+    return message[:1].lower() + message[1:].removesuffix(".")
+
+
+def _help_hint(exc: click.ClickException) -> str:
+    if isinstance(exc, WrongUsage) and exc.hint:
+        return exc.hint
+    ctx = exc.ctx if isinstance(exc, click.UsageError) else None
+    return f"`{ctx.command_path} --help` shows how" if ctx else ""
+
+
+def _drop_output() -> int:
+    """Let the interpreter's last flush go nowhere, where it would fail again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(devnull, stream.fileno())
+    return READER_GONE

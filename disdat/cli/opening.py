@@ -1,0 +1,37 @@
+"""From what the user chose to the home and the context a command works on."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from disdat import config
+from disdat.cli.choices import Choices
+from disdat.config import Settings
+from disdat.context import Context, Home, resolve
+
+
+def settings(choices: Choices) -> Settings:
+    """The settings, with what stands on the command line over what the environment and the file say."""
+    found = config.load()
+    return replace(
+        found,
+        context=found.context if choices.context is None else choices.context,
+        profile=found.profile if choices.profile is None else choices.profile,
+    )
+
+
+def home(choices: Choices) -> Home:
+    """The home; nothing is written to it by opening."""
+    return Home.open(settings(choices))
+
+
+def context(choices: Choices) -> Context:
+    """The context that is meant; NotConfigured says how to get one."""
+    chosen = settings(choices)
+    return resolve(Home.open(chosen), chosen.context)
+
+
+def wants_progress(choices: Choices) -> bool:
+    """Whether a person looks at standard error and wants to see how far things are."""
+    return sys.stderr.isatty() and not choices.quiet and not config.load().plain

@@ -1,0 +1,78 @@
+"""How words on the command line are read: tags, dates, names; and the options several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])  # a command's function, whatever it takes
+Words = TypeVar("Words", str, tuple[str, ...], None)
+
+
+class WrongUsage(click.UsageError):
+    """Words that do not make a command; :attr:`hint` says how to put it."""
+
+    def __init__(self, message: str, hint: str, ctx: click.Context | None = None) -> None:
+        super().__init__(message, ctx)
+        self.hint = hint
+
+
+def text(ctx: click.Context, param: click.Parameter, value: Words) -> Words:
+    """What was given, which must be Unicode and not empty."""
+    for word in _each(value):
+        if not word:
+            raise WrongUsage(f"{param.human_readable_name} is empty", "give it a value, or leave it out", ctx)
+    return any_text(ctx, param, value)
+
+
+def any_text(ctx: click.Context, param: click.Parameter, value: Words) -> Words:
+    """What was given, which must be Unicode: a name may be empty."""
+    for word in _each(value):
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as exc:
+            what = f"{param.human_readable_name} is not valid Unicode: {word!r}"
+            raise WrongUsage(what, "write it in UTF-8", ctx) from exc
+    return value
+
+
+def key_values(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> dict[str, str]:
+    """``key:value`` pairs, each split at its first colon; one key given two values is a contradiction."""
+    found: dict[str, str] = {}
+    for word in any_text(ctx, param, tuple(value)):
+        key, colon, given = word.partition(":")
+        if not colon or not key:
+            raise WrongUsage(f"{word!r} is not a tag", "write KEY:VALUE; the value may hold colons", ctx)
+        if found.setdefault(key, given) != given:
+            raise WrongUsage(f"the tag {key!r} is given twice", "give each key one value", ctx)
+    return found
+
+
+def moment(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """A date as µs since the epoch."""
+    from disdat.ops import when  # `dsdt --help` reads this module, and does without the service layer
+
+    return None if value is None else when.parse(value)
+
+
+def tags(help_text: str) -> Callable[[F], F]:
+    """The option ``-t KEY:VALUE``, repeatable."""
+    return click.option("-t", "--tag", "tags", multiple=True, metavar="KEY:VALUE", callback=key_values, help=help_text)
+
+
+def uuid(help_text: str) -> Callable[[F], F]:
+    """The option ``-u UUID``."""
+    return click.option("-u", "--uuid", callback=text, metavar="UUID", help=help_text)
+
+
+def json(help_text: str = "Print JSON for other programs.") -> Callable[[F], F]:
+    """The option ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def _each(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value

@@ -1,0 +1,131 @@
+"""What ``dsdt`` is made of: its commands, by what people come for, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from disdat.cli.choices import EVERYWHERE
+from disdat.cli.options import WrongUsage
+from disdat.registry import Lazy
+
+START = """\
+Disdat keeps versions of your data as bundles. To start:
+
+  dsdt context NAME       make a data context, a named collection of bundles
+  dsdt switch NAME        make it the current one
+  dsdt add NAME PATH      put a file or a directory into a bundle
+  dsdt ls                 see what is there
+
+`dsdt --help` lists every command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command that is not loaded yet: where it is, and the line the help shows."""
+
+    target: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command = Lazy(self.target).load()
+        assert isinstance(command, click.Command)
+        return command
+
+
+SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "Start": {
+        "init": Entry("disdat.cli.contexts:init", "Write a commented settings file."),
+        "context": Entry("disdat.cli.contexts:context", "List data contexts, create one, or delete one."),
+        "switch": Entry("disdat.cli.contexts:switch", "Make a data context the current one."),
+        "status": Entry("disdat.cli.contexts:status", "Show the current context and what is in it."),
+        "config": Entry("disdat.cli.contexts:config", "Show every setting and where it comes from."),
+    },
+    "Make and change bundles": {
+        "add": Entry("disdat.cli.bundles:add", "Make a bundle of files, directories or a table."),
+        "apply": Entry("disdat.cli.pipelines:apply", "Run a pipeline up to a task."),
+        "commit": Entry("disdat.cli.bundles:commit", "Mark a bundle as ready to be shared."),
+        "tag": Entry("disdat.cli.bundles:tag", "Set tags of a bundle."),
+        "untag": Entry("disdat.cli.bundles:untag", "Remove tags of a bundle."),
+        "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context."),
+    },
+    "Look at bundles": {
+        "ls": Entry("disdat.cli.look:ls", "List bundles."),
+        "cat": Entry("disdat.cli.look:cat", "Print the value of a bundle."),
+        "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
+        "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
+    },
+}
+
+COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+OTHER_WORDS: Mapping[str, str] = {
+    "branch": "context",
+    "checkout": "switch",
+    "delete": "rm",
+    "get": "cat",
+    "info": "show",
+    "list": "ls",
+    "log": "ls",
+    "remove": "rm",
+    "run": "apply",
+}
+"""What people coming from elsewhere type, and what it is called here."""
+
+
+class Interrupted(Exception):
+    """The user pressed Ctrl-C."""
+
+
+class Program(click.Group):
+    """``dsdt`` itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        return entry.load() if entry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise WrongUsage(f"no command {args[0]!r}", _suggestion(args[0]), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        # Click would turn it into an error of its own, after a line of its own.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as exc:
+            raise Interrupted from exc
+
+
+def _suggestion(word: str) -> str:
+    from difflib import get_close_matches  # 5 ms that only a mistyped command costs
+
+    close = [OTHER_WORDS[word]] if word in OTHER_WORDS else get_close_matches(word, COMMANDS, n=2)
+    return f"did you mean {' or '.join(f'`dsdt {name}`' for name in close)}?" if close else ""
+
+
+@click.group(
+    "dsdt",
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=list(EVERYWHERE),
+)
+@click.pass_context
+def dsdt(ctx: click.Context) -> None:
+    """Version data as bundles: values, tables, arrays and files, with where they came from."""
+    if ctx.invoked_subcommand is None:
+        click.echo(START)

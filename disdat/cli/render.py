@@ -1,0 +1,122 @@
+"""Values to text: what goes to standard output and standard error, and how things look there."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from disdat.cli.choices import Choices
+from disdat.core.canonical import Json
+from disdat.errors import StorageError
+
+_ENCODING_ERRORS = "disdat-output"
+
+
+def prepare_streams() -> None:
+    """
+    Let anything be printed, whatever the terminal's encoding.
+
+    A byte of a file name that is not text is written as it is, so that the path still works; a character
+    the encoding lacks is written as its escape.
+    """
+    codecs.register_error(_ENCODING_ERRORS, _replace_unencodable)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODING_ERRORS)
+
+
+def _replace_unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    return character.encode("unicode_escape").decode("ascii"), error.start + 1
+
+
+def out(lines: Iterable[str]) -> None:
+    """Print results, a line each."""
+    try:
+        for each in lines:
+            sys.stdout.write(each + "\n")
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise _no_output(exc) from exc
+
+
+def flush() -> None:
+    """Make sure that what was printed arrived."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise _no_output(exc) from exc
+
+
+def error(message: str, hint: str = "") -> None:
+    """Say on standard error what went wrong, on one line, and on a second one how to go on."""
+    sys.stderr.write(f"dsdt: {one_line(message)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {one_line(hint)}\n")
+    sys.stderr.flush()
+
+
+def say(choices: Choices, message: str) -> None:
+    """Confirm what was done, unless the user wants it quiet."""
+    if not choices.quiet:
+        out([one_line(message)])
+
+
+def one_line(text: str) -> str:
+    """*text* with every character that would break the line, or that cannot be seen, as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def as_json(value: Json) -> list[str]:
+    """The lines of *value* as JSON for other programs: ASCII only, and so safe in every encoding."""
+    return [json.dumps(value, indent=2)]
+
+
+def pairs(mapping: Mapping[str, str]) -> str:
+    """Tags or parameters as Disdat lists them: ``[k]:[v] [k]:[v]``."""
+    return " ".join(f"[{one_line(key)}]:[{one_line(value)}]" for key, value in mapping.items())
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells below each other, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def fields(items: Iterable[tuple[str, str]]) -> list[str]:
+    """Names and values below each other, values aligned; those that are empty are left out."""
+    shown = [(name, value) for name, value in items if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    return [f"{name + ':':<{width + 1}}  {value}" for name, value in shown]
+
+
+def size(size_bytes: int) -> str:
+    """A number of bytes for people: ``512 B``, ``1.5 kB``, ``20.0 GB``."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    amount = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.95:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1000:.1f} PB"
+
+
+def count(number: int, thing: str) -> str:
+    """A number and what it counts: ``1 bundle``, ``1,024 files``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _no_output(exc: OSError) -> StorageError:
+    return StorageError(f"cannot write the output: {exc.strerror}")

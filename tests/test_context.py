@@ -1,0 +1,207 @@
+"""A home is made when it is first needed, and never on top of what somebody else keeps there."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from disdat.context import Context, Home, resolve
+from disdat.errors import (
+    AlreadyExists,
+    BadName,
+    ContextNotFound,
+    Corrupt,
+    InvalidInput,
+    NotConfigured,
+    PermissionDenied,
+    UnknownFormat,
+)
+from disdat.ops import bundles, contexts
+from disdat.ops.bundles import Birth
+from tests.conftest import unprivileged
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_looking_at_a_home_makes_nothing(home: Path) -> None:
+    assert Home(home).context_names() == []
+    assert Home(home).current_name() is None
+    assert not home.exists()
+
+
+def test_the_first_context_makes_the_home(home: Path) -> None:
+    contexts.create(Home(home), "demo")
+    assert names(home) == ["context", "format"]
+    assert names(home / "context" / "demo") == ["context.json", "log", "objects"]
+    marker = json.loads((home / "format").read_bytes())
+    assert marker["format"] == 1
+    assert marker["inode"] == (home / "format").stat().st_ino
+    assert Home(home).id == marker["home"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".hidden", "a/b/c", "/etc", "a\0b", "new\nline", "back\\slash", "x" * 201]
+)
+def test_names_that_could_be_paths_or_be_misread_are_refused(home: Path, name: str) -> None:
+    with pytest.raises(BadName):
+        contexts.create(Home(home), name)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("name", ["mycontext", "with space", "ünï", "'; DROP TABLE bundles; --", "*", "x" * 200])
+def test_other_names_are_just_names(home: Path, name: str) -> None:
+    contexts.create(Home(home), name)
+    assert [info.name for info in contexts.listing(Home(home))] == [name]
+
+
+def test_a_name_with_a_slash_also_names_the_remote_context(home: Path) -> None:
+    context = contexts.create(Home(home), "shared/mine")
+    assert (context.name, context.remote_name) == ("mine", "shared")
+    assert contexts.local_name("shared/mine") == "mine"
+
+
+def test_a_context_is_made_once(home: Path) -> None:
+    contexts.create(Home(home), "demo")
+    with pytest.raises(AlreadyExists, match="'demo' already exists"):
+        contexts.create(Home(home), "demo")
+
+
+def test_switching_is_seen_by_other_processes(home: Path) -> None:
+    for name in ("one", "two"):
+        contexts.create(Home(home), name)
+    Home(home).switch("two")
+    assert resolve(Home(home), None).name == "two"
+    assert resolve(Home(home), "one").name == "one"
+    with pytest.raises(ContextNotFound, match="'three'"):
+        Home(home).switch("three")
+    assert Home(home).current_name() == "two"
+
+
+def test_without_a_current_context_the_error_says_how_to_get_one(home: Path) -> None:
+    with pytest.raises(NotConfigured, match="not in a data context") as caught:
+        resolve(Home(home), None)
+    assert "dsdt context NAME" in caught.value.hint
+    contexts.create(Home(home), "demo")
+    with pytest.raises(NotConfigured) as caught:
+        resolve(Home(home), None)
+    assert "dsdt switch demo" in caught.value.hint
+
+
+def test_a_deleted_context_lies_in_the_trash_and_another_may_have_its_name(home: Path) -> None:
+    one = Home(home)
+    bundles.write(contexts.create(one, "demo"), 1, Birth("n"))
+    one.switch("demo")
+    trashed = contexts.delete(one, "demo")
+    assert (trashed / "context.json").is_file()
+    assert one.context_names() == []
+    assert one.current_name() is None
+    contexts.create(one, "demo")
+    assert one.context("demo").catalog.latest("n") is None
+
+
+def test_a_context_made_anew_by_another_process_is_not_taken_for_the_old_one(home: Path) -> None:
+    one, other = Home(home), Home(home)
+    bundles.write(contexts.create(one, "demo"), 1, Birth("n"))
+    contexts.delete(other, "demo")
+    contexts.create(other, "demo")
+    assert one.context("demo").catalog.latest("n") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["precious.txt", "fs.json", "context/c/ctxt.json", "context/c/objects/u/u_hframe.pb"]
+)
+def test_a_directory_of_somebody_else_is_left_alone(home: Path, content: str) -> None:
+    (home / content).parent.mkdir(parents=True)
+    (home / content).write_text("theirs", encoding="utf-8")
+    before = sorted(home.rglob("*"))
+    with pytest.raises(InvalidInput) as caught:
+        Home(home)
+    assert ("Disdat 0.8" in str(caught.value)) == (content != "precious.txt")
+    assert "DISDAT_HOME" in caught.value.hint
+    assert sorted(home.rglob("*")) == before
+
+
+def test_what_an_interrupted_start_left_does_not_count_as_somebody_elses(home: Path) -> None:
+    home.mkdir()
+    (home / ".new-01ARZ3NDEKTSV4RRFFQ69G5FAV").write_bytes(b"half")
+    contexts.create(Home(home), "demo")
+    assert Home(home).context_names() == ["demo"]
+
+
+def test_a_copied_home_writes_under_an_id_of_its_own(home: Path) -> None:
+    original = Home(home)
+    bundles.write(contexts.create(original, "demo"), 1, Birth("n"))
+    copy = home.with_name("copy")
+    shutil.copytree(home, copy)
+    copied = Home(copy)
+    bundles.write(copied.context("demo"), 2, Birth("n"))
+    assert copied.id != original.id
+    writers = {event.writer for event in copied.context("demo").catalog.events()}
+    assert writers == {original.id, copied.id}
+    assert Home(copy).id == copied.id
+    assert Home(home).id == original.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"format": 2}, UnknownFormat),
+        ({"readers": ["magic"]}, UnknownFormat),
+        ({"home": None, "format": "1"}, UnknownFormat),
+    ],
+)
+def test_a_home_this_version_cannot_read_is_refused(home: Path, changes: dict[str, object], error: type) -> None:
+    contexts.create(Home(home), "demo")
+    marker = json.loads((home / "format").read_bytes())
+    (home / "format").write_text(json.dumps(marker | changes), encoding="utf-8")
+    with pytest.raises(error):
+        Home(home)
+
+
+def test_a_home_that_needs_another_writer_can_be_read_but_not_written(home: Path) -> None:
+    bundles.write(contexts.create(Home(home), "demo"), 1, Birth("n"))
+    marker = json.loads((home / "format").read_bytes())
+    (home / "format").write_text(json.dumps(marker | {"writers": ["magic"]}), encoding="utf-8")
+    context = Home(home).context("demo")
+    row = context.catalog.latest("n")
+    assert row is not None
+    assert bundles.value(context, row.uuid) == 1
+    with pytest.raises(UnknownFormat, match="magic"):
+        bundles.write(context, 2, Birth("n"))
+    assert [row.name for row in context.catalog.versions("n")] == ["n"]
+
+
+def test_a_damaged_format_file_is_named(home: Path) -> None:
+    contexts.create(Home(home), "demo")
+    (home / "format").write_bytes(b"\xff\xfe")
+    with pytest.raises(Corrupt, match="format is damaged"):
+        Home(home)
+
+
+def test_where_nothing_can_be_written_the_error_says_so(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o555)
+    with unprivileged(), pytest.raises(PermissionDenied):
+        contexts.create(Home(home / "below"), "demo")
+
+
+def test_a_context_pickles_by_reference(home: Path) -> None:
+    context = contexts.create(Home(home), "demo")
+    bundles.write(context, 1, Birth("n"))
+    copy = pickle.loads(pickle.dumps(context))
+    assert isinstance(copy, Context)
+    assert copy.catalog.latest("n") == context.catalog.latest("n")
+
+
+def test_status_counts_what_is_there(home: Path) -> None:
+    context = contexts.create(Home(home), "demo")
+    for number in range(3):
+        bundles.write(context, number, Birth(f"n{number % 2}"))
+    status = contexts.status(context)
+    assert (status.bundles, status.names, status.committed, status.uncommitted) == (3, 2, 0, 3)

@@ -157,6 +157,12 @@ def login_name(environ: Mapping[str, str] | None = None) -> str:
         return f"uid-{os.getuid()}"
 
 
+def set_aws_profile(profile: str) -> None:
+    """Make :func:`load`, and all that reads AWS's own variables here and in child processes, take this profile."""
+    os.environ["AWS_PROFILE"] = profile
+    os.environ.pop("DISDAT_PROFILE", None)  # it would win over the one that is asked for now
+
+
 def git_overrides(environ: Mapping[str, str] | None = None) -> GitOverrides:
     """Return what the ``PIPELINE_GIT_*`` variables and ``GIT_DIRTY`` say."""
     environ = _process(environ)

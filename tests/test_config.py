@@ -255,3 +255,11 @@ def test_each_setting_says_where_it_comes_from(environ, variables, text, field, 
 def test_every_setting_but_the_file_itself_has_an_origin(environ):
     names = {field.name for field in dataclasses.fields(Settings)} - {"config_file"}
     assert config.origins(environ).keys() == names
+
+
+def test_a_chosen_profile_wins_over_both_variables(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_PROFILE", "DISDAT_PROFILE"):
+        monkeypatch.setenv(name, "before")
+    config.set_aws_profile("work")
+    assert load().profile == "work"

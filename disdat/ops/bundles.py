@@ -276,7 +276,9 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_text(what: str, text: str) -> None:
-    """Refuse text that is not Unicode, such as a name made of bytes that are not UTF-8."""
+    """Refuse text that is not Unicode, such as a name made of bytes that are not UTF-8; TypeError for no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is text, not {text!r}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as exc:

@@ -16,6 +16,7 @@ from disdat.context import Context
 from disdat.core.bundle import NOTHING
 from disdat.errors import BadQuery, BundleNotFound, RefNotFound
 from disdat.ops import when
+from disdat.ops.bundles import check_text
 
 MIN_PREFIX = 4
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
@@ -41,10 +42,8 @@ def get(
 ) -> Row | None:
     """The bundle *uuid*, or the latest of *name* (None: of any name) with all *tags*; None if there is none."""
     if uuid is not None:
-        return context.catalog.get(uuid)
-    if name is not None and not tags and committed is None:
-        return context.catalog.latest(name)
-    found = context.catalog.search(Filter(name=name, tags=tags, committed=committed, limit=1))
+        name, tags, committed = None, NOTHING, None
+    found = search(context, Filter(name=name, uuid=uuid, tags=tags, committed=committed, limit=1))
     return found[0] if found else None
 
 
@@ -75,14 +74,22 @@ def select(
     Raises:
         BadQuery: Neither name nor uuid nor tags were given: nothing is named, so nothing is meant.
     """
-    if name is None and uuid is None and not tags:
-        raise BadQuery("nothing is named", hint="give a name, --uuid or --tag")
-    found = context.catalog.search(Filter(name=name, uuid=uuid, tags=tags))
+    check_named(name, uuid, tags)
+    found = search(context, Filter(name=name, uuid=uuid, tags=tags))
     return {Which.LATEST: found[:1], Which.OLD: found[1:], Which.ALL: found}[which]
 
 
+def check_named(name: str | None, uuid: str | None, tags: Mapping[str, str]) -> None:
+    """Refuse, with BadQuery, to take nothing at all for the newest bundle of any name."""
+    if name is None and uuid is None and not tags:
+        raise BadQuery("nothing is named", hint="give a name, --uuid or --tag")
+
+
 def search(context: Context, wanted: Filter) -> list[Row]:
-    """Every bundle that passes *wanted*, newest first."""
+    """Every bundle that passes *wanted*, newest first; InvalidInput for text that is not Unicode."""
+    for text in (wanted.name, wanted.processing_name, wanted.uuid, *wanted.tags, *wanted.tags.values()):
+        if text is not None:
+            check_text("what is searched for", text)
     return context.catalog.search(wanted)
 
 

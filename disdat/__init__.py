@@ -7,21 +7,25 @@ Importing the package costs next to nothing: a public name is loaded from its mo
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what __getattr__ gives
+    from disdat import api, common, errors
+    from disdat.values.markers import Pickled, text
 
 __version__ = "2.0.0.dev0"
 
-_HOMES: dict[str, str] = {}
-"""Public name -> module that defines it."""
+__all__ = ["__version__", "api", "common", "errors", "text", "Pickled"]
 
-__all__ = ["__version__"]
+_HOMES = {"text": "disdat.values.markers", "Pickled": "disdat.values.markers"}
+"""Public name -> the module that defines it; the others are modules themselves."""
 
 
 def __getattr__(name: str) -> object:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value: object = getattr(import_module(home), name)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name)
+    value: object = getattr(import_module(home), name) if home else import_module(f"{__name__}.{name}")
     globals()[name] = value
     return value
 

@@ -1,0 +1,323 @@
+"""
+What Disdat does, from Python: contexts, bundles and pipelines.
+
+Every function takes the context it works on as its first argument: a local name, ``remote/local``, or a Context;
+ContextNotFound, which is a LookupError, says that there is none. The home is the one the settings name when a
+function is called (``DISDAT_HOME``, by default ``~/.disdat``). A bundle's name is exact text, whatever
+characters are in it. Any number of threads and processes may call at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from disdat import config, ops
+from disdat.api import selection
+from disdat.api.bundle import Bundle
+from disdat.api.selection import ContextLike
+from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
+
+if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing the API must not
+    from disdat.catalog.queries import Row
+    from disdat.context import Context
+    from disdat.ops.contexts import Status
+    from disdat.pipeline.task import PipeTask
+
+__all__ = [
+    "Bundle",
+    "add",
+    "apply",
+    "cat",
+    "commit",
+    "context",
+    "current_context",
+    "delete_context",
+    "get",
+    "init",
+    "lineage",
+    "ls_contexts",
+    "rm",
+    "search",
+    "set_aws_profile",
+    "status",
+    "switch",
+    "tag",
+    "untag",
+]
+
+
+def init() -> None:
+    """Write a commented settings file and make the home; what is there already stays as it is."""
+    settings = config.load()
+    if settings.config_file is not None:
+        config.write_default(settings.config_file)
+    selection.home().ensure()
+
+
+def set_aws_profile(profile: str) -> None:
+    """Take AWS credentials from this profile, in this process and those it starts."""
+    config.set_aws_profile(profile)
+
+
+def current_context() -> str | None:
+    """The name of the context that ``DISDAT_CONTEXT`` names or :func:`switch` chose; None without one."""
+    return config.load().context or selection.home().current_name()
+
+
+def ls_contexts() -> list[str]:
+    """The local names of all contexts, sorted."""
+    return selection.home().context_names()
+
+
+def context(name: str) -> int:
+    """Create a context, also as ``remote/local``; 0 if it is new, 1 if there was one. Does not switch to it."""
+    home = selection.home()
+    home.ensure()
+    try:
+        ops.contexts.create(home, name)
+    except AlreadyExists:
+        return 1
+    return 0
+
+
+def delete_context(name: str, remote: bool = False, force: bool = False) -> None:
+    """
+    Delete a context with all bundles in it; that there is none is fine.
+
+    What it held lies in the home's trash until that is purged, so *force*, which Disdat asks for to delete
+    what was not pushed, changes nothing.
+
+    Raises:
+        NotConfigured: *remote* asks to delete it on a remote too; nothing was deleted.
+    """
+    if remote:
+        raise NotConfigured(f"the context {name!r} is not bound to a remote", hint="leave remote=True out")
+    try:
+        ops.contexts.delete(selection.home(), name)
+    except ContextNotFound:
+        return
+
+
+def switch(name: str) -> None:
+    """Make a context the current one of the command line, in this home, for every process."""
+    selection.home().switch(selection.context(name).name)
+
+
+def status(local_context: ContextLike) -> Status:
+    """Counts and sizes of what is in a context."""
+    return ops.contexts.status(selection.context(local_context))
+
+
+def search(
+    local_context: ContextLike,
+    human_name: str | re.Pattern[str] | None = None,
+    processing_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    is_committed: bool | None = None,
+    find_intermediates: bool = False,
+    find_roots: bool = False,
+    before: str | datetime | None = None,
+    after: str | datetime | None = None,
+) -> list[Bundle]:
+    """
+    The bundles that pass every filter, newest first; their data is not read.
+
+    *human_name* is exact; a compiled regular expression is a pattern, found anywhere in the name. *find_roots*
+    leaves what the last task of a run made, *find_intermediates* all else, both everything. *before* and *after* are
+    inclusive: a datetime (local time, unless it names a zone), or text as ISO 8601 or ``MM-DD-YYYY[ HH:MM:SS]``.
+
+    Raises:
+        BadQuery: A date cannot be read.
+    """
+    from disdat.catalog.queries import Filter  # it brings in sqlite3, 10 ms that importing the API should not cost
+
+    here = selection.context(local_context)
+    pattern = human_name if isinstance(human_name, re.Pattern) else None
+    wanted = Filter(
+        name=None if isinstance(human_name, re.Pattern) else human_name,
+        processing_name=processing_name,
+        tags=tags or {},
+        committed=is_committed,
+        root=find_roots if find_roots != find_intermediates else None,
+        before_us=_moment(before),
+        after_us=_moment(after),
+    )
+    found = ops.find.search(here, wanted)
+    return [Bundle._stored_as(here, row) for row in found if pattern is None or pattern.search(row.name)]
+
+
+def get(
+    local_context: ContextLike, bundle_name: str | None, uuid: str | None = None, tags: Mapping[str, str] | None = None
+) -> Bundle | None:
+    """
+    The latest bundle of this name that has all *tags*, or None; its data is not read.
+
+    With *uuid*, that bundle, whatever the name. A name of None stands for any name.
+    """
+    here = selection.context(local_context)
+    row = ops.find.get(here, bundle_name, uuid=uuid, tags=tags or {})
+    return None if row is None else Bundle._stored_as(here, row)
+
+
+def add(
+    local_context: ContextLike,
+    bundle_name: str,
+    path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    tags: Mapping[str, str] | None = None,
+) -> Bundle:
+    """
+    Make a bundle of a file, a directory or several of them.
+
+    The data of one file is its path; of anything else the list of all files' paths, in their relative places.
+
+    Raises:
+        PathNotFound: A path does not exist (also a FileNotFoundError and an AssertionError). Nothing was added.
+    """
+    here = selection.context(local_context)
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    return Bundle._stored_as(here, ops.add.add(here, bundle_name, paths, tags=tags or {}))
+
+
+def cat(local_context: ContextLike, bundle_name: str) -> object:
+    """The value of the latest bundle of this name; BundleNotFound (``CatNoBundleError``) if there is none."""
+    here = selection.context(local_context)
+    return ops.bundles.value(here, ops.find.need(here, bundle_name).uuid)
+
+
+def rm(
+    local_context: ContextLike,
+    bundle_name: str | None = None,
+    uuid: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    rm_all: bool = False,
+    rm_old_only: bool = False,
+    *,
+    force: bool = False,
+) -> None:
+    """
+    Remove the latest bundle that matches; with *rm_all* all that do, with *rm_old_only* all but the latest.
+
+    That none matches is fine.
+
+    Raises:
+        BadQuery: Neither a name nor a uuid nor tags were given, so nothing is meant.
+        Conflict: One of them is committed, and not *force*; nothing was removed.
+    """
+    if rm_all and rm_old_only:
+        raise InvalidInput("rm_all and rm_old_only exclude each other", hint="give one of them")
+    which = ops.find.Which.ALL if rm_all else ops.find.Which.OLD if rm_old_only else ops.find.Which.LATEST
+    here = selection.context(local_context)
+    ops.bundles.remove(here, ops.find.select(here, bundle_name, uuid=uuid, tags=tags or {}, which=which), force=force)
+
+
+def commit(
+    local_context: ContextLike, bundle_name: str | None, tags: Mapping[str, str] | None = None, uuid: str | None = None
+) -> None:
+    """Mark the latest bundle that matches as eligible for pushing; BundleNotFound if none does."""
+    here = selection.context(local_context)
+    ops.bundles.commit(here, [_meant(here, bundle_name, uuid, tags or {})])
+
+
+def tag(local_context: ContextLike, bundle_name: str | None, tags: Mapping[str, str], uuid: str | None = None) -> None:
+    """
+    Set tags on the latest bundle of this name, or on the bundle *uuid*.
+
+    Raises:
+        InvalidInput: A key is the system's own, or empty; nothing was changed.
+    """
+    here = selection.context(local_context)
+    ops.bundles.tag(here, _meant(here, bundle_name, uuid), set_to=tags)
+
+
+def untag(
+    local_context: ContextLike, bundle_name: str | None, keys: str | Iterable[str], uuid: str | None = None
+) -> None:
+    """
+    Take tags off the latest bundle of this name, or off the bundle *uuid*.
+
+    Raises:
+        InvalidInput: It has no such tag, or the key is the system's own; nothing was changed.
+    """
+    here = selection.context(local_context)
+    unset = [keys] if isinstance(keys, str) else list(keys)
+    ops.bundles.tag(here, _meant(here, bundle_name, uuid), unset=unset)
+
+
+def lineage(
+    local_context: ContextLike, uuid: str, max_depth: int | None = None
+) -> list[tuple[int, str, Bundle | None]]:
+    """
+    What a bundle was made from: (depth, uuid, bundle) of itself and of every ancestor, breadth first, each once.
+
+    The bundle is None where it is not in this context; the list is empty if *uuid* itself is not.
+    """
+    here = selection.context(local_context)
+    found = ops.lineage.lineage(here, uuid, max_depth=max_depth)
+    if found[0].row is None:
+        return []
+    return [
+        (each.step.depth, each.step.uuid, None if each.row is None else Bundle._stored_as(here, each.row))
+        for each in found
+    ]
+
+
+def apply(
+    local_context: ContextLike,
+    transform: type[PipeTask] | str,
+    output_bundle: str = "-",
+    input_tags: Mapping[str, str] | None = None,
+    output_tags: Mapping[str, str] | None = None,
+    force: bool = False,
+    force_all: bool = False,
+    params: Mapping[str, Any] | None = None,  # whatever the task's Luigi parameters hold
+    output_bundle_uuid: str | None = None,
+    central_scheduler: bool = False,
+    workers: int = 1,
+    incremental_push: bool = False,
+    incremental_pull: bool = False,
+) -> dict[str, bool]:
+    """
+    Run a pipeline: the task *transform* and all it depends on, of which what is up to date is reused.
+
+    *output_bundle* names the last task's bundle, ``-`` leaves that to the task. *force* runs the last task
+    whatever there is, *force_all* every task. Returns ``{"success": True, "did_work": …}``.
+
+    Raises:
+        ApplyError: A task failed; its ``result`` is what would have been returned.
+        NotConfigured: *incremental_push* or *incremental_pull*, and there is no remote.
+    """
+    if incremental_push or incremental_pull:
+        raise NotConfigured("the context is not bound to a remote", hint="leave the incremental options out")
+    if input_tags:
+        warnings.warn("input_tags changes nothing, and never did", DeprecationWarning, stacklevel=2)
+    from disdat.pipeline import run  # it brings in luigi, which importing the API must not
+
+    return run.apply(
+        selection.context(local_context),
+        transform,
+        dict(params or {}),
+        output_bundle=output_bundle,
+        output_tags=dict(output_tags or {}),
+        force=force,
+        force_all=force_all,
+        output_bundle_uuid=output_bundle_uuid,
+        central_scheduler=central_scheduler,
+        workers=workers,
+    )
+
+
+def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mapping[str, str] | None = None) -> Row:
+    """The bundle to change; unlike in a question, to name nothing does not mean the latest of all."""
+    ops.find.check_named(bundle_name, uuid, tags or {})
+    return ops.find.need(here, bundle_name, uuid=uuid, tags=tags or {})
+
+
+def _moment(given: str | datetime | None) -> int | None:
+    if given is None:
+        return None
+    return ops.when.to_us(given) if isinstance(given, datetime) else ops.when.parse(given)

@@ -1,0 +1,363 @@
+"""The bundle as users of Python hold it: open and being described, or stored and for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from disdat import ops
+from disdat.api import selection
+from disdat.api.draft import Draft
+from disdat.api.selection import ContextLike
+from disdat.api.stored import Known, Stored
+from disdat.core import bundle as core
+from disdat.errors import BundleClosed, BundleNotFound, InvalidInput
+
+if TYPE_CHECKING:  # they bring in SQLAlchemy, which importing the API must not
+    from disdat.context import Context
+    from disdat.ops.bundles import BundleWriter
+
+
+class Bundle:
+    """
+    One version of a named data product.
+
+    With *data* it is stored at once. Without, it is open until :meth:`close`, or until the end of its ``with``
+    block; an exception there abandons it, and nothing of it is left. What it is given while it is open is stored
+    when it is closed, in one step: others see all of it or nothing. *dependencies* maps argument names to closed
+    bundles; *vc_info* is (repository, commit, branch); times are in seconds since the epoch, 0 where unknown.
+
+    An open bundle is for one thread; a closed one for any number. Two are equal if they are the same bundle of
+    the same context.
+
+    Raises:
+        ContextNotFound: There is no such context.
+        Unserializable: The value cannot be stored; the message names the place in it.
+        BundleClosed: What only an open bundle can do was asked of one that is closed or abandoned.
+        TypeError: A name, tag or parameter is not text.
+    """
+
+    def __init__(
+        self,
+        local_context: ContextLike,
+        name: str | None = None,
+        data: object = None,
+        processing_name: str | None = None,
+        owner: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        dependencies: Mapping[str, Bundle] | None = None,
+        code_method: str | None = None,
+        vc_info: tuple[str, str, str] | None = None,
+        start_time: float = 0,
+        stop_time: float = 0,
+    ) -> None:
+        self._context = selection.context(local_context)
+        self._writer: BundleWriter | None = None
+        self._abandoned = False
+        self._facts: Draft | Stored = Draft()
+        self.name, self.processing_name = name or "", processing_name or ""
+        self._draft.owner = owner or ""
+        self.add_tags(tags or {}).add_params(params or {}).add_code_ref(code_method or "")
+        self.add_dependencies((dependencies or {}).values(), (dependencies or {}).keys())
+        self.add_timing(start_time, stop_time)
+        if vc_info is not None:
+            self.add_git_info(*vc_info)
+        if data is not None:
+            self.add_data(data).close()
+
+    @classmethod
+    def _stored_as(cls, context: Context, known: Known) -> Bundle:
+        """The bundle that is in *context* already."""
+        bundle = cls.__new__(cls)
+        bundle._context = context
+        bundle._writer = None
+        bundle._abandoned = False
+        bundle._facts = Stored(context, known)
+        return bundle
+
+    # What it is
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is stored."""
+        return isinstance(self._facts, Stored)
+
+    @property
+    def data(self) -> object:
+        """
+        The value: of an open bundle what it was given, of a closed one what is stored.
+
+        The latter is read when it is first asked for and is the same object from then on. It is the caller's to
+        change: no change reaches the store, nor another Bundle of the same uuid. :meth:`cat` reads it anew.
+        """
+        return self._facts.data
+
+    @property
+    def name(self) -> str:
+        """The human name; where none was given, the last part of :attr:`code_ref` from closing on."""
+        return self._facts.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._draft.name = name
+
+    @property
+    def processing_name(self) -> str:
+        """The text that is equal for bundles made alike; where none was given, computed at closing."""
+        return self._facts.processing_name
+
+    @processing_name.setter
+    def processing_name(self, name: str) -> None:
+        self._draft.processing_name = name
+
+    @property
+    def owner(self) -> str:
+        """The login name of who made it, unless another was given."""
+        return self._facts.owner
+
+    @property
+    def uuid(self) -> str:
+        """The only true identity, 36 characters."""
+        return self._facts.uuid if isinstance(self._facts, Stored) else self._writing().uuid
+
+    @property
+    def creation_date(self) -> float:
+        """When it was closed, in seconds since the epoch; InvalidInput while it is open."""
+        return self._stored.creation_date
+
+    @property
+    def local_dir(self) -> str:
+        """
+        The directory of its files.
+
+        While the bundle is open it is there to be written to; what of it is named in the data becomes part of the
+        bundle. Of a closed one every file is there, read-only and verified.
+        """
+        if isinstance(self._facts, Stored):
+            return str(self._facts.directory())
+        self._check_open()
+        return str(self._writing().directory())
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags as they are now: ``committed`` is "True" once it is; parameters are not among them."""
+        return dict(self._facts.tags)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The parameters it was made with."""
+        return dict(self._facts.params)
+
+    @property
+    def dependencies(self) -> dict[str, tuple[str, str]]:
+        """The (processing name, uuid) of every bundle it was made from, by argument name."""
+        return {name: (each.processing_name, each.uuid) for name, each in self._facts.inputs.items()}
+
+    @property
+    def code_ref(self) -> str:
+        """The dotted name of the code that made it; empty where nobody said."""
+        return self._facts.code_ref
+
+    @property
+    def timing(self) -> tuple[float, float]:
+        """When making it began and ended, in seconds since the epoch, to the microsecond; 0 where nobody said."""
+        return self._facts.timing
+
+    @property
+    def git_info(self) -> tuple[str, str, str]:
+        """The (repository, commit, branch) of the code; empty where nobody said."""
+        return self._facts.git_info
+
+    @property
+    def is_presentable(self) -> bool:
+        """Whether there is a value to present."""
+        return self._facts.is_presentable
+
+    # While it is open
+
+    def add_tags(self, tags: Mapping[str, str]) -> Bundle:
+        """Set tags; ``committed``, ``root_task`` and what begins with ``__`` are the system's own."""
+        self._draft.add_tags(tags)
+        return self
+
+    def add_params(self, params: Mapping[str, str]) -> Bundle:
+        """Record parameters it is made with."""
+        self._draft.add_params(params)
+        return self
+
+    def add_dependencies(
+        self, bundles: Bundle | Iterable[Bundle], arg_names: str | Iterable[str] | None = None
+    ) -> Bundle:
+        """Record closed bundles it is made from, under these argument names, else as ``_arg_0`` and so on."""
+        given = [bundles] if isinstance(bundles, Bundle) else list(bundles)
+        names = [arg_names] if isinstance(arg_names, str) else arg_names
+        self._draft.add_dependencies([_manifest(each) for each in given], names)
+        return self
+
+    def add_code_ref(self, code_ref: str) -> Bundle:
+        """Record the dotted name of the code that makes it."""
+        self._draft.add_code_ref(code_ref)
+        return self
+
+    def add_git_info(self, repo: str, commit: str, branch: str) -> Bundle:
+        """Record the version of the code that makes it."""
+        self._draft.add_git_info(repo, commit, branch)
+        return self
+
+    def add_timing(self, start_time: float, stop_time: float) -> Bundle:
+        """Record when making it began and ended, in seconds since the epoch."""
+        self._draft.add_timing(start_time, stop_time)
+        return self
+
+    def add_data(self, data: object) -> Bundle:
+        """Give it its value, which is read at closing; a second one replaces the first, with a warning."""
+        self._draft.add_data(data)
+        return self
+
+    def get_file(self, filename: str) -> str:
+        """The path of a file to write in its directory: name it in the data, and it is never copied."""
+        self._check_open()
+        return str(self._writing().file(filename))
+
+    def get_directory(self, dirname: str) -> str:
+        """The path of a new or earlier directory to write in, below its own."""
+        self._check_open()
+        return str(self._writing().subdirectory(dirname))
+
+    def open(self, force_uuid: str | None = None) -> Bundle:
+        """Open it, which all else does by itself; with *force_uuid* under that uuid, if nothing has it yet."""
+        self._check_open()
+        if force_uuid is not None and self._writer is not None and self._writer.uuid != force_uuid:
+            raise InvalidInput(f"the bundle has the uuid {self._writer.uuid} already", hint="force it earlier")
+        self._writing(force_uuid)
+        return self
+
+    def close(self) -> Bundle:
+        """
+        Store it: durable, complete and visible on return, or not there at all. Without data it holds None.
+
+        Raises:
+            Unserializable: The value cannot be stored. The bundle is abandoned, as after every error here.
+        """
+        draft, writer = self._draft, self._writing()
+        try:
+            self._context = selection.context(self._context)
+            made = writer.close(draft.data, draft.birth())
+        except BaseException:
+            self.abandon()
+            raise
+        self._facts = Stored(self._context, made)
+        return self
+
+    def abandon(self) -> None:
+        """Forget it and delete its directory; a closed bundle stays what it is."""
+        if self._writer is not None and not self.closed:
+            self._writer.abandon()
+        self._abandoned = not self.closed
+
+    def __enter__(self) -> Bundle:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.closed or self._abandoned:
+            return
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    # Once it is closed
+
+    def cat(self) -> object:
+        """The value, read anew."""
+        return self._stored.read()
+
+    def rm(self, *, force: bool = False) -> Bundle:
+        """Remove it from its context; Conflict if it is committed and not *force*."""
+        ops.bundles.remove(self._context, [self._stored.row], force=force)
+        return self
+
+    def commit(self) -> Bundle:
+        """Mark it as eligible for pushing; that it is already is fine."""
+        ops.bundles.commit(self._context, [self._stored.row])
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity() == other._identity() if isinstance(other, Bundle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __reduce__(self) -> tuple[Callable[[str, str, str], Bundle], tuple[str, str, str]]:
+        """By reference: the home's path, the context's name and the uuid, so it must be there when it is read."""
+        return _reopen, (str(self._context.home.root), self._context.name, self._stored.uuid)
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.name!r} {self.uuid} in {self._context.name}, {self._condition()}>"
+
+    def _repr_html_(self) -> str:
+        rows = {"name": self.name, "uuid": self.uuid, "context": self._context.name}
+        try:
+            listed = {"tags": _listed(self.tags), "params": _listed(self.params)}
+        except BundleNotFound:
+            listed = {"": "removed"}
+        cells = "".join(
+            f"<tr><th>{key}</th><td>{escape(text)}</td></tr>"
+            for key, text in {**rows, "state": self._condition(), **listed}.items()
+            if text
+        )
+        return f"<table>{cells}</table>"
+
+    @property
+    def _draft(self) -> Draft:
+        self._check_open()
+        assert isinstance(self._facts, Draft)
+        return self._facts
+
+    @property
+    def _stored(self) -> Stored:
+        if not isinstance(self._facts, Stored):
+            ended = "was abandoned" if self._abandoned else "is still open"
+            raise InvalidInput(f"the bundle {self.name!r} {ended}", hint="only a closed bundle can do this")
+        return self._facts
+
+    def _check_open(self) -> None:
+        if self.closed or self._abandoned:
+            raise BundleClosed(f"the bundle {self.name!r} is {self._condition()}", hint="make a new one")
+
+    def _writing(self, force_uuid: str | None = None) -> BundleWriter:
+        """What writes it, from now on if not before."""
+        if self._writer is None:
+            self._writer = ops.bundles.BundleWriter(self._context, uuid=force_uuid)
+        return self._writer
+
+    def _condition(self) -> str:
+        if isinstance(self._facts, Stored):
+            moment = datetime.fromtimestamp(self.creation_date, UTC).astimezone()
+            return f"closed {moment:%Y-%m-%d %H:%M:%S}"
+        return "abandoned" if self._abandoned else "open"
+
+    def _identity(self) -> tuple[Path, str, str]:
+        return self._context.home.root, self._context.name, self.uuid
+
+
+def _manifest(bundle: Bundle) -> core.Bundle:
+    if not isinstance(bundle, Bundle):
+        raise TypeError(f"a dependency is a Bundle, not {bundle!r}")
+    return bundle._stored.manifest
+
+
+def _reopen(root: str, context_name: str, uuid: str) -> Bundle:
+    context = selection.home_at(Path(root)).context(context_name)
+    return Bundle._stored_as(context, ops.find.need(context, uuid=uuid))
+
+
+def _listed(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {text}" for key, text in texts.items())

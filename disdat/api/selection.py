@@ -1,0 +1,55 @@
+"""Which home and which context a call means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from disdat import config, ops
+
+if TYPE_CHECKING:  # it brings in SQLAlchemy, which importing the API must not
+    from disdat.context import Context, Home
+
+ContextLike: TypeAlias = "str | Context"
+"""A context: its local name, ``remote/local``, or itself."""
+
+_homes: dict[Path, tuple[int, Home]] = {}
+# A child that was forked opens its own: the parent's threads may have held a home's lock at that moment.
+os.register_at_fork(after_in_child=_homes.clear)
+
+
+def home() -> Home:
+    """The home the settings name at this moment."""
+    return home_at(config.load().home)
+
+
+def home_at(root: Path) -> Home:
+    """The home in a directory: the same object for every call, until another one lies there."""
+    from disdat.context import Home  # it brings in SQLAlchemy, which importing the API must not
+
+    inode = _inode(root / "format")
+    if inode is None:
+        return Home(root)
+    known = _homes.get(root)
+    if known is None or known[0] != inode:
+        known = _homes[root] = inode, Home(root)
+    return known[1]
+
+
+def context(named: ContextLike) -> Context:
+    """The context; ContextNotFound if there is none, also for a Context that was deleted since."""
+    if isinstance(named, str):
+        return ops.contexts.named(home(), named)
+    from disdat.context import Context  # it brings in SQLAlchemy, which importing the API must not
+
+    if not isinstance(named, Context):
+        raise TypeError(f"a context is given as its name or as a Context, not as {named!r}")
+    return named.home.context(named.name)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:  # to open the home says what is wrong with it, if anything is
+        return None

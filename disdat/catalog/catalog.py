@@ -1,0 +1,378 @@
+"""
+The catalog of one context: the one way to change it, and the ways to ask what is in it.
+
+The log is the truth; the catalog is its index, and is made again from it whenever it is missing, damaged or
+of another version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar, cast
+
+from disdat.catalog import index, queries
+from disdat.catalog.database import Database, Unusable, is_damaged
+from disdat.catalog.index import Fetch, State
+from disdat.catalog.lock import ContextLock
+from disdat.catalog.log import START, Appended, Log, Place, Position
+from disdat.catalog.queries import Counts, Edge, Filter, Row
+from disdat.catalog.readonly import Snapshot
+from disdat.core import event, manifest
+from disdat.core.bundle import NOTHING, Bundle, Run
+from disdat.core.digest import Digest
+from disdat.core.event import Draft, Event
+from disdat.durable import Disk, storage_errors
+from disdat.errors import BundleNotFound, Corrupt, ObjectNotFound, StorageError
+
+_T = TypeVar("_T")
+
+
+class Moment:
+    """When a change is being made: gives the time of each of its events."""
+
+    __slots__ = ("_first_us",)
+
+    def __init__(self, first_us: int) -> None:
+        self._first_us = first_us
+
+    def time_us(self, number: int = 0) -> int:
+        """The time of the change's event *number*, from 0; greater than that of every event before it."""
+        return self._first_us + number
+
+
+Drafts: TypeAlias = "Callable[[Moment], Sequence[Draft]] | Sequence[Draft]"
+
+
+def _nothing_stored(digest: Digest) -> bytes:
+    raise ObjectNotFound(f"no object store to read {digest} from")
+
+
+class Catalog:
+    """
+    What happened in one context, and how its bundles are found.
+
+    Threads and processes may use one context at once, and a catalog object may be shared by threads. Every question is
+    answered as of some moment after the last change that was acknowledged to anybody. Any method may raise
+    Corrupt (the log is damaged), StorageError, and Unavailable (somebody held the lock for minutes).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        writer: Callable[[], str] | str,
+        now_us: Callable[[], int],
+        fetch: Fetch = _nothing_stored,
+        disk: Disk | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """
+        Open the catalog of the context in *directory*; nothing is touched before it is used.
+
+        *writer* is the home's id, asked for when something is written. *fetch* gives an object's bytes, for
+        manifests that are objects.
+        """
+        self._directory = directory
+        self._writer = writer
+        self._now_us = now_us
+        self._fetch = fetch
+        self._disk = disk or Disk()
+        self._log = log or Log(directory / "log", disk=self._disk)
+        self._lock = ContextLock(directory)
+        self._database = Database(directory)
+        self._snapshot = Snapshot(directory, log=self._log, fetch=fetch)
+
+    def commit(self, drafts: Drafts, *, actor: str = "", write_ids: Sequence[str] | None = None) -> list[Event]:
+        """
+        Make a change: all of *drafts* or none, durable on return, in one record of the log.
+
+        *drafts* may be a function that makes them, called while the lock is held: it must be quick, and raising in it
+        changes nothing. All that the events name must be durable already.
+
+        Raises:
+            StorageError: It could not be written, and nothing was changed; PermissionDenied where that is why.
+            ContextNotFound: The context was deleted.
+        """
+        with _errors(self._directory):
+            writer = self._writer_id()
+            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids))
+
+    def get(self, uuid: str) -> Row | None:
+        """The bundle *uuid*; None if it is not here."""
+        return self.rows([uuid]).get(uuid)
+
+    def rows(self, uuids: Sequence[str]) -> dict[str, Row]:
+        """Those of *uuids* that are here."""
+        found = self._read(lambda connection: queries.rows(connection, queries.BY_UUIDS, (json.dumps(uuids),)))
+        return {row.uuid: row for row in found}
+
+    def uuids_starting(self, prefix: str, *, limit: int = 10) -> list[str]:
+        """Up to *limit* uuids that begin with *prefix*, in order."""
+        values = (prefix, queries.after_prefix(prefix), limit)
+        return self._read(lambda connection: [u for (u,) in connection.execute(queries.UUIDS_STARTING, values)])
+
+    def search(self, wanted: Filter) -> list[Row]:
+        """
+        The bundles that pass, newest first.
+
+        Raises:
+            BadQuery: The regular expression is none.
+        """
+        return self._read(lambda connection: queries.search(connection, wanted))
+
+    def latest(self, name: str, *, tags: Mapping[str, str] = NOTHING, committed: bool | None = None) -> Row | None:
+        """The newest bundle of a name, of those with all *tags* and, if given, *committed* or not; None if none."""
+        wanted = Filter(name=name, tags=tags, committed=committed, limit=1)
+        return next(iter(self.search(wanted)), None)
+
+    def versions(self, name: str) -> list[Row]:
+        """All bundles of a name, newest first."""
+        return self.search(Filter(name=name))
+
+    def by_task_key(self, digest: str) -> list[Row]:
+        """The bundles made by a task of this key, newest first."""
+        return self.search(Filter(task_key=digest))
+
+    def by_processing_name(self, name: str) -> list[Row]:
+        """The bundles of a processing name, newest first."""
+        return self.search(Filter(processing_name=name))
+
+    def by_run(self, run_id: str) -> list[Row]:
+        """The bundles made in a run, newest first."""
+        return self.search(Filter(run_id=run_id))
+
+    def names(self) -> list[str]:
+        """The names there are bundles of, in order."""
+        return self._read(lambda connection: [name for (name,) in connection.execute(queries.NAMES)])
+
+    def counts(self) -> Counts:
+        """How much is here."""
+        return self._read(queries.counts)
+
+    def bundle(self, uuid: str) -> Bundle:
+        """
+        The bundle as its manifest records it, verified.
+
+        Raises:
+            BundleNotFound: It is not here.
+            DigestMismatch: Its manifest is not the one that was added.
+        """
+        try:
+            return self.bundles([uuid])[uuid]
+        except KeyError:
+            raise BundleNotFound(f"no bundle {uuid} in the context {self._directory.name}") from None
+
+    def bundles(self, uuids: Sequence[str]) -> dict[str, Bundle]:
+        """Those of *uuids* that are here, as :meth:`bundle` gives them."""
+        added = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
+        events = self._log.read(Place(*place) for _, _, *place in added)
+        return {
+            uuid: index.verified_bundle(Digest(digest), add, self._fetch)
+            for (uuid, digest, *_), add in zip(added, events, strict=True)
+        }
+
+    def inputs_of(self, *uuids: str) -> list[Edge]:
+        """What the bundles *uuids* were made from, each one's in the order of its manifest."""
+        return self._read(lambda connection: queries.edges(connection, queries.INPUTS_OF, uuids))
+
+    def used_by(self, *uuids: str) -> list[Edge]:
+        """The bundles here that were made from *uuids*, earlier ones first."""
+        return self._read(lambda connection: queries.edges(connection, queries.USED_BY, uuids))
+
+    def edges(self, uuids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        """What each of *uuids* that is here was made from, as (argument, uuid)."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for edge in self.inputs_of(*uuids):
+            found.setdefault(edge.bundle, []).append((edge.argument, edge.input))
+        return found
+
+    def run(self, run_id: str) -> Run | None:
+        """The record of a run; None if it is not here."""
+        values = (run_id, event.RUN)
+        places = self._read(lambda connection: connection.execute(queries.OF_RUN, values).fetchall())
+        if not places:
+            return None
+        [recorded] = self._log.read([Place(*places[-1])])
+        return manifest.run_from_json(cast("Mapping[str, Any]", recorded.payload["run"]))
+
+    def events(self) -> Iterator[Event]:
+        """All that happened, in the order of (time, id)."""
+        places = self._read(lambda connection: connection.execute(queries.EVENTS).fetchall())
+        return self._log.read(map(Place._make, places))
+
+    def unreadable(self) -> dict[str, str]:
+        """The bundles that are here but whose manifest could not be read, and why; :meth:`reindex` tries again."""
+        return self._read(lambda connection: dict(connection.execute(queries.UNREADABLE).fetchall()))
+
+    def reindex(self) -> int:
+        """Make the catalog again from the log, seen by readers all at once; returns how many bundles are here."""
+        with _errors(self._directory), self._lock.held():
+            self._rebuild(indexed=self._indexed())
+        return self.counts().bundles
+
+    def check_log(self) -> None:
+        """
+        Read the whole log, and compare it with what the catalog saw of it.
+
+        Raises:
+            Corrupt: A record is damaged, the end is missing, or events of this home's are.
+        """
+        indexed = self._read(lambda connection: index.state(connection).position)
+        writer = self._writer_id()
+        reached, seqs = START, set[int]()
+        for record in self._log.records():
+            reached = record.end
+            seqs.update(entry.event.seq for entry in record.entries() if entry.event.writer == writer)
+        if reached < indexed:
+            raise self._log.damaged(reached)
+        if missing := set(range(1, max(seqs, default=0) + 1)) - seqs:
+            raise Corrupt(f"the log of {self._directory.name} lacks {len(missing)} events, first {min(missing)}")
+
+    def close(self) -> None:
+        """Close the files; the next use opens them again."""
+        self._database.close()
+        self._snapshot.close()
+
+    def _writer_id(self) -> str:
+        return self._writer if isinstance(self._writer, str) else self._writer()
+
+    def _commit(self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None) -> list[Event]:
+        with self._writing() as (connection, seen):
+            moment = Moment(max(self._now_us(), seen.newest_us + 1))
+            made = drafts(moment) if callable(drafts) else drafts
+            if not made:
+                return []
+            seq = index.last_seq(connection, writer)
+            events = [
+                _event(draft, moment.time_us(i), writer, seq + 1 + i, actor, write_ids[i] if write_ids else "")
+                for i, draft in enumerate(made)
+            ]
+            self._index(connection, self._log.append(seen.position, events))
+        return events
+
+    def _index(self, connection: sqlite3.Connection, appended: Appended) -> None:
+        try:
+            index.add(connection, appended, log=self._log, fetch=self._fetch)
+            self._disk.sql_commit(connection)
+        except (sqlite3.Error, OSError):
+            # The change is made: it is in the log. Whoever looks next indexes it from there, or says what is wrong.
+            connection.rollback()
+
+    def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        with _errors(self._directory):
+            if _is_read_only(self._directory):
+                return self._snapshot.read(query)
+            return self._repairing(lambda: self._ask(query))
+
+    def _ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        while True:
+            try:
+                with self._database.connection() as connection, _transaction(connection, "BEGIN"):
+                    if not self._log.continues(index.state(connection).position):
+                        return query(connection)
+            except Unusable:  # made below
+                pass
+            with self._writing():
+                """Whoever writes makes the catalog, and brings it up to date."""
+
+    def _repairing(self, act: Callable[[], _T]) -> _T:
+        """What *act* gives; where it meets a damaged catalog, the catalog is made again first."""
+        try:
+            return act()
+        except sqlite3.DatabaseError as exc:
+            if not is_damaged(exc):
+                raise
+        with self._lock.held():
+            self._rebuild(indexed=START)
+        return act()
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
+        """Hold the lock, with a transaction on a catalog that has seen the whole log; commits it at the end."""
+        with ExitStack() as stack:
+            stack.enter_context(self._lock.held())
+            try:
+                connection = stack.enter_context(self._database.connection())
+            except Unusable:
+                self._rebuild(indexed=START)
+                connection = stack.enter_context(self._database.connection())
+            stack.enter_context(_transaction(connection, "BEGIN IMMEDIATE"))
+            seen = index.state(connection)
+            if self._log.continues(seen.position):
+                self._catch_up(connection, seen.position)
+                seen = index.state(connection)
+            yield connection, seen
+            if connection.in_transaction:
+                self._disk.sql_commit(connection)
+
+    def _catch_up(self, connection: sqlite3.Connection, seen: Position) -> None:
+        records = self._log.recover(seen, indexed=seen)
+        index.catch_up(connection, records, log=self._log, fetch=self._fetch)
+
+    def _indexed(self) -> Position:
+        """Where the catalog there is, if any, saw the log end."""
+        try:
+            with self._database.connection() as connection:
+                return index.state(connection).position
+        except (Unusable, sqlite3.DatabaseError):
+            return START
+
+    def _rebuild(self, *, indexed: Position) -> None:
+        from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
+
+        def fill(connection: sqlite3.Connection) -> None:
+            with _transaction(connection, "BEGIN"):
+                tables.create(connection)
+                records = self._log.recover(START, indexed=indexed)
+                index.catch_up(connection, records, log=self._log, fetch=self._fetch)
+
+        self._database.replace(fill)
+
+
+def _event(draft: Draft, time_us: int, writer: str, seq: int, actor: str, write_id: str) -> Event:
+    id_ = event.ulid(time_us)
+    return Event(
+        id=id_,
+        time_us=time_us,
+        writer=writer,
+        seq=seq,
+        kind=draft.kind,
+        payload=draft.payload,
+        actor=actor,
+        write_id=write_id or id_,
+        undoes=draft.undoes,
+    )
+
+
+def _is_read_only(directory: Path) -> bool:
+    return not os.access(directory, os.W_OK) and directory.exists()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+@contextmanager
+def _errors(directory: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into errors of ours."""
+    what = f"use the catalog of {directory.name}"
+    try:
+        with storage_errors(what):
+            yield
+    except sqlite3.Error as exc:
+        full = getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+        raise StorageError(
+            f"cannot {what}: {exc}", hint="free some space and run the command again" if full else ""
+        ) from exc

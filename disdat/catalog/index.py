@@ -1,0 +1,391 @@
+"""
+Keeping a catalog's rows what the fold of the log's events says they are.
+
+A bundle whose only event is the one that adds it is inserted as it is. Every other bundle that new events
+touch is *tangled*: all its events, and those that undo them, are folded again by :mod:`disdat.core.event`, and its
+rows are replaced. So SQL knows nothing of what events mean, and the rows depend on the set of events only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from disdat.catalog import rows
+from disdat.catalog.log import Appended, Entry, Log, Place, Position, Record
+from disdat.catalog.rows import BundleRow, EventRow, PairRow, Rows, Standing, Value
+from disdat.core import canonical, event, manifest
+from disdat.core.bundle import Bundle
+from disdat.core.digest import Digest, of_bytes
+from disdat.core.event import BundleState, Event
+from disdat.errors import Corrupt, DigestMismatch, NotFound, UnknownFormat
+
+Fetch: TypeAlias = "Callable[[Digest], bytes]"
+"""Gives the bytes of an object; raises ObjectNotFound."""
+
+BATCH_BYTES = 8 << 20
+"""Records are indexed together up to about this size, to bound memory."""
+
+_PLACED = "e.number, e.id, e.write, e.segment, e.offset, e.length"
+_SAME_WRITE = f"""
+    SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write IS NULL
+    UNION SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value"""
+_WITH_ID = f"SELECT {_PLACED} FROM json_each(?) CROSS JOIN events AS e ON e.id = value"
+_UNDOING = f"""
+    SELECT {_PLACED} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
+    CROSS JOIN events AS e ON e.number = u.event"""
+_ABOUT = f"""
+    SELECT {_PLACED} FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value
+    CROSS JOIN events AS e ON e.number = s.event"""
+_KNOWN_IDS = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM events WHERE id = value)"
+_CROSSED = """
+    SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM undoes WHERE target = value)
+    OR EXISTS (SELECT 1 FROM events WHERE write = value AND write IS NOT NULL)"""
+_KNOWN_UUIDS = """
+    SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM bundles WHERE uuid = value)
+    OR EXISTS (SELECT 1 FROM subjects WHERE uuid = value)"""
+_REMEMBER_ADDS = """
+    INSERT OR IGNORE INTO subjects SELECT b.uuid, b.event FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"""
+_BUNDLES = "SELECT b.* FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
+_WRITER_SEQ = """
+    INSERT INTO writers VALUES (?, ?)
+    ON CONFLICT (writer) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > writers.seq"""
+_DELETE = {
+    "params": "DELETE FROM params WHERE key = ? AND value = ? AND bundle = ?",
+    "metrics": "DELETE FROM metrics WHERE key = ? AND value = ? AND bundle = ?",
+    "inputs": "DELETE FROM inputs WHERE bundle = ? AND number = ? AND argument = ? AND uuid = ?",
+    "files": "DELETE FROM files WHERE path = ? AND bundle = ? AND digest = ?",
+    "objects": "DELETE FROM objects WHERE digest = ? AND bundle = ?",
+    "tags": "DELETE FROM tags WHERE key = ? AND value = ? AND bundle = ?",
+}
+
+
+class _Placed(NamedTuple):
+    """An event the catalog knows, and where the log has it."""
+
+    number: int
+    id: str
+    write: str | None
+    segment: int
+    offset: int
+    length: int
+
+    @property
+    def write_key(self) -> str:
+        return self.write or self.id
+
+    @property
+    def place(self) -> Place:
+        return Place(self.segment, self.offset, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How much of the log a catalog has seen, and the greatest time of an event in that."""
+
+    position: Position
+    newest_us: int
+
+
+def state(connection: sqlite3.Connection) -> State:
+    """What the catalog has seen."""
+    segment, offset, newest_us = connection.execute("SELECT segment, offset, newest_us FROM state").fetchone()
+    return State(Position(segment, offset), newest_us)
+
+
+def last_seq(connection: sqlite3.Connection, writer: str) -> int:
+    """The greatest sequence number of *writer*; 0 if it wrote nothing."""
+    found = connection.execute("SELECT seq FROM writers WHERE writer = ?", (writer,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def catch_up(connection: sqlite3.Connection, records: Iterable[Record], *, log: Log, fetch: Fetch) -> None:
+    """Index *records*, which follow what the catalog has seen, in the transaction that is open."""
+    pending: list[Record] = []
+    size_bytes = 0
+    for record in records:
+        pending.append(record)
+        size_bytes += len(record.payload)
+        if size_bytes >= BATCH_BYTES:
+            _index_records(connection, pending, log=log, fetch=fetch)
+            pending, size_bytes = [], 0
+    if pending:
+        _index_records(connection, pending, log=log, fetch=fetch)
+
+
+def add(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: Fetch) -> None:
+    """Index what was appended just now, whose ids nobody knows yet, in the transaction that is open."""
+    _Indexer(connection, log, fetch).add(appended.entries, crossed=frozenset())
+    _mark(connection, appended.entries, appended.end)
+
+
+def _index_records(connection: sqlite3.Connection, records: Sequence[Record], *, log: Log, fetch: Fetch) -> None:
+    indexer = _Indexer(connection, log, fetch)
+    entries = indexer.unknown(entry for record in records for entry in record.entries())
+    indexer.add(entries, crossed=indexer.crossed(entries))
+    _mark(connection, entries, records[-1].end)
+
+
+def _mark(connection: sqlite3.Connection, entries: Sequence[Entry], end: Position) -> None:
+    newest_us = max((each.event.time_us for each in entries), default=0)
+    connection.execute("UPDATE state SET segment = ?, offset = ?, newest_us = max(newest_us, ?)", (*end, newest_us))
+
+
+def verified_bundle(digest: Digest, add: Event, fetch: Fetch) -> Bundle:
+    """
+    The bundle that *add* adds, its manifest held against the digest that names it.
+
+    Raises:
+        DigestMismatch: It is another one.
+    """
+    body = add.payload.get("body")
+    data = fetch(digest) if body is None else canonical.encode(body)
+    if (found := of_bytes(data)) != digest:
+        raise DigestMismatch(f"the manifest in event {add.id}", expected=digest, found=found)
+    return manifest.decode(data)
+
+
+def bundle_added(uuid: str, add: Event, fetch: Fetch) -> Bundle:
+    """
+    The bundle that *add* adds as *uuid*; its manifest lies in the event, whose record is checked, or is an object.
+
+    Raises:
+        Corrupt: It is no manifest, or not the one of this bundle; UnknownFormat if a later version wrote it.
+        ObjectNotFound: It is an object that is not there.
+    """
+    try:
+        if "body" in add.payload:
+            bundle = manifest.from_json(cast("Mapping[str, Any]", add.payload["body"]))
+        else:
+            bundle = verified_bundle(Digest.parse(_manifest(add)), add, fetch)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise Corrupt(f"the event {add.id} holds no manifest: {exc!r}") from exc
+    if bundle.uuid != uuid:
+        raise Corrupt(f"the event {add.id} adds {uuid} with the manifest of {bundle.uuid}")
+    return bundle
+
+
+class _Indexer:
+    """Adds one batch of events to a catalog."""
+
+    def __init__(self, connection: sqlite3.Connection, log: Log, fetch: Fetch) -> None:
+        self._connection = connection
+        self._log = log
+        self._fetch = fetch
+        self._in_hand: dict[int, Event] = {}
+        """The events of this batch, by number."""
+
+    def unknown(self, entries: Iterable[Entry]) -> list[Entry]:
+        """The entries of events that the catalog does not know, each once."""
+        by_id = {each.event.id: each for each in entries}
+        known = self._values(_KNOWN_IDS, by_id)
+        return [each for id_, each in by_id.items() if id_ not in known]
+
+    def crossed(self, entries: Sequence[Entry]) -> set[str]:
+        """The ids of those events that another event, known or among them, undoes or was written in place of."""
+        found = {target for each in entries for target in each.event.undoes}
+        found.update(each.event.write_id for each in entries if each.event.write_id != each.event.id)
+        return found | self._values(_CROSSED, [each.event.id for each in entries])
+
+    def add(self, entries: Sequence[Entry], *, crossed: Set[str]) -> None:
+        self._in_hand = self._number(entries)
+        tangling = self._tangling(crossed)
+        self._insert_plain({number: each for number, each in self._in_hand.items() if number not in tangling})
+        if tangling:
+            self._refold(self._touched(tangling))
+
+    def _number(self, entries: Sequence[Entry]) -> dict[int, Event]:
+        """Give every event its row, and record what it undoes, its run and its writer's count."""
+        first = self._next("events", "number")
+        numbered = {first + i: each.event for i, each in enumerate(entries)}
+        seqs: dict[str, int] = {}
+        for each in numbered.values():
+            _check_features(each)
+            seqs[each.writer] = max(each.seq, seqs.get(each.writer, 0))
+        self._write(
+            {
+                "events": [_event_row(first + i, each) for i, each in enumerate(entries)],
+                "undoes": [PairRow(target, n) for n, each in numbered.items() for target in set(each.undoes)],
+                "runs": [PairRow(run, n) for n, each in numbered.items() if (run := _run_id(each))],
+            }
+        )
+        self._connection.executemany(_WRITER_SEQ, list(seqs.items()))
+        return numbered
+
+    def _tangling(self, crossed: Set[str]) -> dict[int, Event]:
+        """The events of the batch that are more than the first and only one of a new bundle."""
+        mentions = Counter(uuid for each in self._in_hand.values() for uuid in each.subjects)
+        known = self._values(_KNOWN_UUIDS, mentions)
+
+        def is_plain(each: Event) -> bool:
+            if each.kind != event.ADD or each.undoes or each.id in crossed or each.write_id not in ("", each.id):
+                return False
+            return len(each.subjects) == 1 and all(u not in known and mentions[u] == 1 for u in each.subjects)
+
+        return {number: each for number, each in self._in_hand.items() if not is_plain(each)}
+
+    def _insert_plain(self, plain: Mapping[int, Event]) -> None:
+        """Insert bundles that nothing was known of."""
+        first = self._next("bundles", "id")
+        made: list[Rows] = []
+        for number, each in plain.items():
+            [uuid] = each.subjects
+            try:
+                bundle = bundle_added(uuid, each, self._fetch)
+                standing = _at_birth(number, bundle, each)
+                made.append(rows.checked(rows.bundle_rows(first + len(made), bundle, standing)))
+            except (Corrupt, NotFound) as exc:
+                self._write({"subjects": [PairRow(uuid, number)], "unreadable": [(uuid, str(exc))]})
+        self._write(rows.merged(made))
+
+    def _touched(self, tangling: Mapping[int, Event]) -> list[str]:
+        """The bundles whose events must be folded again; also remembers which events speak of them."""
+        subjects = [PairRow(uuid, number) for number, each in tangling.items() for uuid in set(each.subjects)]
+        self._write({"subjects": subjects})
+        affected = self._closure(tangling, lambda found: self._placed(_WITH_ID, _targets(found)))
+        touched = sorted({uuid for each in affected.values() for uuid in each.subjects})
+        self._connection.execute(_REMEMBER_ADDS, (json.dumps(touched),))
+        return touched
+
+    def _refold(self, uuids: Sequence[str]) -> None:
+        """Fold all events of *uuids* again, and replace the rows of these bundles."""
+        about = self._events(self._placed(_ABOUT, uuids))
+        known = self._closure(about, lambda found: self._placed(_UNDOING, [each.id for each in found.values()]))
+        self._connection.executemany("DELETE FROM unreadable WHERE uuid = ?", [(uuid,) for uuid in uuids])
+        present = self._present(uuids, known)
+        old = {row.uuid: row for row in map(BundleRow._make, self._connection.execute(_BUNDLES, (json.dumps(uuids),)))}
+        same = {uuid for uuid, row in old.items() if uuid in present and present[uuid][1].manifest == row.manifest}
+        for row in old.values():
+            self._delete(row)
+            if row.uuid not in same:
+                self._delete_of_manifest(row, known[row.event])
+        next_id = self._next("bundles", "id")
+        made: list[Rows] = []
+        for uuid, (bundle, standing) in present.items():
+            number = old[uuid].id if uuid in old else next_id + len(made)
+            of_bundle = rows.bundle_rows(number, bundle, standing)
+            made.append({t: r for t, r in of_bundle.items() if uuid not in same or t not in rows.OF_MANIFEST})
+        self._write(rows.merged(made))
+
+    def _present(self, uuids: Sequence[str], known: Mapping[int, Event]) -> dict[str, tuple[Bundle, Standing]]:
+        """Those of *uuids* that are there after the events *known*, and can be read; notes those that cannot."""
+        counted = event.valid(known.values())
+        states = event.fold(counted)
+        numbers = {each.id: number for number, each in known.items()}
+        adds = {uuid: each for each in reversed(counted) if each.kind == event.ADD for uuid in each.subjects}
+        found: dict[str, tuple[Bundle, Standing]] = {}
+        for uuid in uuids:
+            if state := states.get(uuid):
+                try:
+                    bundle = bundle_added(uuid, adds[uuid], self._fetch)
+                    standing = _standing(numbers[adds[uuid].id], bundle, state)
+                    rows.checked(rows.bundle_rows(0, bundle, standing))
+                    found[uuid] = bundle, standing
+                except (Corrupt, NotFound) as exc:
+                    self._write({"unreadable": [(uuid, str(exc))]})
+        return found
+
+    def _delete(self, row: BundleRow) -> None:
+        self._connection.executemany(_DELETE["tags"], rows.tag_rows(row.id, rows.texts(row.tags)))
+        self._connection.execute("DELETE FROM bundles WHERE id = ?", (row.id,))
+
+    def _delete_of_manifest(self, row: BundleRow, add: Event) -> None:
+        try:
+            old = rows.manifest_rows(row.id, bundle_added(row.uuid, add, self._fetch), _object(add))
+        except (Corrupt, NotFound):  # an object that is lost: without it, only a scan finds the rows
+            for table in rows.OF_MANIFEST:
+                self._connection.execute(f"DELETE FROM {table} WHERE bundle = ?", (row.id,))
+            return
+        for table, of_table in old.items():
+            self._connection.executemany(_DELETE[table], of_table)
+
+    def _closure(
+        self, start: Mapping[int, Event], further: Callable[[Mapping[int, Event]], list[_Placed]]
+    ) -> dict[int, Event]:
+        """*start*, what *further* finds from it, and what has the same write id as any, over and over."""
+        found, frontier = dict(start), dict(start)
+        while frontier:
+            keys = [each.write_id or each.id for each in frontier.values()]
+            placed = [*further(frontier), *self._placed(_SAME_WRITE, keys)]
+            frontier = self._events([each for each in placed if each.number not in found])
+            found |= frontier
+        return found
+
+    def _events(self, placed: Sequence[_Placed]) -> dict[int, Event]:
+        far = [each for each in placed if each.number not in self._in_hand]
+        read = dict(zip([each.number for each in far], self._log.read(each.place for each in far), strict=True))
+        return {each.number: self._in_hand.get(each.number) or read[each.number] for each in placed}
+
+    def _placed(self, sql: str, what: Iterable[str]) -> list[_Placed]:
+        return list(map(_Placed._make, self._connection.execute(sql, (json.dumps(list(what)),))))
+
+    def _values(self, sql: str, what: Iterable[str]) -> set[str]:
+        return {value for (value,) in self._connection.execute(sql, (json.dumps(list(what)),))}
+
+    def _next(self, table: str, column: str) -> int:
+        [(greatest,)] = self._connection.execute(f"SELECT ifnull(max({column}), 0) FROM {table}")
+        return int(greatest) + 1
+
+    def _write(self, by_table: Mapping[str, Sequence[tuple[Value, ...]]]) -> None:
+        for table, of_table in by_table.items():
+            if of_table:
+                self._connection.executemany(rows.insert(table, len(of_table[0])), of_table)
+
+
+def _at_birth(number: int, bundle: Bundle, add: Event) -> Standing:
+    return Standing(
+        event=number,
+        manifest=_manifest(add),
+        manifest_is_object=_object(add) is not None,
+        name=bundle.name,
+        tags=bundle.tags,
+        made_us=add.time_us,
+        committed=False,
+    )
+
+
+def _standing(number: int, bundle: Bundle, state: BundleState) -> Standing:
+    return Standing(
+        event=number,
+        manifest=state.manifest,
+        manifest_is_object=state.body is None,
+        name=bundle.name if state.name is None else state.name,
+        tags=state.tags(bundle.tags),
+        made_us=state.made_us,
+        committed=state.committed,
+    )
+
+
+def _event_row(number: int, entry: Entry) -> EventRow:
+    each = entry.event
+    write = None if each.write_id in ("", each.id) else each.write_id
+    return EventRow(number, each.id, each.time_us, each.kind, write, *entry.place)
+
+
+def _check_features(each: Event) -> None:
+    if missing := set(each.requires) - event.FEATURES:
+        raise UnknownFormat(f"the event {each.id}", found=sorted(missing), supported=sorted(event.FEATURES))
+
+
+def _run_id(each: Event) -> str | None:
+    """The run an event speaks of, other than by adding a bundle made in it."""
+    run = each.payload.get("run")
+    found = run.get("id") if isinstance(run, Mapping) else run
+    return found if isinstance(found, str) and found else None
+
+
+def _manifest(add: Event) -> Digest:
+    return Digest(str(add.payload["manifest"]))
+
+
+def _object(add: Event) -> Digest | None:
+    """The manifest of the bundle an event adds, where it is an object."""
+    return None if "body" in add.payload else _manifest(add)
+
+
+def _targets(events: Mapping[int, Event]) -> set[str]:
+    return {target for each in events.values() for target in each.undoes}

@@ -1,0 +1,345 @@
+"""
+The append-only event log of a context: the truth that the catalog is an index of.
+
+A record holds the events of one change. It is written by one write and made durable by one fdatasync, so
+after a crash it is there whole, or it is a *torn tail*, which was never acknowledged and which the next
+writer cuts off. Damage anywhere else is :class:`~disdat.errors.Corrupt`. ``docs/format.md`` has the bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from blake3 import blake3
+
+from disdat.core import event
+from disdat.core.event import Event
+from disdat.durable import Disk, storage_errors
+from disdat.errors import Corrupt, InvalidInput, UnknownFormat
+
+SEGMENT_BYTES = 64_000_000
+"""A segment of at least this size is continued in the next one."""
+FORMAT = 1
+MAX_PAYLOAD_BYTES = 2**31 - 1
+
+_MAGIC = b"DSDTLOG"
+_SEGMENT = struct.Struct("<8sQ")
+_FRAME = struct.Struct("<4sI16s")
+_RECORD = b"REC1"
+_PIECE_BYTES = 1 << 20
+_DAMAGE_HINT = (
+    "restore the log from a backup; to go on with what is readable, move catalog.db aside"
+    " if only the end of the log is damaged"
+)
+
+
+class Position(NamedTuple):
+    """An offset in a numbered segment: where a record begins or ends. Later ones are greater."""
+
+    segment: int
+    offset: int
+
+
+START = Position(1, 0)
+
+
+class Place(NamedTuple):
+    """Where the bytes of one event lie."""
+
+    segment: int
+    offset: int
+    length: int
+
+
+class Entry(NamedTuple):
+    """An event and its place in the log."""
+
+    event: Event
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one append wrote: events that happen together or not at all."""
+
+    start: Position
+    payload: bytes
+
+    @property
+    def end(self) -> Position:
+        return Position(self.start.segment, self.start.offset + _FRAME.size + len(self.payload))
+
+    def entries(self) -> Iterator[Entry]:
+        """Its events, in the order they were written."""
+        lines = self.payload.split(b"\n")
+        return map(Entry, map(event.decode, lines), _places(self.start, lines))
+
+
+class Appended(NamedTuple):
+    """What an append wrote, and where the log ends after it."""
+
+    entries: list[Entry]
+    end: Position
+
+
+class Log:
+    """
+    The log in one directory. Reading needs no lock; :meth:`append` and :meth:`recover` need the context's.
+
+    Memory is bounded by the largest record.
+    """
+
+    def __init__(self, directory: Path, *, disk: Disk, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._directory = directory
+        self._disk = disk
+        self._segment_bytes = segment_bytes
+        self._paths: dict[int, Path] = {}
+
+    def end(self, known: Position = START) -> Position:
+        """Where the log ends now, torn tail included. Cheap when *known* is the end or in the last segment."""
+        segment, size = known.segment, self._size(known.segment)
+        while (following := self._size(segment + 1)) > _SEGMENT.size:
+            segment, size = segment + 1, following
+        if size > _SEGMENT.size or segment > 1:
+            return Position(segment, size)
+        return START
+
+    def append(self, end: Position, events: Sequence[Event]) -> Appended:
+        """
+        Write *events* as one record after *end*, which is where the log ends; durable on return.
+
+        Raises:
+            StorageError: It could not be written; the log is unchanged.
+            InvalidInput: It is too much for one record.
+        """
+        lines = [event.encode(each) for each in events]
+        payload = b"\n".join(lines)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise InvalidInput("too much for one change", hint="make it in several parts")
+        with storage_errors(f"write the log {self._directory}"):
+            start = end if _SEGMENT.size < end.offset < self._segment_bytes else self._begin_segment(end)
+            self._write_record(start, _frame(payload) + payload)
+        record = Record(start, payload)
+        return Appended(list(map(Entry, events, _places(start, lines))), record.end)
+
+    def records(self, start: Position = START) -> Iterator[Record]:
+        """
+        Give the records from *start*, up to the end or a torn tail.
+
+        Raises:
+            Corrupt: A record that is not at the end is damaged; says which segment and offset.
+            UnknownFormat: The log was written by a later version.
+        """
+        with storage_errors(f"read the log {self._directory}"):
+            yield from self._walk(start, at_torn_tail=lambda _: None)
+
+    def recover(self, start: Position = START, *, indexed: Position = START) -> Iterator[Record]:
+        """
+        As :meth:`records`, for a writer: what it gives is durable, and at the end a torn tail is cut.
+
+        Nothing before *indexed*, where a catalog saw the log end, can be torn: there it is damage.
+        """
+
+        def cut(torn: Position) -> None:
+            if torn < indexed:
+                raise self.damaged(torn)
+            self._cut(torn)
+
+        with storage_errors(f"recover the log {self._directory}"):
+            if self.end(start) > start:
+                self._make_durable(start)
+            yield from self._walk(start, at_torn_tail=cut)
+        if indexed > self.end(start):
+            raise self._shortened(indexed)
+
+    def continues(self, indexed: Position) -> bool:
+        """
+        Whether there is more after *indexed*, where a catalog saw the log end: records, or a torn tail.
+
+        Raises:
+            Corrupt: The log ends before that.
+        """
+        end = self.end(indexed)
+        if end < indexed:
+            raise self._shortened(indexed)
+        return end > indexed
+
+    def read(self, places: Iterable[Place]) -> Iterator[Event]:
+        """The events at places the log gave, in that order; Corrupt where there is none."""
+        with storage_errors(f"read the log {self._directory}"), ExitStack() as stack:
+            files: dict[int, BinaryIO] = {}
+            for segment, offset, length in places:
+                if segment not in files:
+                    files[segment] = stack.enter_context(self._path(segment).open("rb", 0))
+                files[segment].seek(offset)
+                try:
+                    yield event.decode(files[segment].read(length))
+                except Corrupt as exc:
+                    raise self.damaged(Position(segment, offset)) from exc
+
+    def _path(self, segment: int) -> Path:
+        path = self._paths.get(segment)
+        if path is None:
+            path = self._paths[segment] = self._directory / f"{segment:08d}.log"
+        return path
+
+    def _size(self, segment: int) -> int:
+        try:
+            return os.stat(self._path(segment)).st_size
+        except FileNotFoundError:
+            return 0
+
+    def _begin_segment(self, end: Position) -> Position:
+        segment = end.segment if end == START else end.segment + 1
+        path = self._path(segment)
+        if segment == 1:
+            self._disk.mkdir(self._directory)
+            self._disk.sync_dir(self._directory.parent)
+        with suppress(FileNotFoundError):  # one that a crash left without a record
+            self._disk.unlink(path)
+        with self._disk.create(path) as file:
+            self._disk.write(file, _SEGMENT.pack(_MAGIC + b"%d" % FORMAT, segment))
+            self._disk.sync(file)
+        self._disk.sync_dir(self._directory)
+        return Position(segment, _SEGMENT.size)
+
+    def _write_record(self, start: Position, data: bytes) -> None:
+        path = self._path(start.segment)
+        with self._disk.open_append(path) as file:
+            try:
+                self._disk.write(file, data)
+                self._disk.sync(file)
+            except BaseException:
+                # The caller will say that nothing happened. If this fails too, the next writer cuts a torn tail.
+                with suppress(OSError):
+                    self._disk.truncate(path, start.offset)
+                    self._disk.sync(file)
+                raise
+
+    def _make_durable(self, start: Position) -> None:
+        # A writer that was killed may have left a whole record that was never synced.
+        self._disk.sync_dir(self._directory)
+        for segment in range(start.segment, self.end(start).segment + 1):
+            self._disk.sync_path(self._path(segment))
+
+    def _cut(self, torn: Position) -> None:
+        path = self._path(torn.segment)
+        kept = self._directory / f"cut-{torn.segment:08d}-{torn.offset}"
+        with suppress(FileNotFoundError):  # an earlier cut at this very place
+            self._disk.unlink(kept)
+        with path.open("rb") as source, self._disk.create(kept) as target:
+            source.seek(torn.offset)
+            while piece := source.read(_PIECE_BYTES):
+                self._disk.write(target, piece)
+            self._disk.sync(target)
+        self._disk.sync_dir(self._directory)
+        self._disk.truncate(path, torn.offset)
+        self._disk.sync_path(path)
+
+    def _walk(self, start: Position, *, at_torn_tail: Callable[[Position], None]) -> Iterator[Record]:
+        end = self.end(start)
+        self._check_no_gap(end)
+        if start >= end:
+            return
+        for number in range(start.segment, end.segment + 1):
+            with self._open(number) as file:
+                offset = start.offset if start.segment == number and start.offset else _SEGMENT.size
+                while payload := _payload_at(file, offset):
+                    record = Record(Position(number, offset), payload)
+                    yield record
+                    offset = record.end.offset
+                if offset < _size_of(file):
+                    torn = Position(number, offset)
+                    if number < end.segment or _valid_record_after(file, offset):
+                        raise self.damaged(torn)
+                    at_torn_tail(torn)
+
+    def _check_no_gap(self, end: Position) -> None:
+        beyond = [path for path in self._directory.glob("*.log") if path.stem > f"{end.segment:08d}"]
+        if any(path.stat().st_size > _SEGMENT.size for path in beyond):
+            raise self.damaged(Position(end.segment + 1, 0))
+
+    def _open(self, segment: int) -> BinaryIO:
+        try:
+            file = self._path(segment).open("rb")
+        except FileNotFoundError as exc:
+            raise self.damaged(Position(segment, 0)) from exc
+        try:
+            _check_header(file, segment)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def damaged(self, at: Position) -> Corrupt:
+        """The error for damage found at a position."""
+        where = f"{self._path(at.segment)} at offset {at.offset}"
+        return Corrupt(f"the log is damaged: {where}", hint=_DAMAGE_HINT)
+
+    def _shortened(self, indexed: Position) -> Corrupt:
+        where = f"{self._path(indexed.segment)} was longer: it reached offset {indexed.offset}"
+        return Corrupt(f"the log is damaged: {where}", hint=_DAMAGE_HINT)
+
+
+def _places(start: Position, lines: Sequence[bytes]) -> Iterator[Place]:
+    """Where the lines of the record at *start* lie."""
+    offset = start.offset + _FRAME.size
+    for line in lines:
+        yield Place(start.segment, offset, len(line))
+        offset += len(line) + 1
+
+
+def _frame(payload: bytes) -> bytes:
+    return _FRAME.pack(_RECORD, len(payload), _check(len(payload), payload))
+
+
+def _check(length: int, payload: bytes) -> bytes:
+    hasher = blake3(length.to_bytes(4, "little"))
+    hasher.update(payload)
+    return hasher.digest(16)
+
+
+def _size_of(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _check_header(file: BinaryIO, segment: int) -> None:
+    header = file.read(_SEGMENT.size)
+    magic, number = _SEGMENT.unpack(header) if len(header) == _SEGMENT.size else (b"", 0)
+    if magic[:-1] != _MAGIC or number != segment:
+        raise Corrupt(f"the log is damaged: {file.name} does not begin as segment {segment}", hint=_DAMAGE_HINT)
+    if magic[-1:] != b"%d" % FORMAT:
+        raise UnknownFormat(f"the log segment {file.name}", found=magic[-1:].decode("latin-1"), supported=FORMAT)
+
+
+def _payload_at(file: BinaryIO, offset: int) -> bytes | None:
+    """The payload of the record at *offset*; None if there is no whole one."""
+    file.seek(offset)
+    head = file.read(_FRAME.size)
+    if len(head) < _FRAME.size:
+        return None
+    magic, length, check = _FRAME.unpack(head)
+    if magic != _RECORD or length > _size_of(file) - offset - _FRAME.size:
+        return None
+    payload = file.read(length)
+    return payload if _check(length, payload) == check else None
+
+
+def _valid_record_after(file: BinaryIO, offset: int) -> bool:
+    """Whether a whole record begins anywhere behind *offset*."""
+    position = offset + 1
+    while True:
+        file.seek(position)
+        piece = file.read(_PIECE_BYTES)
+        found = piece.find(_RECORD)
+        if found >= 0 and _payload_at(file, position + found) is not None:
+            return True
+        if found < 0 and len(piece) < _PIECE_BYTES:
+            return False
+        position += found + 1 if found >= 0 else len(piece) - len(_RECORD) + 1

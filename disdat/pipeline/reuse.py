@@ -1,0 +1,122 @@
+"""
+Run or reuse: the decision for one task, from values alone.
+
+Under ``rerun="content"`` any earlier result with the same key is a hit, so an input that was made again with
+equal content changes nothing, and going back to old parameters or code finds the old result. Under
+``rerun="version"`` only the newest result counts, and a newer version of an input makes the task run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from disdat.core.bundle import Dependency, TaskKey
+from disdat.pipeline import identity
+
+Rerun = Literal["content", "version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """An earlier result. Without a key it was not made by a task of ours, and is never reused."""
+
+    uuid: str
+    name: str
+    key: TaskKey | None
+    inputs: Mapping[str, Dependency]
+    tainted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The result that is wanted: its human name, its key, and its inputs by argument."""
+
+    name: str
+    key: TaskKey
+    inputs: Mapping[str, Dependency]
+    forced: str = ""
+    """Why it is to be made in any case; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """The bundle *uuid* is what is wanted."""
+
+    uuid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The task has to run."""
+
+    why: str
+
+
+def decide(priors: Sequence[Prior], wanted: Wanted, *, rerun: Rerun) -> Reuse | Run:
+    """
+    Whether the task runs, and why. *priors* come newest first.
+
+    Priors that do not fit only serve to say why the task runs.
+    """
+    if wanted.forced:
+        return Run(wanted.forced)
+    mine = [prior for prior in priors if prior.key and prior.key.algorithm == wanted.key.algorithm]
+    by = _by_content if rerun == "content" else _by_version
+    return by(mine, wanted)
+
+
+def _by_content(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
+    same = [prior for prior in priors if prior.key and prior.key.digest == wanted.key.digest]
+    for prior in same:
+        if prior.name == wanted.name and not prior.tainted:
+            return Reuse(prior.uuid, "same code, parameters and input content")
+    return Run(_why_content(same or _of_class(priors, wanted), wanted))
+
+
+def _by_version(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
+    own = _of_class(priors, wanted)
+    named = [prior for prior in own if prior.name == wanted.name]
+    for prior in named or own:
+        if reasons := [*_faults(prior, wanted), *_changes(prior, wanted), *_newer_inputs(prior, wanted)]:
+            return Run("; ".join(reasons))
+        return Reuse(prior.uuid, "same code, parameters and input versions")
+    return Run("no earlier result")
+
+
+def _why_content(priors: Sequence[Prior], wanted: Wanted) -> str:
+    for prior in priors:
+        assert prior.key is not None  # decide() left those without one out
+        reasons = [*_faults(prior, wanted), *identity.differences(prior.key, wanted.key)]
+        return "; ".join(reasons)
+    return "no earlier result"
+
+
+def _of_class(priors: Sequence[Prior], wanted: Wanted) -> list[Prior]:
+    cls = identity.class_of(wanted.key)
+    return [prior for prior in priors if prior.key and identity.class_of(prior.key) == cls]
+
+
+def _faults(prior: Prior, wanted: Wanted) -> Iterator[str]:
+    if prior.name != wanted.name:
+        yield f"renamed: {identity.short(prior.name)} -> {identity.short(wanted.name)}"
+    if prior.tainted:
+        yield "tainted: the code changed while the earlier result was made"
+
+
+def _changes(prior: Prior, wanted: Wanted) -> list[str]:
+    assert prior.key is not None  # decide() left those without one out
+    return identity.differences(prior.key, wanted.key, inputs=False)
+
+
+def _newer_inputs(prior: Prior, wanted: Wanted) -> Iterator[str]:
+    for argument in sorted({*prior.inputs, *wanted.inputs}):
+        old, new = prior.inputs.get(argument), wanted.inputs.get(argument)
+        if old is None:
+            yield f"input {argument} is new"
+        elif new is None:
+            yield f"input {argument} is gone"
+        elif old.uuid != new.uuid:
+            yield f"input {argument} has another version: {old.uuid[:8]} -> {new.uuid[:8]}"

@@ -1,0 +1,174 @@
+"""Running a pipeline: plan, run what is open, record what was decided."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections.abc import Mapping, Sequence
+
+from disdat import config
+from disdat.context import Context
+from disdat.errors import ApplyError, InvalidInput, TaskFailed
+from disdat.ops import bundles, runs
+from disdat.pipeline import params as parameters
+from disdat.pipeline import plan
+from disdat.pipeline import workers as pool
+from disdat.pipeline.loading import load_class
+from disdat.pipeline.plan import Asked, Node
+from disdat.pipeline.reuse import Rerun
+from disdat.pipeline.session import Session
+from disdat.pipeline.task import Made, PipeTask, build, state_of
+from disdat.pipeline.work import Outcome, inside_a_task
+
+_SHOWN = 3
+
+
+def apply(
+    context: Context,
+    transform: type[PipeTask] | str,
+    params: Mapping[str, object] | None = None,
+    *,
+    output_bundle: str = "-",
+    output_tags: Mapping[str, str] | None = None,
+    force: bool = False,
+    force_all: bool = False,
+    output_bundle_uuid: str | None = None,
+    central_scheduler: bool = False,
+    workers: int = 1,
+    rerun: Rerun | None = None,
+    code_version: str | None = None,
+    verbose: bool = False,
+) -> dict[str, bool]:
+    """
+    Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
+
+    *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
+    is this. Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
+    happens, to ``disdat.pipeline``.
+
+    Raises:
+        ApplyError: A task failed, or an external input is missing; finished results are kept.
+        InvalidInput: *transform*, *params* or an option cannot be used; nothing was changed.
+    """
+    root = build(load_class(transform) if isinstance(transform, str) else transform, params or {})
+    asked = Asked(_name(output_bundle), dict(output_tags or {}), force, _uuid(output_bundle_uuid))
+    bundles.check_tags(asked.tags)
+    if not isinstance(workers, int) or workers < 1:
+        raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
+    settings = config.load()
+    session = Session(
+        context,
+        runs.of_pipeline(context),
+        rerun=rerun or settings.rerun,
+        code_version=code_version or settings.code_version,
+        force_all=force_all,
+        verbose=verbose,
+    )
+    nodes = _plan(root, session, asked)
+    try:
+        _run(nodes, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
+    finally:
+        _record(nodes, session)
+    return _result(nodes)
+
+
+def _plan(root: PipeTask, session: Session, asked: Asked) -> list[Node]:
+    try:
+        nodes = plan.discover(root, session, asked)
+    except TaskFailed as exc:
+        raise ApplyError(exc.message, _nothing_done(), hint=exc.hint) from exc.__cause__
+    missing = [
+        f"{parameters.describe(node.task)} needs {each.wanted} as {argument}, which is not in {session.context.name}"
+        for node in nodes
+        for argument, each in node.missing.items()
+    ]
+    if missing:
+        raise ApplyError(
+            "; ".join(missing), _nothing_done(), hint="an external input is never made here: make or add it first"
+        )
+    plan.decide_known(nodes)
+    return nodes
+
+
+def _run(nodes: Sequence[Node], session: Session, *, workers: int, central: bool) -> None:
+    """Run what is open; afterwards every node has its outcome."""
+    results: dict[str, Outcome] = {}
+    steps: dict[Node, pool.Step] = {}
+    for number, node in enumerate(nodes):
+        if node.outcome is None:
+            made_by = {argument: steps[each] for argument, each in node.upstream.items() if each in steps}
+            steps[node] = pool.Step(node.work, number, made_by, results)
+    if not steps:
+        return
+    runs.record(session.context, session.run)
+    try:
+        last = list(steps.values())[-1]  # all that is open is needed by the last one
+        pool.run([last], results, workers=workers, central=central, verbose=session.verbose)
+    finally:
+        for node, step in steps.items():
+            node.outcome = results.get(step.task_id)
+    for node in steps:
+        _conclude(node)
+
+
+def _conclude(node: Node) -> None:
+    """Give a node that did not run its outcome, and a task whose work was done elsewhere its output."""
+    if node.outcome is None:
+        faulty = [each for each in node.upstream.values() if each.outcome and each.outcome.decision == "failed"]
+        names = ", ".join(parameters.describe(each.task) for each in faulty)
+        node.outcome = Outcome("failed", f"not run: {names} failed")
+    if node.outcome.bundle is not None:
+        is_new = node.outcome.decision == "made"
+        state_of(node.task).made = Made(node.work.session.context, node.outcome.bundle, is_new=is_new)
+
+
+def _record(nodes: Sequence[Node], session: Session) -> None:
+    decided = [(node, node.outcome) for node in nodes if node.outcome is not None]
+    decisions = [outcome.to_json(parameters.describe(node.task)) for node, outcome in decided]
+    runs.conclude(session.context, session.run, decisions, reaffirmed=_to_reaffirm(decided, session))
+
+
+def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> list[str]:
+    """
+    The bundles that were used again and of whose name another one is the latest.
+
+    Of several of one name in a run the last counts, so that the next run like this one changes nothing.
+    """
+    by_name: dict[str, list[str]] = {}
+    for node, outcome in decided:
+        if outcome.bundle is not None:
+            by_name.setdefault(node.work.name, []).append(outcome.bundle)
+    latest = {name: session.context.catalog.latest(name) for name in by_name}
+    return [uuids[-1] for name, uuids in by_name.items() if (row := latest[name]) and row.uuid not in uuids]
+
+
+def _result(nodes: Sequence[Node]) -> dict[str, bool]:
+    outcomes = [(node, node.outcome) for node in nodes if node.outcome is not None]
+    failed = [(node, outcome) for node, outcome in outcomes if outcome.decision == "failed"]
+    result = {"success": not failed, "did_work": any(outcome.decision == "made" for _, outcome in outcomes)}
+    if failed:
+        told = "; ".join(f"{parameters.describe(node.task)}: {outcome.why}" for node, outcome in failed[:_SHOWN])
+        more = "; ..." if len(failed) > _SHOWN else ""
+        raise ApplyError(
+            f"{len(failed)} of {len(nodes)} tasks failed: {told}{more}",
+            result,
+            hint="finished results are kept: correct the task and apply again",
+        )
+    return result
+
+
+def _nothing_done() -> dict[str, bool]:
+    return {"success": False, "did_work": False}
+
+
+def _name(output_bundle: str) -> str:
+    bundles.check_text("the output bundle's name", output_bundle)
+    if not output_bundle:
+        raise InvalidInput("the output bundle needs a name", hint="leave it out to let the task name it")
+    return "" if output_bundle == "-" else output_bundle
+
+
+def _uuid(wanted: str | None) -> str | None:
+    try:
+        return None if wanted is None else str(uuids.UUID(wanted))
+    except ValueError as exc:
+        raise InvalidInput(f"not a uuid: {wanted!r}", hint="leave it out to get a new one") from exc

@@ -1,0 +1,339 @@
+"""
+:class:`PipeTask`, the class users derive their tasks from.
+
+A task says in ``pipe_requires`` what it reads and what its output is called, and does its work in ``pipe_run``.
+What it returns becomes a bundle; nothing is named by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import luigi
+from luigi.task_register import Register
+
+from disdat.context import Context
+from disdat.core import naming
+from disdat.core.bundle import PUSH_META, TRANSIENT, Dependency
+from disdat.errors import InvalidInput
+from disdat.ops import bundles, handles
+from disdat.ops.bundles import BundleWriter
+from disdat.ops.handles import BundleHandle
+from disdat.pipeline import params, source
+from disdat.pipeline.session import External, Session
+
+Names: TypeAlias = "str | Sequence[Names] | Mapping[str, Names]"
+Targets: TypeAlias = "luigi.LocalTarget | list[Targets] | dict[str, Targets]"
+
+
+class Uncached(Register):
+    """
+    Luigi's metaclass without its cache of instances.
+
+    A task holds what one apply found out about it, so that the next apply, or one inside it, needs another object.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # a task of the class, whatever its parameters are
+        return ABCMeta.__call__(self, *args, **kwargs)
+
+
+@dataclass(slots=True)
+class Declared:
+    """What ``pipe_requires`` said."""
+
+    inputs: dict[str, PipeTask | External] = field(default_factory=dict)
+    name: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    forced: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """What ``pipe_run`` works with."""
+
+    writer: BundleWriter
+    inputs: Mapping[str, Dependency]
+    tags: dict[str, str]
+
+
+@dataclass(slots=True)
+class Made:
+    """The bundle that is a task's output."""
+
+    context: Context
+    uuid: str
+    is_new: bool
+
+
+@dataclass(slots=True)
+class State:
+    """What one apply knows of a task."""
+
+    session: Session | None = None
+    declared: Declared | None = None
+    declaring: Declared | None = None
+    running: Running | None = None
+    made: Made | None = None
+    name: str = ""
+    processing_name: str = ""
+
+
+class PipeTask(luigi.Task, metaclass=Uncached):
+    """
+    A task whose output is a bundle. Derive from it, give it Luigi parameters, and write the two ``pipe_`` methods.
+
+    :attr:`code_version` says what counts as a change of its code, over the setting of that name: ``closure``,
+    ``git``, ``manual:<version>`` or ``none``. Another :attr:`salt` makes all its earlier results count for nothing.
+    """
+
+    code_version: ClassVar[str] = ""
+    salt: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # whatever a class further down may take
+        super().__init_subclass__(**kwargs)
+        for name, value in vars(cls).items():
+            if isinstance(value, luigi.Parameter) and hasattr(PipeTask, name):
+                raise InvalidInput(
+                    f"{cls.__name__} has a parameter {name!r}, which means something else in every task",
+                    hint="give the parameter another name",
+                )
+        source.note_loaded(cls.__module__)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # the values of its parameters
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # luigi does not annotate its own
+        self._state = State()
+
+    def __reduce__(self) -> tuple[Callable[..., PipeTask], tuple[type[PipeTask], dict[str, object]]]:
+        return _rebuild, (type(self), self.param_kwargs)
+
+    def _warn_on_wrong_param_types(self) -> None:
+        """Luigi only warns; whoever gives a parameter here has it checked."""
+
+    # What a user writes
+
+    def pipe_requires(self) -> object:
+        """Say what the task reads, with :meth:`add_dependency`; called once in an apply, before anything runs."""
+        return None
+
+    def pipe_run(self, **inputs: Any) -> object:
+        """Do the work: each input's value comes under its argument's name, and what is returned becomes the bundle."""
+        raise NotImplementedError(f"{type(self).__name__} has no pipe_run")
+
+    # To be called in pipe_requires
+
+    def add_dependency(self, param_name: str, pipe_class: type[PipeTask], params: Mapping[str, object]) -> None:
+        """
+        Read the output of another task, as the argument *param_name* of ``pipe_run``.
+
+        Raises:
+            InvalidInput: The argument is taken, the class is no PipeTask, or it has no such parameters.
+        """
+        self._add(param_name, build(pipe_class, params))
+
+    def add_external_dependency(
+        self,
+        param_name: str,
+        pipe_class: type[PipeTask] | None,
+        params: Mapping[str, object],
+        human_name: str | None = None,
+        uuid: str | None = None,
+    ) -> BundleHandle | None:
+        """
+        Read a bundle that is in the context already: by uuid, else the latest by name, else what a task made.
+
+        Returns it, or None where there is none; the apply then fails. It is never made here, and never forced.
+        """
+        found = self._find_external(pipe_class, params, human_name, uuid)
+        self._add(param_name, found)
+        return found.bundle
+
+    def set_bundle_name(self, name: str) -> None:
+        """Name the output, which is otherwise named after the class."""
+        bundles.check_text("the bundle's name", name)
+        self._declaring("set_bundle_name").name = name
+
+    def mark_force(self) -> None:
+        """Run in every apply, whatever there is."""
+        self._declaring("mark_force").forced = True
+
+    # To be called in pipe_requires or pipe_run
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        """Put tags on the output, if this apply makes it."""
+        bundles.check_tags(tags)
+        self._tags("add_tags").update(tags)
+
+    def mark_transient(self, push_meta: bool = True) -> None:
+        """Leave the output out when results are pushed as they are made."""
+        self._tags("mark_transient").update({TRANSIENT: "True"} | ({PUSH_META: "True"} if push_meta else {}))
+
+    # To be called in pipe_run
+
+    def create_output_file(self, name: Names) -> Targets:
+        """
+        Luigi target(s) to write to: one for a name or a list of one, else a list or dict of them like *name*.
+
+        They become part of the bundle if they, or their paths, are in what ``pipe_run`` returns.
+        """
+        if isinstance(name, str):
+            path = self._output_path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return luigi.LocalTarget(str(path))
+        if isinstance(name, Mapping):
+            return {key: self.create_output_file(each) for key, each in name.items()}
+        targets = [self.create_output_file(each) for each in name]
+        return targets[0] if len(targets) == 1 else targets
+
+    def create_output_dir(self, name: str) -> str:
+        """Make a directory in the bundle and return its path."""
+        path = self._output_path(name)
+        path.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def get_output_dir(self) -> str:
+        """The bundle's directory, there from now on."""
+        return str(self._running("get_output_dir").writer.directory())
+
+    def get_tags(self, argument: str) -> dict[str, str]:
+        """A copy of the tags an input has."""
+        return dict(self._input(argument, "get_tags").tags)
+
+    def get_bundle_uuid(self, argument: str) -> str:
+        """The uuid of an input."""
+        return self._input(argument, "get_bundle_uuid").uuid
+
+    def input_bundles(self) -> dict[str, BundleHandle]:
+        """The inputs, by argument."""
+        return {argument: self._input(argument, "input_bundles") for argument in self._running("input_bundles").inputs}
+
+    # To be read
+
+    def processing_id(self) -> str:
+        """The processing name: what the task and its parameters, and those of all its inputs, call the output."""
+        if not self._state.processing_name:
+            upstream = {argument: each.processing_id() for argument, each in declared(self).inputs.items()}
+            self._state.processing_name = naming.task_processing_name(self.task_id, upstream)
+        return self._state.processing_name
+
+    def human_id(self) -> str:
+        """The name of the output: as asked for in this apply, else as set, else the class's."""
+        return self._state.name or declared(self).name or type(self).__name__
+
+    @property
+    def output_bundle(self) -> BundleHandle | None:
+        """The bundle that was made or found; None before."""
+        made = self._state.made
+        return handles.of(made.context, made.uuid) if made else None
+
+    @property
+    def pipe_output(self) -> object:
+        """The value of the output."""
+        if (bundle := self.output_bundle) is None:
+            raise InvalidInput(f"{params.describe(self)} has no output yet", hint="apply it first")
+        return bundle.data
+
+    @property
+    def is_new_output(self) -> bool:
+        """Whether this apply made the output."""
+        return self._state.made is not None and self._state.made.is_new
+
+    def _add(self, argument: str, given: PipeTask | External) -> None:
+        declaring = self._declaring("dependencies are declared")
+        if not argument.isidentifier():
+            raise InvalidInput(f"{argument!r} cannot be an argument of pipe_run", hint="it must be a Python name")
+        if argument in declaring.inputs:
+            raise InvalidInput(
+                f"{type(self).__name__} has two inputs {argument!r}", hint="give one of them another name"
+            )
+        if isinstance(given, PipeTask):
+            given._state.session = self._state.session
+        declaring.inputs[argument] = given
+
+    def _find_external(
+        self, cls: type[PipeTask] | None, given: Mapping[str, object], name: str | None, uuid: str | None
+    ) -> External:
+        session = self._state.session
+        if session is None:
+            raise InvalidInput(
+                f"{params.describe(self)} has external inputs, which only an apply can find", hint="apply it"
+            )
+        if uuid is not None:
+            return session.external_by_uuid(uuid)
+        if name is not None:
+            return session.external_by_name(name)
+        if cls is None:
+            raise InvalidInput("an external input needs a class, a name or a uuid")
+        task = build(cls, given)
+        task._state.session = session
+        return session.external_by_processing_name(task.processing_id(), params.describe(task))
+
+    def _declaring(self, what: str) -> Declared:
+        if self._state.declaring is None:
+            raise InvalidInput(f"{type(self).__name__}: {what} in pipe_requires only")
+        return self._state.declaring
+
+    def _running(self, what: str) -> Running:
+        if self._state.running is None:
+            raise InvalidInput(f"{type(self).__name__}: {what} works in pipe_run only")
+        return self._state.running
+
+    def _tags(self, what: str) -> dict[str, str]:
+        if self._state.declaring is not None:
+            return self._state.declaring.tags
+        return self._running(what).tags
+
+    def _input(self, argument: str, what: str) -> BundleHandle:
+        running = self._running(what)
+        if argument not in running.inputs:
+            known = ", ".join(running.inputs) or "none"
+            raise InvalidInput(f"{type(self).__name__} has no input {argument!r}", hint=f"its inputs: {known}")
+        return handles.of(running.writer.context, running.inputs[argument].uuid)
+
+    def _output_path(self, name: str) -> Path:
+        directory = self._running("create_output_file").writer.directory()
+        path = Path(os.path.normpath(directory / name))
+        if not name or path == directory or not path.is_relative_to(directory):
+            raise InvalidInput(f"{name!r} is not a path inside the bundle", hint="give a relative path without '..'")
+        return path
+
+
+def state_of(task: PipeTask) -> State:
+    """What this apply knows of a task."""
+    return task._state
+
+
+def declared(task: PipeTask) -> Declared:
+    """What a task's ``pipe_requires`` says; it is called the first time only."""
+    state = task._state
+    if state.declared is None:
+        state.declaring = Declared()
+        try:
+            task.pipe_requires()
+            state.declared = state.declaring
+        finally:
+            state.declaring = None
+    return state.declared
+
+
+def build(cls: type[PipeTask], given: Mapping[str, object]) -> PipeTask:
+    """
+    The task *cls* with these parameters, checked.
+
+    Raises:
+        InvalidInput: *cls* is no PipeTask, *given* no mapping, or a parameter is unknown, missing or of a wrong type.
+    """
+    if not isinstance(cls, type) or not issubclass(cls, PipeTask):
+        raise InvalidInput(f"{cls!r} is not a PipeTask class")
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"the parameters of {cls.__name__} are a dict, not {given!r}")
+    params.check(cls, given)
+    return cls(**given)
+
+
+def _rebuild(cls: type[PipeTask], values: dict[str, object]) -> PipeTask:
+    return cls(**values)

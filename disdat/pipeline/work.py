@@ -1,0 +1,236 @@
+"""One task, in whatever process: decide with the inputs it has, then reuse what there is or make it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from disdat.catalog.queries import Filter, Row
+from disdat.core.bundle import ROOT_TASK, CodeRef, Dependency, Lineage, TaskKey
+from disdat.core.canonical import Json
+from disdat.errors import InvalidInput
+from disdat.ops import bundles
+from disdat.ops.bundles import Birth, BundleWriter
+from disdat.pipeline import identity, params, reuse, turns
+from disdat.pipeline.reuse import Prior, Reuse, Run, Wanted
+from disdat.pipeline.session import Session
+from disdat.pipeline.source import Code
+from disdat.pipeline.task import Made, PipeTask, Running, state_of
+
+_INSIDE: ContextVar[bool] = ContextVar("disdat_inside_a_task", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """The code of a task's class: its name, how it counts in the key, where it is from, and the source that counts."""
+
+    name: str
+    component: Json
+    ref: CodeRef
+    source: Code | None
+    """None where the source does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A task that may have to run, with all that this takes; it can go to another process."""
+
+    session: Session
+    task: PipeTask
+    name: str
+    processing_name: str
+    code: Coded
+    tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The uuid of each input, by argument."""
+    forced: str = ""
+    uuid: str | None = None
+    """What the bundle's uuid is to be, if it is made."""
+    root: Mapping[str, str] | None = None
+    """For the last task of the run the tags only its output gets; None for any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task: ``made``, ``reused`` or ``failed``; why; its key and bundle where there are such."""
+
+    decision: str
+    why: str
+    key: str | None = None
+    bundle: str | None = None
+    seconds: float = 0.0
+
+    def to_json(self, task: str) -> dict[str, Json]:
+        """As a decision of the run is recorded."""
+        return {
+            "task": task,
+            "key": self.key,
+            "bundle": self.bundle,
+            "decision": self.decision,
+            "why": self.why,
+            "seconds": round(self.seconds, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A task whose inputs are known, and with them its key."""
+
+    work: Work
+    inputs: Mapping[str, Dependency]
+    key: TaskKey
+
+
+def inside_a_task() -> bool:
+    """Whether this code was called by a task's ``pipe_run``."""
+    return _INSIDE.get()
+
+
+def identify(work: Work) -> Known:
+    """The key *work* has with its inputs; reads their manifests."""
+    inputs = {argument: work.session.given(argument, uuid) for argument, uuid in work.inputs.items()}
+    key = identity.task_key(
+        cls=work.code.name,
+        params=params.identifying(work.task),
+        code=work.code.component,
+        inputs={argument: each.logical for argument, each in inputs.items()},
+        salt=work.task.salt,
+    )
+    return Known(work, inputs, key)
+
+
+def settle(known: Known) -> Reuse | Run:
+    """Decide by what the context holds now; one catalog query where there is a hit, two or three where not."""
+    work = known.work
+    wanted = Wanted(work.name, known.key, known.inputs, work.forced)
+    priors = () if work.forced else list(_priors(work, wanted))
+    return reuse.decide(priors, wanted, rerun=work.session.rerun)
+
+
+def perform(work: Work) -> Outcome:
+    """
+    Reuse what there is, or run the task and publish what it returns.
+
+    While it works, others of this home who want the same wait, and then find it.
+    """
+    context = work.session.context
+    context.recorded_runs.add(work.session.run.id)
+    known = identify(work)
+    with turns.turn(context.home, known.key.digest, params.describe(work.task)):
+        decision = settle(known)
+        if isinstance(decision, Reuse):
+            return reused(known, decision)
+        return _make(known, decision.why)
+
+
+def reused(known: Known, decision: Reuse) -> Outcome:
+    """What became of a task whose output is there already."""
+    state_of(known.work.task).made = Made(known.work.session.context, decision.uuid, is_new=False)
+    return Outcome("reused", decision.why, known.key.digest, decision.uuid)
+
+
+def _make(known: Known, why: str) -> Outcome:
+    work = known.work
+    clock_us = work.session.context.home.clock_us
+    writer = BundleWriter(work.session.context, uuid=work.uuid)
+    running = Running(writer, known.inputs, dict(work.tags))
+    started_us = clock_us()
+    try:
+        with _running(work.task, running):
+            value = _call(known)
+        stopped_us = clock_us()
+        lineage = Lineage(
+            inputs=tuple(known.inputs.values()),
+            code=work.code.ref,
+            started_us=started_us,
+            stopped_us=stopped_us,
+            task=known.key,
+            tainted=_is_tainted(work.code.source),
+        )
+        writer.close(value, _birth(work, running.tags, lineage))
+    except BaseException:
+        writer.abandon()
+        raise
+    _remove_empty_directories(writer.path)
+    state_of(work.task).made = Made(work.session.context, writer.uuid, is_new=True)
+    return Outcome("made", why, known.key.digest, writer.uuid, (stopped_us - started_us) / 1_000_000)
+
+
+def _call(known: Known) -> object:
+    work = known.work
+    values = {argument: bundles.value(work.session.context, each.uuid) for argument, each in known.inputs.items()}
+    value = work.task.pipe_run(**values)
+    if inspect.isgenerator(value):
+        raise InvalidInput(
+            f"pipe_run of {type(work.task).__name__} yields; it must return the value of its bundle",
+            hint="declare what it reads in pipe_requires",
+        )
+    return value
+
+
+def _birth(work: Work, tags: Mapping[str, str], lineage: Lineage) -> Birth:
+    root = {} if work.root is None else {**work.root, ROOT_TASK: "True"}
+    return Birth(
+        name=work.name,
+        processing_name=work.processing_name,
+        tags={**tags, **root},
+        params=params.recorded(work.task),
+        lineage=lineage,
+        run=work.session.run,
+        task=params.describe(work.task),
+    )
+
+
+@contextmanager
+def _running(task: PipeTask, running: Running) -> Iterator[None]:
+    token = _INSIDE.set(True)
+    state_of(task).running = running
+    try:
+        yield
+    finally:
+        state_of(task).running = None
+        _INSIDE.reset(token)
+
+
+def _is_tainted(source: Code | None) -> bool:
+    return source is not None and bool(source.outdated or source.edited())
+
+
+def _remove_empty_directories(root: Path) -> None:
+    """Remove what the task asked for and did not use; the bundle's own directory, too, if nothing is in it."""
+    for directory, _, _ in os.walk(root, topdown=False):
+        if not os.listdir(directory):
+            os.rmdir(directory)
+
+
+def _priors(work: Work, wanted: Wanted) -> Iterator[Prior]:
+    """Earlier results, newest first: all that may be a hit, and where there are none, one to compare with."""
+    catalog = work.session.context.catalog
+    if work.session.rerun == "content":
+        hits = catalog.search(Filter(task_key=wanted.key.digest))
+        if hits:
+            yield from (Prior(row.uuid, row.name, wanted.key, {}, row.tainted) for row in hits)
+            return
+    rows = catalog.search(Filter(processing_name=work.processing_name))
+    if not rows and (latest := catalog.latest(work.name)):
+        rows = [latest]
+    yield from (_prior(work.session, row) for row in _worth_reading(rows, wanted))
+
+
+def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:
+    """The newest rows down to the first of the wanted name: nothing older can change the decision."""
+    for count, row in enumerate(rows, 1):
+        if row.name == wanted.name:
+            return rows[:count]
+    return rows
+
+
+def _prior(session: Session, row: Row) -> Prior:
+    lineage = session.context.catalog.bundle(row.uuid).lineage
+    inputs = {each.argument: each for each in lineage.inputs}
+    return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

@@ -1,0 +1,264 @@
+"""
+Luigi's scheduler and workers, running the tasks a plan left open.
+
+What Luigi schedules are :class:`Step`, not the user's tasks: two tasks may share Luigi's id, and a step knows at
+once whether it is done. A worker process gets the uuids of the step's inputs and gives back what became of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, cast
+
+import luigi
+from luigi.interface import core
+from luigi.rpc import RemoteScheduler
+from luigi.scheduler import Scheduler
+from luigi.task_status import DONE, FAILED
+from luigi.worker import Worker
+
+from disdat.core.canonical import Json
+from disdat.pipeline import params
+from disdat.pipeline.task import Uncached
+from disdat.pipeline.work import Outcome, Work, perform
+
+logger = logging.getLogger("disdat.pipeline")
+
+_SILENT = logging.CRITICAL + 1
+_LUIGI_LOGGERS = ("luigi-interface", "luigi", "luigi.scheduler")
+_MACHINERY = ("disdat.pipeline.", "luigi.")
+
+
+class Step(luigi.Task, metaclass=Uncached):
+    """One task that has to run, or to be decided when its inputs are there."""
+
+    _visible_in_registry = False
+
+    def __init__(self, work: Work, number: int, made_by: Mapping[str, Step], results: dict[str, Outcome]) -> None:
+        self.work = work  # first: luigi asks for the parameters at once
+        super().__init__()  # type: ignore[no-untyped-call]  # luigi does not annotate its own
+        self.made_by = made_by
+        """The steps that make those inputs that are not there yet, by argument."""
+        self.results = results
+        self.task_id = f"{work.task.task_id}-{work.session.run.id[:8]}-{number}"
+        self.priority = work.task.priority
+        self.resources = work.task.resources
+        self.worker_timeout = work.task.worker_timeout
+        self.disabled = work.task.disabled
+
+    def __hash__(self) -> int:
+        return hash(self.task_id)
+
+    def __repr__(self) -> str:
+        return params.describe(self.work.task)
+
+    def __reduce__(self) -> tuple[Callable[..., Step], tuple[Work, str]]:
+        return _restore, (self.pinned(), self.task_id)
+
+    def pinned(self) -> Work:
+        """The work, with all its inputs; the steps that make them are done."""
+        made = {argument: self.results[step.task_id].bundle for argument, step in self.made_by.items()}
+        inputs = {argument: uuid for argument, uuid in made.items() if uuid is not None}
+        return replace(self.work, inputs={**self.work.inputs, **inputs})
+
+    @property
+    def _task(self) -> luigi.Task:
+        return self.work.task
+
+    # What luigi asks
+
+    @property
+    def task_family(self) -> str:
+        return str(self._task.get_task_family())
+
+    @property
+    def task_module(self) -> str:
+        return type(self.work.task).__module__
+
+    @property
+    def retry_count(self) -> Any:  # luigi: an int or None
+        return self.work.task.retry_count
+
+    def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> dict[str, str]:
+        return cast("dict[str, str]", self._task.to_str_params(only_significant, only_public))
+
+    def trigger_event(self, event: str, *args: object, **kwargs: object) -> None:
+        given = [self.work.task if each is self else each for each in args]
+        self._task.trigger_event(event, *given, **kwargs)
+
+    def complete(self) -> bool:
+        return self.task_id in self.results
+
+    def requires(self) -> list[Step]:
+        return list(self.made_by.values())
+
+    def run(self) -> None:
+        with _cleaning_up_when_terminated():
+            self.results[self.task_id] = perform(self.pinned())
+
+    def on_success(self) -> Json:
+        outcome = self.results[self.task_id]
+        return [outcome.decision, outcome.why, outcome.key, outcome.bundle, outcome.seconds]
+
+    def on_failure(self, exception: BaseException) -> Json:
+        show(self.work, exception)
+        return ["failed", summary(exception), None, None, 0.0]
+
+
+def run(steps: Iterable[Step], results: dict[str, Outcome], *, workers: int, central: bool, verbose: bool) -> None:
+    """
+    Run *steps*, each after those it needs, and put what became of each into *results*, by task id.
+
+    A step that failed is in there too; one whose input failed is not.
+    """
+    with _luigi_logging(verbose=verbose):
+        scheduler = _Remote(results, _url()) if central else _Local(results)
+        worker = Worker(
+            scheduler=scheduler,
+            worker_processes=workers,
+            keep_alive=False,
+            # What is complete was decided when the plan was made.
+            check_unfulfilled_deps=False,
+            send_failure_email=False,
+            # A signal handler can be set in the main thread only, and would replace the user's.
+            no_install_shutdown_handler=True,
+        )
+        with worker:
+            for step in steps:
+                worker.add(step)
+            worker.run()
+
+
+def show(work: Work, exception: BaseException) -> None:
+    """Log what a task raised, as the user's own traceback."""
+    shown = "".join(traceback.format_exception(type(exception), exception, own_frames(exception.__traceback__)))
+    logger.error("%s failed\n%s", params.describe(work.task), shown.rstrip())
+
+
+def summary(exception: BaseException) -> str:
+    """An exception in one line."""
+    return traceback.format_exception_only(exception)[-1].strip()
+
+
+def own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is not luigi's or the pipeline's."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_MACHINERY):
+        trace = trace.tb_next
+    return trace
+
+
+class _Recording:
+    """A scheduler that keeps what it is told became of each step."""
+
+    results: dict[str, Outcome]
+
+    def add_task(self, *args: Any, **kwargs: Any) -> Any:  # luigi's
+        if kwargs.get("status") in {DONE, FAILED} and kwargs.get("expl"):
+            self.results[kwargs["task_id"]] = _outcome(json.loads(kwargs["expl"]))
+        return super().add_task(*args, **kwargs)  # type: ignore[misc]  # the scheduler beside this class has it
+
+
+class _Local(_Recording, Scheduler):
+    def __init__(self, results: dict[str, Outcome]) -> None:
+        # Pruning is for workers that went away; here there is one, and it is this process.
+        super().__init__(prune_on_get_work=False, record_task_history=False)  # type: ignore[no-untyped-call]  # as above
+        self.results = results
+
+
+class _Remote(_Recording, RemoteScheduler):
+    def __init__(self, results: dict[str, Outcome], url: str) -> None:
+        super().__init__(url)  # type: ignore[no-untyped-call]  # luigi does not annotate its own
+        self.results = results
+
+
+def _outcome(told: object) -> Outcome:
+    """What a step told; where its process died, luigi's own words."""
+    return Outcome(*told) if isinstance(told, list) else Outcome("failed", str(told))
+
+
+def _url() -> str:
+    """Where luigi's configuration says that the central scheduler is."""
+    settings = core()
+    return settings.scheduler_url or f"http://{settings.scheduler_host}:{settings.scheduler_port}/"
+
+
+def _restore(work: Work, task_id: str) -> Step:
+    """A step in a worker process that was not forked."""
+    _set_levels(_LUIGI_LOGGERS, logging.INFO if work.session.verbose else _SILENT)
+    step = Step(work, 0, {}, {})
+    step.task_id = task_id
+    return step
+
+
+@contextmanager
+def _cleaning_up_when_terminated() -> Iterator[None]:
+    """In a worker process, make termination raise, so that what the task began is removed."""
+    if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+_quiet_lock = threading.Lock()
+_levels_before: list[dict[str, int]] = []
+_open_blocks = 0
+
+
+@contextmanager
+def _luigi_logging(*, verbose: bool) -> Iterator[None]:
+    """Luigi's loggers silent, or (verbose) at INFO on stderr; as they were once the last of such blocks ends."""
+    if verbose:
+        with _on_stderr():
+            yield
+        return
+    global _open_blocks  # noqa: PLW0603  threads that apply at once share luigi's loggers
+    with _quiet_lock:
+        if _open_blocks == 0:
+            _levels_before.append(_set_levels(_LUIGI_LOGGERS, _SILENT))
+        _open_blocks += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _open_blocks -= 1
+            if _open_blocks == 0:
+                for name, level in _levels_before.pop().items():
+                    logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _on_stderr() -> Iterator[None]:
+    luigis = logging.getLogger("luigi-interface")
+    before, handler = luigis.level, logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    luigis.addHandler(handler)
+    luigis.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        luigis.setLevel(before)
+        luigis.removeHandler(handler)
+
+
+def _set_levels(names: Iterable[str], level: int) -> dict[str, int]:
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(level)
+    return before

@@ -5,32 +5,27 @@ from __future__ import annotations
 import ast
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias, cast
+from typing import IO, Any, Literal, cast
 
 import numpy as np
-from blake3 import blake3
 from numpy.lib import format as npy
 
-from disdat.core import canonical
 from disdat.core.bundle import Frame
 from disdat.core.canonical import Json
-from disdat.core.digest import THREADED_FROM_BYTES, Digest, LogicalDigest, logical
+from disdat.core.digest import Digest, LogicalDigest, logical
 from disdat.errors import Corrupt, Unserializable
-from disdat.values import literal
+from disdat.values import arrayhash, literal
+from disdat.values.arrayhash import Array
 from disdat.values.markers import Text
 from disdat.values.serializer import Blob, Sink, Source
 
 MAPPED_FROM_BYTES = 64 << 10
 """An object of at least this size is memory-mapped when it is read; a smaller one lies in a pack, badly aligned."""
-PIECE_BYTES = 1 << 20
 STRINGS_PER_CHUNK = 1 << 16
 STORABLE = (np.ndarray, np.memmap)
-
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"  # any shape and dtype is the point here
 
 _MAGIC = b"\x93NUMPY"
 _MISSING: Mapping[str, object] = {"none": None, "nan": float("nan")}
@@ -66,29 +61,13 @@ class ArraySerializer:
 SERIALIZER = ArraySerializer()
 
 
-def array_logical(array: Array) -> LogicalDigest:
-    """``array1`` of an array of any dtype but object and ``StringDType``."""
-    hasher = _hasher(_type(array.dtype), array.shape, expected_bytes=array.nbytes)
-    packed = _packed(array.dtype)
-    for piece in _pieces(array):
-        hasher.update(_bytes(content(piece, packed)))
-    return logical("array1", hasher.digest())
-
-
-def content(items: Array, packed: np.dtype[Any] | None = None) -> Array:
-    """Items as they are hashed: little-endian, without padding, NaN one value. *items* themselves if they are so."""
-    wanted = packed or _packed(items.dtype)
-    plain = items if items.dtype == wanted else items.astype(wanted)
-    return with_one_nan(plain)
-
-
 def _as_array(value: object, where: str) -> Array:
     if isinstance(value, np.generic):
         return np.asarray(value)
     if type(value) in STORABLE:
         return cast("Array", value)
     hint = "convert it with numpy.asarray()" if isinstance(value, np.ndarray) else "convert it to an array"
-    raise Unserializable(where, f"a {literal.type_name(value)} is not a value disdat stores", hint=hint)
+    raise Unserializable(where, f"values of type {literal.type_name(value)} are not stored", hint=hint)
 
 
 def _check_dtype(dtype: np.dtype[Any], where: str) -> None:
@@ -121,11 +100,11 @@ def _frame(array: Array, form: str, logical_: LogicalDigest, blob: Blob, details
 def _write(array: Array, blob: Blob) -> LogicalDigest:
     """Write the ``.npy`` and return ``array1``; reads the array once, holding a piece of it."""
     blob.write(_header(array.dtype, array.shape))
-    hasher = _hasher(_type(array.dtype), array.shape, expected_bytes=array.nbytes)
-    packed = _packed(array.dtype)
-    for piece in _pieces(array):
-        blob.write(_bytes(piece))
-        hasher.update(_bytes(content(piece, packed)))
+    hasher = arrayhash.hasher(arrayhash.kind_of(array.dtype), array.shape, expected_bytes=array.nbytes)
+    packed = arrayhash.packed(array.dtype)
+    for piece in arrayhash.pieces(array):
+        blob.write(arrayhash.as_bytes(piece))
+        hasher.update(arrayhash.as_bytes(arrayhash.content(piece, packed)))
     return logical("array1", hasher.digest())
 
 
@@ -187,13 +166,13 @@ def _mapped(path: Path, offset: int, head: _Head) -> Array:
 
 
 def _dump_strings(array: Array, where: str, sink: Sink) -> Frame:
-    hasher = _hasher("strings", array.shape)
+    hasher = arrayhash.hasher("strings", array.shape)
     with sink.blob() as blob:
         for start in range(0, array.size, STRINGS_PER_CHUNK):
             for part in _encoded_strings(array.flat[start : start + STRINGS_PER_CHUNK].tolist()):
                 blob.write(_header(part.dtype, part.shape))
-                blob.write(_bytes(part))
-                hasher.update(_bytes(part))
+                blob.write(arrayhash.as_bytes(part))
+                hasher.update(arrayhash.as_bytes(part))
     return _frame(array, "strings", logical("array1", hasher.digest()), blob, _string_details(array, where))
 
 
@@ -239,86 +218,3 @@ def _decoded_strings(lengths: Array, text: bytes, marker: object) -> list[object
         marker if length < 0 else text[start:end].decode("utf-8")
         for start, end, length in zip(starts, ends, lengths.tolist(), strict=True)
     ]
-
-
-def _pieces(array: Array) -> Iterator[Array]:
-    """The items in C order, as contiguous arrays of one dimension and about a mebibyte; each until the next."""
-    if array.nbytes == 0:
-        return
-    count = max(PIECE_BYTES // array.itemsize, 1)
-    buffered = partial(np.nditer, flags=["external_loop", "buffered"], buffersize=count, order="C")
-    # numpy's types do not know that an nditer of one array yields arrays.
-    runs = [array.reshape(-1)] if array.flags.c_contiguous else cast("Iterable[Array]", buffered(array))
-    for run in runs:
-        # A run of an array that is not contiguous may be a view of it, as long as the array.
-        for start in range(0, run.size, count):
-            yield np.ascontiguousarray(run[start : start + count])
-
-
-def _bytes(piece: Array) -> memoryview:
-    return piece.reshape(-1).view(np.uint8).data if piece.nbytes else memoryview(b"")
-
-
-def _hasher(kind: Json, shape: Sequence[int], *, expected_bytes: int = 0) -> blake3:
-    hasher = blake3(b"array1", max_threads=blake3.AUTO if expected_bytes >= THREADED_FROM_BYTES else 1)
-    head = canonical.encode([kind, list(shape)])
-    hasher.update(len(head).to_bytes(8, "little") + head)
-    return hasher
-
-
-def _type(dtype: np.dtype[Any]) -> Json:
-    """The dtype as it counts for ``array1``: without byte order and padding."""
-    if dtype.names is not None:
-        return [[name, _type(dtype[name])] for name in dtype.names]
-    if dtype.subdtype is not None:
-        return ["array", _type(dtype.base), list(dtype.shape)]
-    return dtype.str[1:]
-
-
-def _packed(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    if dtype.names is not None:
-        return np.dtype([(name, _packed(dtype[name])) for name in dtype.names])
-    if dtype.subdtype is not None:
-        return np.dtype((_packed(dtype.base), dtype.shape))
-    return dtype.newbyteorder("<")
-
-
-def with_one_nan(items: Array) -> Array:
-    """Return *items* with every NaN the same, and with zero for the bytes a long double does not use."""
-    if items.dtype.names is not None:
-        return _with_one_nan_in_fields(items)
-    if items.dtype.kind == "c":
-        parts = items.view(items.real.dtype)
-        fixed = with_one_nan(parts)
-        return items if fixed is parts else fixed.view(items.dtype)
-    if items.dtype.kind != "f":
-        return items
-    is_nan = np.isnan(items)
-    if is_nan.any():
-        items = items.copy()
-        items[is_nan] = np.nan
-    return _without_padding(items) if items.dtype.itemsize > 8 else items
-
-
-def _with_one_nan_in_fields(items: Array) -> Array:
-    names = [name for name in items.dtype.names or () if _has_float(items.dtype[name])]
-    if names:
-        items = items.copy()
-    for name in names:
-        field = np.ascontiguousarray(items[name])
-        items[name] = with_one_nan(field)
-    return items
-
-
-def _has_float(dtype: np.dtype[Any]) -> bool:
-    if dtype.names is not None:
-        return any(_has_float(dtype[name]) for name in dtype.names)
-    return dtype.base.kind in "fc" or (dtype.subdtype is not None and _has_float(dtype.base))
-
-
-def _without_padding(items: Array) -> Array:
-    if np.finfo(items.dtype).nmant != 63:  # only the 80-bit format of x86 is padded
-        return items
-    items = items.copy()
-    items.reshape(-1).view(np.uint8).reshape(-1, items.dtype.itemsize)[:, 10:] = 0
-    return items

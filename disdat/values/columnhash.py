@@ -13,7 +13,7 @@ from blake3 import blake3
 from disdat.core import canonical
 from disdat.core.canonical import Json
 from disdat.core.digest import LogicalDigest, logical
-from disdat.values.array import with_one_nan
+from disdat.values.arrayhash import with_one_nan
 
 CHUNK_ROWS = 1 << 16
 """A chunk always has this many rows but for the last, whatever row groups and chunks the table has."""

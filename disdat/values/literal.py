@@ -57,7 +57,7 @@ def encode(value: object, where: Where) -> Code:
         return encoder(value, where)
     if is_numpy_scalar(value):
         return _from_numpy(cast("np.generic", value), where)
-    raise Unserializable(where(), f"a {type_name(value)} is not a value disdat stores", hint=_hint(value))
+    raise Unserializable(where(), f"values of type {type_name(value)} are not stored", hint=_hint(value))
 
 
 def encode_plain(value: object, where: Where, *, depth: int = 1) -> Code:
@@ -181,16 +181,19 @@ def decode_zone(code: Code) -> tzinfo | None:
 
 
 def _from_numpy(value: np.generic, where: Where) -> Code:
-    import numpy as np  # where there is a numpy scalar, numpy is imported already
+    # Where there is a numpy scalar, numpy is imported already; without one it must not be.
+    import numpy as np
+
+    from disdat.values import arrayhash
 
     if type(value) is np.str_:
-        return {"scalar": ["U", str(value)]}
+        return {"scalar": ["U", _from_str(str.__str__(value), where)]}  # str() would cut trailing NULs
     if type(value) is np.bytes_:
         return {"scalar": ["S", _to_base64(bytes(value))]}
     little = value.dtype.newbyteorder("<")
     if value.dtype.hasobject or value.dtype.names or np.dtype(little.str) != little:
         raise Unserializable(where(), f"a numpy scalar of dtype {value.dtype} inside another value")
-    return {"scalar": [little.str, _to_base64(np.asarray(value).astype(little).tobytes())]}
+    return {"scalar": [little.str, _to_base64(arrayhash.content(np.asarray([value]), little).tobytes())]}
 
 
 def _to_numpy(content: Any) -> object:  # what JSON holds; a wrong shape raises and is reported as damage
@@ -198,7 +201,7 @@ def _to_numpy(content: Any) -> object:  # what JSON holds; a wrong shape raises 
 
     dtype, item = content
     if dtype == "U":
-        return np.str_(item)
+        return np.str_(decode(item))
     if dtype == "S":
         return np.bytes_(_from_base64(item))
     (scalar,) = np.frombuffer(_from_base64(item), np.dtype(dtype)).astype(np.dtype(dtype).newbyteorder("="))

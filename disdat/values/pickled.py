@@ -42,7 +42,10 @@ class PickleSerializer:
                 "the value holds a pickle, which can run any code, and its writer is not trusted",
                 hint="read it in the home that made it, or ask its writer for plain values",
             )
-        return pickle.loads(source.read(frame.digest))
+        try:
+            return pickle.loads(source.read(frame.digest))
+        except (pickle.UnpicklingError, EOFError) as exc:
+            raise Corrupt(f"the pickle {frame.name!r} is not one: {exc}") from exc
 
 
 SERIALIZER = PickleSerializer()

@@ -131,7 +131,7 @@ def _planner(value: object, where: str) -> Callable[[Any, str, Capture], Plan]:
     if literal.type_name(value) == "polars.DataFrame":
         return _plan_polars
     hint = _HINTS.get(literal.type_name(value), "convert it to a DataFrame, a Series, or a plain value")
-    raise Unserializable(where, f"a {literal.type_name(value)} is not a value disdat stores", hint=hint)
+    raise Unserializable(where, f"values of type {literal.type_name(value)} are not stored", hint=hint)
 
 
 _HINTS = {

@@ -1,4 +1,4 @@
-"""Values kept in memory: what a value is dumped to and loaded from where a test needs no store."""
+"""A bundle's bytes kept in memory: what a value is dumped to and loaded from where a test needs no home."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.tree import Entry, Tree, decode_path, encode_path
+from disdat.errors import DigestMismatch
 
 
 class MemoryBlob:
@@ -32,8 +33,13 @@ class MemoryBlob:
 
 
 @dataclass
-class Memory:
-    """A sink and the source of what it took; files and big objects lie below *root*."""
+class MemoryBundle:
+    """
+    A :class:`~disdat.values.serializer.Sink`, and the :class:`~disdat.values.serializer.Source` of what it took.
+
+    Captured files, and objects that must be opened as files, lie below *root*; what is below ``root / "own"``
+    counts as the bundle's own.
+    """
 
     root: Path
     trusted: bool = True
@@ -71,14 +77,18 @@ class Memory:
         return path.is_dir() and path.is_relative_to(self.root / "own")
 
     def read(self, digest: Digest) -> bytes:
-        return self.objects[digest]
+        data = self.objects[digest]
+        if of_bytes(data) != digest:
+            raise DigestMismatch("an object", expected=digest, found=of_bytes(data))
+        return data
 
     def open_path(self, digest: Digest) -> tuple[Path, int, int]:
-        path = self.root / f"pack-{digest.hex}"
-        data = self.objects[digest]
-        offset = 0 if len(data) >= 64 << 10 else 7
-        path.write_bytes(b"x" * offset + data + b"y" * 5)
-        return path, offset, len(data)
+        """As a home does: an object of 64 KiB or more is a file of its own, a smaller one lies among others."""
+        data = self.read(digest)
+        before, after = (b"", b"") if len(data) >= 64 << 10 else (b"pack", b"end")
+        path = self.root / f"object-{digest.hex}"
+        path.write_bytes(before + data + after)
+        return path, len(before), len(data)
 
     def file(self, path: str) -> Path:
         return self.root / "tree" / os.fsdecode(decode_path(path))

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what __getattr__ gives
-    from disdat import api, common, errors
+    from disdat import api, common, errors, pipe
     from disdat.values.markers import Pickled, text
 
 __version__ = "2.0.0.dev0"
 
-__all__ = ["__version__", "api", "common", "errors", "text", "Pickled"]
+__all__ = ["__version__", "api", "common", "errors", "pipe", "text", "Pickled"]
 
 _HOMES = {"text": "disdat.values.markers", "Pickled": "disdat.values.markers"}
 """Public name -> the module that defines it; the others are modules themselves."""

@@ -78,7 +78,7 @@ class Draft:
 
     def add_data(self, value: object) -> None:
         if self._has_data:
-            warnings.warn("the bundle's data is replaced", stacklevel=4)
+            warnings.warn("the bundle's data is replaced", stacklevel=3)
         self.data, self._has_data = value, True
 
     def add_tags(self, tags: Mapping[str, str]) -> None:

@@ -139,8 +139,9 @@ def test_tags_and_params_given_twice_add_up_and_the_last_word_counts(ctx):
 def test_a_second_value_replaces_the_first_and_says_so(ctx):
     with api.Bundle(ctx, "data") as bundle:
         bundle.add_data(1)
-        with pytest.warns(UserWarning, match="replaced"):
+        with pytest.warns(UserWarning, match="replaced") as caught:
             bundle.add_data(2)
+    assert caught[0].filename == __file__
     assert bundle.data == 2
 
 

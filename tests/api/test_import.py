@@ -102,6 +102,16 @@ def test_importing_the_api_imports_nothing_heavy():
     assert {name.split(".")[0] for name in json.loads(done.stdout)} & HEAVY == set()
 
 
+def test_luigi_is_loaded_by_apply_only(home):
+    program = (
+        "import sys; from disdat import api; api.context('ctx'); api.Bundle('ctx', 'data', 1).commit();"
+        "api.search('ctx'); api.cat('ctx', 'data'); api.rm('ctx', 'data', force=True);"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", f"import json; {program}"], check=True, capture_output=True, text=True)
+    assert {name.split(".")[0] for name in json.loads(done.stdout)} & {"luigi", "pandas", "pyarrow", "boto3"} == set()
+
+
 def test_importing_the_api_is_quick():
     """Best of several, since other processes can only make it slower."""
     assert min(import_time_us() for _ in range(8)) < LIMIT_US
@@ -123,7 +133,7 @@ def test_disdats_errors_are_where_its_users_import_them_from():
 
 
 def test_the_package_exports_exactly_what_is_public():
-    assert sorted(disdat.__all__) == sorted(["Pickled", "__version__", "api", "common", "errors", "text"])
+    assert sorted(disdat.__all__) == sorted(["Pickled", "__version__", "api", "common", "errors", "pipe", "text"])
 
 
 @pytest.mark.parametrize("name", disdat.__all__)

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import disdat
 from disdat import api
+from disdat.common import BadLinkError
 from disdat.errors import PathNotFound, Unserializable
 from tests.api import kinds
 
@@ -125,6 +127,23 @@ def test_a_path_that_names_nothing_cannot_be_stored(ctx):
     with pytest.raises((PathNotFound, Unserializable)):
         api.Bundle(ctx, "data", Path("no/such/file"))
     assert api.search(ctx) == []
+
+
+@pytest.mark.parametrize("link", ["s3://bucket/key", "file:///no/such/file"])
+def test_a_link_that_cannot_be_followed_is_refused(ctx, link):
+    for value in (link, [link], {"a": link}):
+        with pytest.raises(BadLinkError):
+            api.Bundle(ctx, "data", value)
+    assert api.search(ctx) == []
+    assert api.Bundle(ctx, "data", disdat.text(link)).data == link
+
+
+def test_a_link_to_a_file_stores_the_file(ctx, tmp_path):
+    source = tmp_path / "a.txt"
+    source.write_text("content")
+    found = api.Bundle(ctx, "data", source.as_uri()).data
+    source.unlink()
+    assert Path(found).read_text() == "content"
 
 
 @pytest.mark.parametrize("value", [object(), [1, {"a": lambda: 0}], np.array([object()]), iter([1])])

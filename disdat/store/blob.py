@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from disdat.core.digest import CHUNK_BYTES, Digest, Hasher
-from disdat.durable import Disk
+from disdat.durable import Disk, storage_errors
 from disdat.store.files import Staging, WriteBack
 
 
@@ -82,13 +82,8 @@ class Blob:
         if self.closed:
             raise ValueError("write to a closed blob")
         piece = memoryview(data).cast("B")
-        if len(piece) >= CHUNK_BYTES:
-            self._flush_buffer()
-            self._spill().write(piece)
-        else:
-            self._buffer += piece
-            if len(self._buffer) >= CHUNK_BYTES:
-                self._flush_buffer()
+        with storage_errors("store an object"):
+            self._take(piece)
         self._size_bytes += len(piece)
         return len(piece)
 
@@ -97,12 +92,8 @@ class Blob:
         if self.closed:
             return
         self.closed = True
-        if self._spilled is None and self._size_bytes < self._limit_bytes:
-            self._digest = self._keep_bytes(bytes(self._buffer))
-        else:
-            self._flush_buffer()
-            path, self._digest = self._spill().finish()
-            self._keep_file(path, self._digest)
+        with storage_errors("store an object"):
+            self._digest = self._keep()
         self._buffer = bytearray()
 
     def discard(self) -> None:
@@ -114,6 +105,23 @@ class Blob:
         if self._spilled is not None:
             path, _ = self._spilled.finish()
             self._staging.discard(path)
+
+    def _take(self, piece: memoryview) -> None:
+        if len(piece) >= CHUNK_BYTES:
+            self._flush_buffer()
+            self._spill().write(piece)
+        else:
+            self._buffer += piece
+            if len(self._buffer) >= CHUNK_BYTES:
+                self._flush_buffer()
+
+    def _keep(self) -> Digest:
+        if self._spilled is None and self._size_bytes < self._limit_bytes:
+            return self._keep_bytes(bytes(self._buffer))
+        self._flush_buffer()
+        path, digest = self._spill().finish()
+        self._keep_file(path, digest)
+        return digest
 
     def _flush_buffer(self) -> None:
         if self._buffer:

@@ -66,6 +66,13 @@ class FileLock:
     def release(self) -> None:
         """Give the lock up; nothing happens where it is not held."""
         if self._file is not None:
+            # Not by closing alone: a child that was just forked may have the file open for a moment longer.
+            fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+            self.forget_parent()
+
+    def forget_parent(self) -> None:
+        """In a forked child: close the file, which leaves the lock with the parent."""
+        if self._file is not None:
             self._file.close()
             self._file = None
 
@@ -82,9 +89,9 @@ class FileLock:
 _LOCKS: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
-def _release_in_child() -> None:
+def _forget_parents() -> None:
     for lock in list(_LOCKS):
-        lock.release()
+        lock.forget_parent()
 
 
-os.register_at_fork(after_in_child=_release_in_child)
+os.register_at_fork(after_in_child=_forget_parents)

@@ -12,8 +12,8 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -75,10 +75,9 @@ class State:
         given = [(sql, list(rows)) for sql, rows in statements]
 
         def run(connection: sqlite3.Connection) -> None:
-            connection.execute("BEGIN IMMEDIATE")
-            for sql, rows in given:
-                connection.executemany(sql, rows)
-            self._commit(connection)
+            with self._transaction(connection):
+                for sql, rows in given:
+                    connection.executemany(sql, rows)
 
         if any(rows for _, rows in given):
             self._attempt(run)
@@ -131,21 +130,27 @@ class State:
     def _make_tables(self, connection: sqlite3.Connection) -> None:
         if _version(connection) == SCHEMA_VERSION:
             return
-        connection.execute("BEGIN IMMEDIATE")
-        with closing(connection.cursor()) as cursor:
-            if _version(connection) != SCHEMA_VERSION:
-                for table in [name for (name,) in cursor.execute(_TABLES).fetchall()]:
-                    cursor.execute(f'DROP TABLE "{table}"')
-                for statement in _SCHEMA.split(";")[:-1]:
-                    cursor.execute(statement)
-                cursor.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self._commit(connection)
+        with self._transaction(connection):
+            if _version(connection) == SCHEMA_VERSION:
+                return  # another process made them meanwhile
+            for (table,) in connection.execute(_TABLES).fetchall():
+                connection.execute(f'DROP TABLE "{table}"')
+            for statement in _SCHEMA.split(";")[:-1]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
-    def _commit(self, connection: sqlite3.Connection) -> None:
-        if self._in_memory:
-            connection.commit()
-        else:
-            self._disk.sql_commit(connection)
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            if self._in_memory:
+                connection.commit()
+            else:
+                self._disk.sql_commit(connection)
+        except BaseException:
+            connection.rollback()
+            raise
 
     def _give_up(self, exc: Exception) -> None:
         """Put a damaged file out of the way; use memory where there is another reason."""

@@ -312,9 +312,9 @@ def test_a_file_that_may_not_be_read_is_refused_by_name(tmp_path: Path) -> None:
     open_to_all(tmp_path)
     with unprivileged():
         path = file(tmp_path / "mine" / "secret", SMALL, 0o000)
-        with ObjectStore(tmp_path / "mine" / "store").batch() as batch:
-            with pytest.raises(PermissionDenied, match=f"may not read {path}"):
-                batch.put_file(path)
+        batch = ObjectStore(tmp_path / "mine" / "store").batch()
+        with batch, pytest.raises(PermissionDenied, match=f"may not read {path}"):
+            batch.put_file(path)
 
 
 # Files in their place below the home

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from disdat import config, ops
 from disdat.api import selection
-from disdat.api.bundle import Bundle
+from disdat.api.bundle import Bundle, stored
 from disdat.api.selection import ContextLike
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
 
@@ -148,7 +148,7 @@ def search(
         after_us=_moment(after),
     )
     found = ops.find.search(here, wanted)
-    return [Bundle._stored_as(here, row) for row in found if pattern is None or pattern.search(row.name)]
+    return [stored(here, row) for row in found if pattern is None or pattern.search(row.name)]
 
 
 def get(
@@ -161,7 +161,7 @@ def get(
     """
     here = selection.context(local_context)
     row = ops.find.get(here, bundle_name, uuid=uuid, tags=tags or {})
-    return None if row is None else Bundle._stored_as(here, row)
+    return None if row is None else stored(here, row)
 
 
 def add(
@@ -180,7 +180,7 @@ def add(
     """
     here = selection.context(local_context)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    return Bundle._stored_as(here, ops.add.add(here, bundle_name, paths, tags=tags or {}))
+    return stored(here, ops.add.add(here, bundle_name, paths, tags=tags or {}))
 
 
 def cat(local_context: ContextLike, bundle_name: str) -> object:
@@ -260,10 +260,7 @@ def lineage(
     found = ops.lineage.lineage(here, uuid, max_depth=max_depth)
     if found[0].row is None:
         return []
-    return [
-        (each.step.depth, each.step.uuid, None if each.row is None else Bundle._stored_as(here, each.row))
-        for each in found
-    ]
+    return [(each.step.depth, each.step.uuid, None if each.row is None else stored(here, each.row)) for each in found]
 
 
 def apply(

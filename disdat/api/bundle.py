@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -69,18 +68,6 @@ class Bundle:
             self.add_git_info(*vc_info)
         if data is not None:
             self.add_data(data).close()
-
-    @classmethod
-    def _stored_as(cls, context: Context, known: Known) -> Bundle:
-        """The bundle that is in *context* already."""
-        bundle = cls.__new__(cls)
-        bundle._context = context
-        bundle._writer = None
-        bundle._abandoned = False
-        bundle._facts = Stored(context, known)
-        return bundle
-
-    # What it is
 
     @property
     def closed(self) -> bool:
@@ -178,8 +165,6 @@ class Bundle:
         """Whether there is a value to present."""
         return self._facts.is_presentable
 
-    # While it is open
-
     def add_tags(self, tags: Mapping[str, str]) -> Bundle:
         """Set tags; ``committed``, ``root_task`` and what begins with ``__`` are the system's own."""
         self._draft.add_tags(tags)
@@ -273,8 +258,6 @@ class Bundle:
         else:
             self.abandon()
 
-    # Once it is closed
-
     def cat(self) -> object:
         """The value, read anew."""
         return self._stored.read()
@@ -303,6 +286,8 @@ class Bundle:
         return f"<Bundle {self.name!r} {self.uuid} in {self._context.name}, {self._condition()}>"
 
     def _repr_html_(self) -> str:
+        from html import escape  # its table of entities is 3 ms, and only notebooks need it
+
         rows = {"name": self.name, "uuid": self.uuid, "context": self._context.name}
         try:
             listed = {"tags": _listed(self.tags), "params": _listed(self.params)}
@@ -348,6 +333,16 @@ class Bundle:
         return self._context.home.root, self._context.name, self.uuid
 
 
+def stored(context: Context, known: Known) -> Bundle:
+    """The bundle of *context* that *known* speaks of."""
+    bundle = Bundle.__new__(Bundle)
+    bundle._context = context
+    bundle._writer = None
+    bundle._abandoned = False
+    bundle._facts = Stored(context, known)
+    return bundle
+
+
 def _manifest(bundle: Bundle) -> core.Bundle:
     if not isinstance(bundle, Bundle):
         raise TypeError(f"a dependency is a Bundle, not {bundle!r}")
@@ -356,7 +351,7 @@ def _manifest(bundle: Bundle) -> core.Bundle:
 
 def _reopen(root: str, context_name: str, uuid: str) -> Bundle:
     context = selection.home_at(Path(root)).context(context_name)
-    return Bundle._stored_as(context, ops.find.need(context, uuid=uuid))
+    return stored(context, ops.find.need(context, uuid=uuid))
 
 
 def _listed(texts: Mapping[str, str]) -> str:

@@ -28,6 +28,8 @@ class Known(Protocol):
     def owner(self) -> str: ...
     @property
     def created_us(self) -> int: ...
+    @property
+    def params(self) -> Mapping[str, str]: ...
 
 
 class Stored:
@@ -72,7 +74,7 @@ class Stored:
 
     @property
     def params(self) -> Mapping[str, str]:
-        return self.manifest.params
+        return self._known.params
 
     @property
     def inputs(self) -> dict[str, core.Dependency]:

@@ -313,6 +313,17 @@ def test_closing_in_a_context_that_was_deleted_meanwhile_stores_nothing(ctx):
     assert api.search(ctx) == []
 
 
+@pytest.mark.parametrize("used_before", [True, False])
+def test_closing_in_a_context_that_was_made_anew_meanwhile_stores_it_there(ctx, elsewhere, used_before):
+    if used_before:
+        api.Bundle(ctx, "before", 1)
+    bundle = api.Bundle(ctx, "data").open().add_data(2)
+    elsewhere("api.delete_context('ctx'); api.context('ctx'); api.Bundle('ctx', 'other', 3)")
+    bundle.close()
+    assert bundle.data == 2
+    assert elsewhere("print(sorted(each.name for each in api.search('ctx')))") == "['data', 'other']\n"
+
+
 def test_closing_or_abandoning_inside_the_block_ends_it(ctx):
     with api.Bundle(ctx, "one") as bundle:
         bundle.add_data(1).close()

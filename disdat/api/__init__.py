@@ -183,7 +183,7 @@ def add(
     return stored(here, ops.add.add(here, bundle_name, paths, tags=tags or {}))
 
 
-def cat(local_context: ContextLike, bundle_name: str) -> object:
+def cat(local_context: ContextLike, bundle_name: str) -> Any:  # of the type that was stored
     """The value of the latest bundle of this name; BundleNotFound (``CatNoBundleError``) if there is none."""
     here = selection.context(local_context)
     return ops.bundles.value(here, ops.find.need(here, bundle_name).uuid)

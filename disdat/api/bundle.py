@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from disdat import ops
 from disdat.api import selection
@@ -75,7 +75,7 @@ class Bundle:
         return isinstance(self._facts, Stored)
 
     @property
-    def data(self) -> object:
+    def data(self) -> Any:  # of the type that was stored
         """
         The value: of an open bundle what it was given, of a closed one what is stored.
 
@@ -258,7 +258,7 @@ class Bundle:
         else:
             self.abandon()
 
-    def cat(self) -> object:
+    def cat(self) -> Any:  # of the type that was stored
         """The value, read anew."""
         return self._stored.read()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -142,37 +142,40 @@ def _store_numpy(values: np.ndarray[Any, np.dtype[Any]], where: str) -> Stored:
         return _store_objects(values, where)
     if dtype.kind not in "biufcMm" or dtype.itemsize > 8 * (1 + (dtype.kind == "c")):
         raise Unserializable(where, f"a column of dtype {dtype}", hint="convert it with astype()")
-    arrow_type = _complex_type(dtype) if dtype.kind == "c" else _arrow_type(dtype)
-    kind: Json = ["complex", dtype.itemsize * 8] if dtype.kind == "c" else kind_of(arrow_type)
-    make = _complex_part if dtype.kind == "c" else _numpy_part
+    if dtype.kind == "c":
+        return _store_complex(values)
+    given = pa.from_numpy_dtype(dtype.newbyteorder("="))
+    arrow_type = _parquet_type(given)
 
     def part(start: int, stop: int) -> pa.Array:
         try:
-            return make(values[start:stop], arrow_type)
+            native = values[start:stop].astype(dtype.newbyteorder("="), copy=False)
+            return pa.array(native).cast(arrow_type)
         except pa.ArrowInvalid as exc:
             raise Unserializable(where, str(exc)) from exc
 
+    cells = {"numpy": dtype.str}
+    hashed = _hashed_as(given, arrow_type)
+    return Stored(cells, arrow_type, kind_of(given), len(values), values.nbytes, part, hashed)
+
+
+def _store_complex(values: np.ndarray[Any, np.dtype[Any]]) -> Stored:
+    dtype = values.dtype
+    side = pa.float32() if dtype.itemsize == 8 else pa.float64()
+    arrow_type = pa.struct([pa.field("real", side), pa.field("imag", side)])
+
+    def part(start: int, stop: int) -> pa.Array:
+        rows = values[start:stop]
+        sides = [pa.array(np.ascontiguousarray(side, side.dtype.newbyteorder("="))) for side in (rows.real, rows.imag)]
+        return pa.StructArray.from_arrays(sides, fields=list(arrow_type))
+
+    kind: Json = ["complex", dtype.itemsize * 8]
     return Stored({"numpy": dtype.str}, arrow_type, kind, len(values), values.nbytes, part)
 
 
-def _arrow_type(dtype: np.dtype[Any]) -> pa.DataType:
-    # Parquet has no seconds; milliseconds hold all that a column of seconds may mean.
-    return pa.timestamp("ms") if dtype.str[1:] == "M8[s]" else pa.from_numpy_dtype(dtype.newbyteorder("="))
-
-
-def _numpy_part(values: np.ndarray[Any, np.dtype[Any]], arrow_type: pa.DataType) -> pa.Array:
-    native = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return pa.array(native).cast(arrow_type)
-
-
-def _complex_type(dtype: np.dtype[Any]) -> pa.DataType:
-    part = pa.float32() if dtype.itemsize == 8 else pa.float64()
-    return pa.struct([pa.field("real", part), pa.field("imag", part)])
-
-
-def _complex_part(values: np.ndarray[Any, np.dtype[Any]], arrow_type: pa.DataType) -> pa.Array:
-    parts = [pa.array(np.ascontiguousarray(part)) for part in (values.real, values.imag)]
-    return pa.StructArray.from_arrays(parts, fields=list(arrow_type))
+def _hashed_as(given: pa.DataType, stored: pa.DataType) -> Callable[[Arrow], Arrow]:
+    """What makes stored cells count as what was given."""
+    return (lambda cells: cells) if given == stored else (lambda cells: cells.cast(given))
 
 
 def store_labels(values: Cells, where: str) -> Stored:
@@ -229,12 +232,13 @@ def _store_zoned(values: Any, where: str) -> Stored:  # as above
         "zone": literal.encode_zone(values.dtype.tz, lambda: where),
     }
     given = pa.array(values[:0]).type
-    arrow_type = pa.timestamp("ms" if given.unit == "s" else given.unit, given.tz)
+    arrow_type = _parquet_type(given)
 
     def part(start: int, stop: int) -> pa.Array:
         return pa.array(values[start:stop]).cast(arrow_type)
 
-    return Stored(cells, arrow_type, kind_of(arrow_type), len(values), values.nbytes, part)
+    hashed = _hashed_as(given, arrow_type)
+    return Stored(cells, arrow_type, kind_of(given), len(values), values.nbytes, part, hashed)
 
 
 def _store_categories(values: Any, where: str) -> Stored:  # as above
@@ -303,7 +307,8 @@ def store_arrow(column: pa.ChunkedArray, cells: Mapping[str, Json], where: str) 
             return store_dictionary(column)
         stored = column.cast(_parquet_type(column.type))
         _check_parquet(stored.type)
-        return _from_arrow(cells, stored)
+        hashed = _hashed_as(column.type, stored.type)
+        return replace(_from_arrow(cells, stored), kind=kind_of(column.type), hashed=hashed)
     except (TypeError, pa.ArrowException) as exc:
         hint = "cast it to a type Parquet has"
         raise Unserializable(where, f"a column of type {column.type}: {exc}", hint=hint) from exc
@@ -323,7 +328,7 @@ _NARROWER = {pa.timestamp("s"): pa.timestamp("ms"), pa.time32("s"): pa.time32("m
 
 
 def _parquet_type(kind: pa.DataType) -> pa.DataType:
-    """The type that holds the same and that Parquet gives back as it was."""
+    """The type that holds the same and that Parquet, which has no seconds, gives back as it was."""
     if pa.types.is_timestamp(kind) and kind.unit == "s":
         return pa.timestamp("ms", kind.tz)
     return _NARROWER.get(kind, kind)

@@ -68,8 +68,8 @@ def _dump_other(value: object, where: str, sink: Sink) -> Frame | None:
 
 def _kind(value: object) -> str | None:
     """The kind of a value that is no literal; known by its type's package, so that nothing is imported to find out."""
-    if type(value) in literal.ENCODERS or type(value) in literal.CONTAINERS:
-        return None
+    if type(value) in literal.ENCODERS or type(value) in literal.CONTAINERS or isinstance(value, str | bytes):
+        return None  # of numpy's str_ and bytes_ too, whose trailing NULs an array would cut
     if isinstance(value, Pickled):
         return "pickle"
     if isinstance(value, PurePath) or files.is_target(value):

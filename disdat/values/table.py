@@ -207,13 +207,12 @@ def _plan_polars(frame: Any, where: str, capture: Capture) -> Plan:  # polars is
     try:
         table = frame.to_arrow()
     except (pa.ArrowException, pl.exceptions.PolarsError) as exc:
-        raise Unserializable(where, f"Arrow has no such column: {exc}") from exc
+        raise Unserializable(where, f"Arrow lacks a column's type: {exc}", hint="cast it to one Arrow has") from exc
     back = cast("pl.DataFrame", pl.from_arrow(table.slice(0, 0))).schema
     for name, dtype in frame.schema.items():
         if back[name] != dtype:
-            raise Unserializable(
-                f"{where}.column {name!r}", f"a column of type {dtype} would come back as {back[name]}"
-            )
+            reason = f"a column of type {dtype} would come back as {back[name]}"
+            raise Unserializable(f"{where}.column {name!r}", reason, hint="cast it to a type Arrow has")
     return _plan_arrow(_with_own_dictionaries(table), where, capture, form="polars")
 
 

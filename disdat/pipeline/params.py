@@ -16,6 +16,8 @@ from disdat.errors import InvalidInput
 # luigi's parameters raise what int(), json.loads() and their like raise.
 _REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, ParameterException)
 
+_SHAPES = ((luigi.DictParameter, Mapping), (luigi.ListParameter, tuple))
+
 _SHOWN = 60
 
 _Value = Any  # whatever the type of a parameter lets it be
@@ -100,6 +102,8 @@ def _fits(parameter: luigi.Parameter[_Value], value: object) -> bool:
     try:
         own = parameter.normalize(value)
         again = parameter.normalize(parameter.parse(parameter.serialize(own)))
+        if not _has_shape(parameter, own):
+            return False
         return bool(again == own) or repr(again) == repr(own) == "nan"
     except _REFUSALS:
         return False
@@ -110,7 +114,14 @@ def _parse_one(cls: type[luigi.Task], name: str, parameter: luigi.Parameter[_Val
         value: object = parameter.normalize(parameter.parse(text))
     except _REFUSALS as exc:
         raise _wrong_type(cls, name, parameter, text) from exc
+    if not _has_shape(parameter, value):
+        raise _wrong_type(cls, name, parameter, text)
     return value
+
+
+def _has_shape(parameter: luigi.Parameter[_Value], value: object) -> bool:
+    """Luigi reads any JSON for a list and for a dict; each must be what it is called."""
+    return value is None or not any(isinstance(parameter, kind) and not isinstance(value, of) for kind, of in _SHAPES)
 
 
 def _pairs(known: Mapping[str, luigi.Parameter[_Value]], words: Sequence[str]) -> Iterator[tuple[str, str]]:

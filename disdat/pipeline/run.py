@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from disdat import config
 from disdat.context import Context
@@ -18,6 +18,9 @@ from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import Made, PipeTask, build, state_of
 from disdat.pipeline.work import Outcome, inside_a_task
+
+Tell = Callable[[str, Outcome], None]
+"""Called with a task, as people write it, and what became of it."""
 
 _SHOWN = 3
 
@@ -37,13 +40,14 @@ def apply(
     rerun: Rerun | None = None,
     code_version: str | None = None,
     verbose: bool = False,
+    tell: Tell = lambda _, __: None,
 ) -> dict[str, bool]:
     """
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
     is this. Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
-    happens, to ``disdat.pipeline``.
+    happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first.
 
     Raises:
         ApplyError: A task failed, or an external input is missing; finished results are kept.
@@ -68,6 +72,9 @@ def apply(
         _run(nodes, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
     finally:
         _record(nodes, session)
+        for node in nodes:
+            if node.outcome is not None:
+                tell(parameters.describe(node.task), node.outcome)
     return _result(nodes)
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
@@ -98,7 +99,7 @@ class _Closure:
         if path is not None and self._counts(path, name):
             self._roots.insert(0, _root(Path(path), name))
             self._follow([(name, path, module)])
-        elif path is None and cls.__module__ in _SCRIPTS:
+        elif path is None and name not in sys.stdlib_module_names:
             self._take_session(name, _session_parts(module, cls))
 
     def code(self) -> Code:
@@ -116,7 +117,7 @@ class _Closure:
             pending += self._located(_imports(path, read, package), package)
 
     def _take_session(self, name: str, parts: list[str]) -> None:
-        """Take in code that has no file: a notebook's or an interactive session's."""
+        """Take in code that has no file: that of a notebook, an interactive session or an archive."""
         self._modules[name] = digest.of_json(parts)
         for part in parts:
             self._follow(list(self._located(_imports_in(part, ""), "")))
@@ -306,20 +307,21 @@ def _dotted(path: Path) -> str:
 
 
 def _session_parts(module: ModuleType | None, cls: type) -> list[str]:
-    """What a session without a file has defined, in the order of its names: cells, plain values, imports."""
-    space = dict(vars(module)) if module is not None else {cls.__qualname__: cls}
-    parts = [part for name, value in sorted(space.items()) if name[0] != "_" for part in _definition(name, value)]
+    """What a module without a file has defined, in the order of its names: cells, plain values, imports."""
+    space = {cls.__qualname__: cls, **(vars(module) if module is not None else {})}
+    named = sorted(((name, value) for name, value in space.items() if name[0] != "_"), key=itemgetter(0))
+    parts = [part for name, value in named for part in _definition(name, value, home=cls.__module__)]
     return list(dict.fromkeys(parts))
 
 
-def _definition(name: str, value: object) -> Iterator[str]:
-    home = getattr(value, "__module__", None)
+def _definition(name: str, value: object, *, home: str) -> Iterator[str]:
+    where = getattr(value, "__module__", None)
     if isinstance(value, ModuleType):
         yield f"import {value.__name__}"
     elif not isinstance(value, FunctionType | type):
         yield from [f"{name} = {value!r}"] if _is_plain(value) else []
-    elif home not in _SCRIPTS:
-        yield f"import {home}"
+    elif where != home:
+        yield f"import {where}"
     elif isinstance(value, FunctionType):
         yield _function_text(value)
     else:

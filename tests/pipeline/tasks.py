@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import luigi
 
@@ -94,7 +94,7 @@ class AllKinds(PipeTask):
     flag = luigi.BoolParameter(default=True)
     many = luigi.ListParameter(default=[1, "two"])
     table = luigi.DictParameter(default={"k": [1, 2]})
-    day = luigi.DateParameter(default=datetime.date(2026, 3, 1))
+    day = luigi.DateParameter(default=dt.date(2026, 3, 1))
 
     def pipe_run(self) -> int:
         return self.number

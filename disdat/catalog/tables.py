@@ -11,6 +11,7 @@ so that each such table is its own index, and a bundle of a few scalars touches 
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 
 from sqlalchemy import BLOB, REAL, Column, Index, Integer, MetaData, Table, Text, text
@@ -183,10 +184,18 @@ unreadable = Table(
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of an empty catalog, which has seen nothing of the log."""
-    dialect = sqlite.dialect()
-    for table in metadata.sorted_tables:
-        connection.execute(str(CreateTable(table).compile(dialect=dialect)))
-        for index in sorted(table.indexes, key=lambda each: each.name or ""):
-            connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
+    for statement in _statements():
+        connection.execute(statement)
     connection.execute("INSERT INTO state VALUES (1, ?, ?, ?)", START_STATE)
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@functools.cache
+def _statements() -> tuple[str, ...]:
+    dialect = sqlite.dialect()
+    made: list[str] = []
+    for table in metadata.sorted_tables:
+        made.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda each: str(each.name))
+        made += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    return tuple(made)

@@ -12,7 +12,7 @@ import click
 from disdat.cli import render
 from disdat.cli.choices import Choices
 from disdat.cli.options import WrongUsage
-from disdat.cli.program import Interrupted, dsdt
+from disdat.cli.program import dsdt
 from disdat.errors import DisdatError
 
 DONE = 0
@@ -30,14 +30,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dsdt`` with *argv* (the process's own arguments, if None) and return its exit code."""
     render.prepare_streams()
     choices = Choices()
-    arguments = None if argv is None else list(argv)
     try:
-        code = dsdt.main(arguments, prog_name="dsdt", standalone_mode=False, obj=choices)
+        code = _run(sys.argv[1:] if argv is None else list(argv), choices)
         render.flush()
     except BrokenPipeError:
-        return _drop_output()
+        return _drop_output(READER_GONE)
+    except (KeyboardInterrupt, click.Abort):
+        render.error("interrupted")
+        return INTERRUPTED
     except Exception as exc:  # noqa: BLE001 - the one place where whatever went wrong becomes a line
         return _report(exc, verbose=choices.verbose)
+    return code
+
+
+def _run(arguments: list[str], choices: Choices) -> int:
+    # Not click's own main(), which makes exit codes and lines of its own of interrupts and closed pipes.
+    try:
+        with dsdt.make_context("dsdt", arguments, obj=choices) as ctx:
+            code = dsdt.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
     return code if isinstance(code, int) else DONE
 
 
@@ -51,9 +63,6 @@ def _report(exc: Exception, *, verbose: bool) -> int:
         case click.ClickException():
             render.error(_lowered(exc.format_message()), _help_hint(exc))
             return exc.exit_code
-        case Interrupted() | click.Abort():
-            render.error("interrupted")
-            return INTERRUPTED
     render.error(f"internal error: {type(exc).__name__}: {exc}", "`dsdt --verbose …` shows the traceback")
     return FAILED
 
@@ -70,9 +79,9 @@ def _help_hint(exc: click.ClickException) -> str:
     return f"`{ctx.command_path} --help` shows how" if ctx else ""
 
 
-def _drop_output() -> int:
-    """Let the interpreter's last flush go nowhere, where it would fail again."""
+def _drop_output(code: int) -> int:
+    """Let the interpreter's last flush go nowhere, where it would fail again; return *code*."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(devnull, stream.fileno())
-    return READER_GONE
+    return code

@@ -76,10 +76,6 @@ OTHER_WORDS: Mapping[str, str] = {
 """What people coming from elsewhere type, and what it is called here."""
 
 
-class Interrupted(Exception):
-    """The user pressed Ctrl-C."""
-
-
 class Program(click.Group):
     """``dsdt`` itself."""
 
@@ -101,13 +97,6 @@ class Program(click.Group):
         for title, section in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, entry.summary) for name, entry in section.items()])
-
-    def invoke(self, ctx: click.Context) -> object:
-        # Click would turn it into an error of its own, after a line of its own.
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as exc:
-            raise Interrupted from exc
 
 
 def _suggestion(word: str) -> str:

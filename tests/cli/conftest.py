@@ -44,8 +44,8 @@ class Dsdt:
         assert (ended.code, ended.err) == (0, ""), ended
         return ended
 
-    def json(self, *args: str) -> Any:  # what JSON holds
-        return json.loads(self(*args, "--json").out)
+    def json(self, command: str, *args: str) -> Any:  # what JSON holds
+        return json.loads(self(command, "--json", *args).out)
 
     def fails(self, *args: str, code: int = 1) -> str:
         """Run a command that must fail as every failure does, and return the line that says what is wrong."""

@@ -1,0 +1,111 @@
+"""For who runs pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from disdat import config
+from disdat.cli import opening, options, render
+from disdat.cli.choices import Choices, Verb
+from disdat.config import Rerun
+from disdat.pipeline import params, run
+from disdat.pipeline.loading import load_class
+from disdat.pipeline.work import Outcome
+
+_SHORT = 8
+
+
+@click.command(cls=Verb, context_settings={"allow_interspersed_args": False})
+@click.option(
+    "-o", "--output-bundle", callback=options.text, default="-", metavar="NAME", help="Name the last task's output so."
+)
+@click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date.")
+@click.option("--force-all", is_flag=True, help="Run every task.")
+@click.option("-w", "--workers", type=click.IntRange(min=1), metavar="N", help="Run so many tasks at the same time.")
+@click.option("-cs", "--central-scheduler", is_flag=True, help="Let a running luigid schedule the tasks.")
+@click.option(
+    "-it",
+    "--input-tag",
+    "input_tags",
+    multiple=True,
+    metavar="KEY:VALUE",
+    callback=options.key_values,
+    help="Without effect, as ever; for scripts that have it.",
+)
+@click.option(
+    "-ot",
+    "--output-tag",
+    "output_tags",
+    multiple=True,
+    metavar="KEY:VALUE",
+    callback=options.key_values,
+    help="Give the last task's output this tag; repeatable.",
+)
+@click.option(
+    "--rerun",
+    type=click.Choice(["content", "version"]),
+    help="Run a task again when an input's content differs, or (version) when there is a newer input.",
+)
+@options.json("Print what became of each task as JSON.")
+@click.argument("task", metavar="MODULE.CLASS", callback=options.text)
+@click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def apply(
+    choices: Choices,
+    task: str,
+    words: Sequence[str],
+    *,
+    output_bundle: str,
+    force: bool,
+    force_all: bool,
+    workers: int | None,
+    central_scheduler: bool,
+    input_tags: Mapping[str, str],
+    output_tags: Mapping[str, str],
+    rerun: Rerun | None,
+    as_json: bool,
+) -> None:
+    """
+    Run a pipeline up to a task.
+
+    What the task needs is run first; what is up to date is used again. The module is looked for in the current
+    directory first. All that follows MODULE.CLASS are the task's parameters; options stand before it.
+    """
+    settings, context = opening.settings(choices), opening.context(choices)
+    if choices.profile is not None:
+        config.set_aws_profile(choices.profile)
+    transform = load_class(task)
+    told: list[tuple[str, Outcome]] = []
+    try:
+        run.apply(
+            context,
+            transform,
+            params.parse(transform, words),
+            output_bundle=output_bundle,
+            output_tags=output_tags,
+            force=force,
+            force_all=force_all,
+            central_scheduler=central_scheduler,
+            workers=workers or settings.workers,
+            rerun=rerun,
+            verbose=choices.verbose,
+            tell=lambda name, outcome: told.append((name, outcome)),
+        )
+    finally:
+        if as_json:
+            render.out(render.as_json([outcome.to_json(name) for name, outcome in told]))
+        elif not choices.quiet:
+            render.out(render.table([_cells(name, outcome) for name, outcome in told]))
+
+
+def _cells(task: str, outcome: Outcome) -> list[str]:
+    took = f"{outcome.seconds:.1f} s" if outcome.decision == "made" else ""
+    return [
+        outcome.decision,
+        render.one_line(task),
+        (outcome.bundle or "")[:_SHORT],
+        took,
+        render.one_line(outcome.why),
+    ]

@@ -1,0 +1,156 @@
+"""How commands start and end, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Dsdt
+
+COMMAND = str(Path(sys.executable).with_name("dsdt"))
+SLOW_ADD = """
+import signal, sys, time
+from disdat import ops
+from disdat.cli.main import main
+
+def slowly(*_, **__):
+    print("ready", flush=True)
+    time.sleep(30)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ops.add.add = slowly
+sys.exit(main(["add", "data", "."]))
+"""
+
+
+def shell(line: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """What a shell makes of *line*, in which ``dsdt`` is ours."""
+    path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, check=False, env={**os.environ, "PATH": path, **env}, timeout=60
+    )
+
+
+def at_a_terminal(args: list[str], *, asked: bytes = b"", typed: bytes = b"") -> tuple[int, bytes]:
+    """How a command ends whose streams are all one terminal, at which *typed* answers *asked*; and what is seen."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may have it ignored
+        os.execv(COMMAND, [COMMAND, *args])
+    seen = b""
+    while select.select([terminal], [], [], 10)[0]:
+        try:
+            seen += os.read(terminal, 1 << 16)
+        except OSError:  # Linux says so when the command has ended
+            break
+        if typed and asked in seen:
+            os.write(terminal, typed)
+            typed = b""
+    os.kill(pid, signal.SIGKILL)  # no matter to one that has ended
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), seen
+
+
+def test_a_reader_that_stops_ends_the_command_quietly(demo: Dsdt, add):
+    for n in range(30):
+        add(f"{n:03}-{'x' * 9_000}")
+    ended = shell("set -o pipefail; dsdt ls | head -c 1")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (141, b"0", b"")
+
+
+def test_a_reader_that_was_never_there_ends_it_quietly_too(demo: Dsdt):
+    ended = shell("set -o pipefail; (sleep 0.5; exec dsdt --help) | true")
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_a_full_disk_under_the_output_is_said_on_one_line(demo: Dsdt, add):
+    add("data")
+    ended = shell("dsdt ls > /dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr == b"dsdt: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [
+        ("utf-8", "größe-東京\n".encode()),
+        ("latin-1", "größe-".encode("latin-1") + b"\\u6771\\u4eac\n"),
+        ("ascii", b"gr\\xf6\\xdfe-\\u6771\\u4eac\n"),
+    ],
+)
+def test_any_encoding_of_the_output_takes_any_name(demo: Dsdt, add, encoding, printed):
+    add("größe-東京")
+    ended = shell("dsdt ls", PYTHONIOENCODING=encoding)
+    assert (ended.returncode, ended.stdout) == (0, printed)
+
+
+def test_a_path_that_is_not_text_is_printed_as_the_bytes_it_is(demo: Dsdt):
+    name = b"caf\xe9.txt"
+    Path(os.fsdecode(name)).write_text("content", "utf-8")
+    demo("add", "data", os.fsdecode(name))
+    assert shell('cat "$(dsdt cat data)"', PYTHONUTF8="1").stdout == b"content"
+
+
+def test_output_is_clean_where_nobody_looks(demo: Dsdt, add):
+    add("data", "-t", f"long:{'x' * 500}")
+    ended = shell("dsdt ls -v -p; dsdt status; dsdt show data; dsdt config", FORCE_COLOR="1")
+    assert b"\x1b" not in ended.stdout
+    assert b"x" * 500 in ended.stdout.splitlines()[1]
+
+
+def test_ctrl_c_ends_with_one_line(demo: Dsdt):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_ADD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "dsdt: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [(b"y\n", 0, ""), (b"n\n", 1, "demo"), (b"\n", 1, "demo"), (b"\x03", 130, "demo")]
+)
+def test_at_a_terminal_it_asks_before_it_deletes(demo: Dsdt, add, answer, code, left):
+    add("data")
+    ended, seen = at_a_terminal(["context", "-d", "demo"], asked=b"[y/N]", typed=answer)
+    assert ended == code
+    assert b"Delete the context demo with 1 bundle? [y/N]" in seen
+    assert [context["name"] for context in demo.json("context")] == left.split()
+
+
+def test_at_a_terminal_a_long_table_is_its_head_and_tail(demo: Dsdt):
+    Path("t.csv").write_text("n\n" + "\n".join(map(str, range(1000))), "utf-8")
+    demo("add", "-i", "data", "t.csv")
+    _, seen = at_a_terminal(["cat", "data"])
+    assert b"[1000 rows x 1 columns]" in seen
+    assert len(seen.splitlines()) < 40
+    assert len(demo("cat", "data").lines) == 1001
+
+
+def test_what_nobody_foresaw_is_one_line_and_the_traceback_is_to_be_had(demo: Dsdt, home: Path):
+    current = home / "current"
+    current.unlink()
+    current.mkdir()
+    ended = demo.run("ls")
+    assert ended.code == 1
+    assert ended.err.splitlines() == [
+        f"dsdt: internal error: IsADirectoryError: [Errno 21] Is a directory: '{current}'",
+        "hint: `dsdt --verbose …` shows the traceback",
+    ]
+    assert "Traceback (most recent call last)" in demo.run("--verbose", "ls").err
+
+
+@pytest.mark.parametrize("args", [("--verbose", "show", "none"), ("show", "none", "--verbose")])
+def test_the_traceback_of_a_foreseen_failure_is_shown_when_asked_for(demo: Dsdt, args):
+    assert "BundleNotFound" in demo.run(*args).err
+    assert "Traceback" not in demo.run("show", "none").err

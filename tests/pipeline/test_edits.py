@@ -1,0 +1,165 @@
+"""Edits between runs, and while a task runs: a result is never taken for what other code would make."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from disdat.pipe import PipeTask
+from tests.pipeline.conftest import Applied, Project
+
+STEPS = """
+    import helper
+    import luigi
+    from disdat.pipe import PipeTask
+
+    class First(PipeTask):
+        def pipe_run(self):
+            return helper.one()
+
+    class Second(PipeTask):
+        n = luigi.IntParameter(default=1)
+        def pipe_requires(self):
+            self.add_dependency("first", First, {})
+        def pipe_run(self, first):
+            return first + self.n
+    """
+
+
+@pytest.mark.slow
+def test_an_edit_of_a_helper_is_noticed_and_going_back_finds_the_old_result(project: Project):
+    project.write("steps.py", STEPS)
+    old = "def one(): return 1\n"
+    project.write("helper.py", old)
+    assert project.apply("steps.Second") == ["First", "Second"]
+    assert project.apply("steps.Second") == []
+    project.write("helper.py", "def one(): return 2\n")
+    assert project.apply("steps.Second") == ["First", "Second"]
+    project.write("helper.py", old)
+    assert project.apply("steps.Second") == []
+    applied = Applied(project.context)
+    assert applied.value("Second") == 2
+
+
+@pytest.mark.slow
+def test_under_the_rule_of_versions_old_code_is_run_again(project: Project):
+    project.write("steps.py", STEPS)
+    old = "def one(): return 1\n"
+    for text in (old, "def one(): return 2\n", old):
+        project.write("helper.py", text)
+        assert project.apply("steps.Second", rerun="version") == ["First", "Second"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("policies", "made"),
+    [
+        (("closure", "closure"), ["First", "Second"]),
+        (("none", "none"), []),
+        (("manual:1", "manual:1"), []),
+        (("manual:1", "manual:2"), ["First", "Second"]),
+    ],
+)
+def test_what_counts_as_a_change_of_code_is_a_setting(project: Project, policies: tuple[str, str], made: list[str]):
+    project.write("steps.py", STEPS)
+    project.write("helper.py", "def one(): return 1\n")
+    project.apply("steps.Second", code_version=policies[0])
+    project.write("helper.py", "def one(): return 2\n")
+    assert project.apply("steps.Second", code_version=policies[1]) == made
+
+
+def test_a_task_may_have_a_code_version_of_its_own(project: Project):
+    own = STEPS.replace("class First(PipeTask):\n", 'class First(PipeTask):\n        code_version = "manual:1"\n')
+    project.write("steps.py", own)
+    project.write("helper.py", "def one(): return 1\n")
+    project.apply("steps.Second")
+    project.write("helper.py", "def one(): return 2\n")
+    assert project.apply("steps.Second") == ["Second"]
+
+
+def test_another_salt_makes_results_count_for_nothing(project: Project):
+    project.write("steps.py", STEPS)
+    project.write("helper.py", "def one(): return 1\n")
+    project.apply("steps.First", code_version="none")
+    project.write("steps.py", STEPS.replace("class First(PipeTask):\n", 'class First(PipeTask):\n        salt = "2"\n'))
+    assert project.apply("steps.First", code_version="none") == ["First"]
+    assert Applied(project.context).decisions() == {"First()": ("made", "another salt")}
+
+
+@pytest.mark.slow
+def test_under_git_a_commit_counts_and_so_does_what_is_not_committed(project: Project):
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *who, *arguments], cwd=project.root, check=True, capture_output=True)
+
+    project.write("steps.py", STEPS)
+    project.write("helper.py", "def one(): return 1\n")
+    project.write(".gitignore", "__pycache__\nnotes.txt\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    assert project.apply("steps.First", code_version="git") == ["First"]
+    assert project.apply("steps.First", code_version="git") == []
+    project.write("helper.py", "def one(): return 2\n")
+    assert project.apply("steps.First", code_version="git") == ["First"]
+    project.write("helper.py", "def one(): return 3\n")
+    assert project.apply("steps.First", code_version="git") == ["First"]
+    git("commit", "-qam", "two")
+    assert project.apply("steps.First", code_version="git") == ["First"]
+    assert project.apply("steps.First", code_version="git") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_result_is_tainted_if_its_code_was_edited_meanwhile(project: Project, workers: int):
+    text = """
+        from pathlib import Path
+        from disdat.pipe import PipeTask
+
+        class Edits(PipeTask):
+            def pipe_run(self):
+                if Path("edit").exists():
+                    Path(__file__).write_text(Path(__file__).read_text() + "# edited")
+                return 1
+        """
+    project.write("self_editing.py", text)
+    project.write("edit", "")
+    applied = Applied(project.context)
+    assert project.apply("self_editing.Edits", workers=workers) == ["Edits"]
+    row = applied.context.catalog.latest("Edits")
+    assert row is not None
+    assert row.tainted
+    (project.root / "edit").unlink()
+    project.write("self_editing.py", text)
+    assert project.apply("self_editing.Edits", workers=workers) == ["Edits"]
+    assert applied.decisions() == {"Edits()": ("made", "tainted: the code changed while the earlier result was made")}
+    assert project.apply("self_editing.Edits") == []
+
+
+def test_code_that_is_loaded_but_no_longer_on_disk_taints_what_it_makes(
+    applied: Applied, importable: Callable[[str, str], Path]
+):
+    """In a session that imported a module before it was edited, the old code still runs."""
+    path = importable(
+        "session_task.py", "from disdat.pipe import PipeTask\nclass T(PipeTask):\n    def pipe_run(self): return 1\n"
+    )
+
+    def task() -> type[PipeTask]:
+        return importlib.import_module("session_task").T  # type: ignore[no-any-return]
+
+    applied(task())
+    path.write_text(path.read_text().replace("return 1", "return 2"))
+    os.utime(path, ns=(time.time_ns(), time.time_ns() + 10**9))
+    assert applied(task()) == ["T"]
+    assert applied.value("T") == 1
+    assert applied(task()) == ["T"]
+    importlib.reload(importlib.import_module("session_task"))
+    assert applied(task()) == ["T"]
+    assert applied.value("T") == 2
+    assert applied(task()) == []

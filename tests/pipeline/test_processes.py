@@ -1,0 +1,255 @@
+"""Applies in several processes: one key is worked on once, and workers may be started in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from disdat.catalog.queries import Filter
+from disdat.core import digest
+from disdat.errors import InvalidInput
+from disdat.pipeline.turns import turn
+from tests.pipeline.conftest import Applied, Project
+
+PROGRAM = """
+    import json, multiprocessing, sys
+    from disdat import config
+    from disdat.context import Home
+    from disdat.errors import ApplyError
+    from disdat.pipeline.run import apply
+
+    if __name__ == "__main__":
+        method, task, workers = sys.argv[1:]
+        multiprocessing.set_start_method(method)
+        context = Home.open(config.load()).context("demo")
+        try:
+            print(json.dumps(apply(context, task, workers=int(workers))))
+        except ApplyError as exc:
+            print(json.dumps(exc.result), exc)
+    """
+
+STEPS = """
+    import time
+    import luigi
+    from pathlib import Path
+    from disdat.pipe import PipeTask
+
+    class Slow(PipeTask):
+        n = luigi.IntParameter(default=0)
+        def pipe_run(self):
+            with open("runs.txt", "a") as file:
+                file.write("run ")
+            time.sleep(0.3)
+            return self.n
+
+    class Sum(PipeTask):
+        def pipe_requires(self):
+            self.add_dependency("one", Slow, {"n": 1})
+            self.add_dependency("two", Slow, {"n": 2})
+        def pipe_run(self, one, two):
+            with self.create_output_file("sum.txt").open("w") as file:
+                file.write(str(one + two))
+            return one + two
+
+    class Fails(PipeTask):
+        def pipe_requires(self):
+            self.add_dependency("one", Slow, {"n": 1})
+        def pipe_run(self, one):
+            self.get_output_dir()
+            raise ValueError("boom")
+
+    class Hangs(PipeTask):
+        def pipe_run(self):
+            Path(self.get_output_dir(), "half.txt").write_text("half")
+            Path("hangs.txt").write_text("now")
+            time.sleep(60)
+
+    class Patient(PipeTask):
+        worker_timeout = 1
+        def pipe_run(self):
+            Path(self.get_output_dir(), "half.txt").write_text("half")
+            time.sleep(60)
+    """
+
+
+def start(project: Project, task: str, *, workers: int = 1, method: str = "fork") -> subprocess.Popen[str]:
+    program = project.write("main_program.py", PROGRAM)
+    return subprocess.Popen(
+        [sys.executable, str(program), method, task, str(workers)],
+        cwd=project.root,
+        env={**os.environ, "DISDAT_HOME": str(project.context.home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    return process.communicate(timeout=100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_may_be_started_in_every_way(project: Project, method: str):
+    project.write("steps.py", STEPS)
+    out, err = finish(start(project, "steps.Sum", workers=2, method=method))
+    assert (out, err) == ('{"success": true, "did_work": true}\n', "")
+    assert Applied(project.context).value("Sum") == 3
+    out, err = finish(start(project, "steps.Sum", workers=2, method=method))
+    assert (out, err) == ('{"success": true, "did_work": false}\n', "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_a_worker_raised_is_shown_first_and_alone(project: Project, method: str):
+    project.write("steps.py", STEPS)
+    out, err = finish(start(project, "steps.Fails", workers=2, method=method))
+    assert out.startswith('{"success": false, "did_work": true} 1 of 2 tasks failed: Fails(): ValueError: boom')
+    lines = err.splitlines()
+    assert lines[:2] == ["Fails() failed", "Traceback (most recent call last):"]
+    assert "steps.py" in lines[2]
+    assert lines[-1] == "ValueError: boom"
+    assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+def test_of_two_runs_of_one_key_at_once_one_works_and_the_other_waits(project: Project):
+    project.write("steps.py", STEPS)
+    both = [start(project, "steps.Sum") for _ in range(2)]
+    told = sorted(finish(process) for process in both)
+    assert [err for _, err in told] == ["", ""]
+    assert all(out.startswith('{"success": true') for out, _ in told)
+    assert (project.root / "runs.txt").read_text().split() == ["run", "run"]
+    names = sorted(row.name for row in project.context.catalog.search(Filter()))
+    assert names == ["Slow", "Slow", "Sum"]
+    assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+def test_a_killed_owner_gives_its_turn_away(project: Project):
+    project.write("steps.py", STEPS)
+    hanging = start(project, "steps.Hangs")
+    wait_for(project.root / "hangs.txt")
+    os.killpg(hanging.pid, signal.SIGKILL)
+    finish(hanging)
+    project.write("steps.py", STEPS.replace("time.sleep(60)", "pass", 1))
+    began = time.monotonic()
+    out, err = finish(start(project, "steps.Hangs"))
+    assert (out, err) == ('{"success": true, "did_work": true}\n', "")
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_apply_leaves_nothing_behind(project: Project, workers: int):
+    project.write("steps.py", STEPS)
+    hanging = start(project, "steps.Hangs", workers=workers)
+    wait_for(project.root / "hangs.txt")
+    os.killpg(hanging.pid, signal.SIGINT)
+    _, err = finish(hanging)
+    assert hanging.returncode != 0
+    assert "KeyboardInterrupt" in err
+    assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+def test_a_task_that_is_out_of_time_is_ended_and_leaves_nothing_behind(project: Project):
+    project.write("steps.py", STEPS)
+    out, _ = finish(start(project, "steps.Patient", workers=2))
+    assert "timed out after 1 seconds" in out
+    deadline = time.monotonic() + 20
+    while Applied(project.context).leftovers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert Applied(project.context).leftovers() == []
+
+
+def test_threads_may_apply_at_once(applied: Applied, project: Project):
+    program = textwrap.dedent("""
+        import threading
+        from disdat import config
+        from disdat.context import Home
+        from disdat.pipeline.run import apply
+        context = Home.open(config.load()).context("demo")
+        import steps
+        told = []
+        threads = [threading.Thread(target=lambda: told.append(apply(context, steps.Slow))) for _ in range(3)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(sorted(result["did_work"] for result in told))
+        """)
+    project.write("steps.py", STEPS)
+    assert project.python(program).stdout == "[False, False, True]\n"
+
+
+@pytest.mark.slow
+def test_a_central_scheduler_may_be_used(project: Project, tmp_path: Path):
+    port = free_port()
+    state = tmp_path / "luigid.pickle"
+    luigid = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("luigid")),
+            "--port",
+            str(port),
+            "--address",
+            "127.0.0.1",
+            "--state-path",
+            str(state),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        project.write("steps.py", STEPS)
+        project.write("luigi.cfg", f"[core]\ndefault_scheduler_host=127.0.0.1\ndefault_scheduler_port={port}\n")
+        wait_for_port(port)
+        assert project.apply("steps.Sum", central_scheduler=True, workers=2) == ["Slow", "Slow", "Sum"]
+        assert project.apply("steps.Sum", central_scheduler=True) == []
+        assert project.apply("steps.Sum", central_scheduler=True, force=True) == ["Sum"]
+    finally:
+        luigid.terminate()
+        luigid.wait()
+
+
+def test_a_turn_inside_a_turn_for_the_same_key_is_refused(applied: Applied):
+    key = digest.of_bytes(b"key")
+    home = applied.context.home
+    home.ensure()
+    other = turn(home, digest.of_bytes(b"other"), "U()")
+    told = pytest.raises(InvalidInput, match=r"T\(\) applies itself")
+    with turn(home, key, "T()"), other, told, turn(home, key, "T()"):
+        pass
+    with turn(home, key, "T()"):
+        assert applied.leftovers() == [f"task-{key.hex}.lock"]
+    assert applied.leftovers() == []
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("luigid did not start")

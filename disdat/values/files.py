@@ -53,6 +53,11 @@ def find_text(text: str, where: str, sink: Sink) -> Found | None:
         return _existing_link(text, where)
     if text.startswith("s3://"):
         raise _remote_link(where, text)
+    return find_existing(text, sink)
+
+
+def find_existing(text: str, sink: Sink) -> Found | None:
+    """The file or own directory that *text*, which is no URL, names as a path."""
     mode = _mode(text)
     if mode is None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return None

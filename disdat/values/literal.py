@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Context, Decimal
 from functools import partial
@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from blake3 import blake3
+
 from disdat.core import canonical
 from disdat.core.canonical import Json
-from disdat.core.digest import LogicalDigest, logical, of_bytes
+from disdat.core.digest import LogicalDigest, logical
 from disdat.errors import Corrupt, NotConfigured, Unserializable
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def digest(code: Code) -> LogicalDigest:
 
 def digest_of_json(data: bytes) -> LogicalDigest:
     """``literal1`` of the canonical JSON of an encoding."""
-    return logical("literal1", of_bytes(b"literal1" + len(data).to_bytes(8, "little") + data).raw)
+    return logical("literal1", _hash(data))
 
 
 def encode(value: object, where: Where) -> Code:
@@ -60,6 +62,16 @@ def encode(value: object, where: Where) -> Code:
     raise Unserializable(where(), f"values of type {type_name(value)} are not stored", hint=_hint(value))
 
 
+def encode_alike(items: Sequence[object]) -> list[Code] | None:
+    """The encodings of items of one type that JSON has; None, which is not an error, if they are not such."""
+    types = set(map(type, items))
+    if len(types) != 1:
+        return None
+    is_plain = _PLAIN.get(types.pop())
+    # What is_plain has looked at are JSON values, which the type of its argument cannot say.
+    return list(cast("Sequence[Code]", items)) if is_plain is not None and is_plain(items) else None
+
+
 def encode_plain(value: object, where: Where, *, depth: int = 1) -> Code:
     """The encoding of a scalar, or of a container of nothing but literals."""
     if type(value) not in CONTAINERS:
@@ -70,7 +82,7 @@ def encode_plain(value: object, where: Where, *, depth: int = 1) -> Code:
     if isinstance(value, dict):
         return {"dict": [[inner(key), inner(item)] for key, item in value.items()]}
     codes = [inner(item) for item in cast("Iterable[object]", value)]
-    return tagged(value, sorted(codes, key=digest) if isinstance(value, set | frozenset) else codes)
+    return tagged(value, sorted(codes, key=sort_key) if isinstance(value, set | frozenset) else codes)
 
 
 def tagged(container: object, codes: list[Code]) -> Code:
@@ -96,6 +108,15 @@ def decode(code: Code, frames: Mapping[str, object] = MappingProxyType({})) -> o
     if tag == "dict":
         return {decode(key, frames): decode(item, frames) for key, item in content}
     return _COLLECTIONS[tag](decode(item, frames) for item in content)
+
+
+def sort_key(code: Code) -> bytes:
+    """What items of a set are sorted by: the bytes of :func:`digest`."""
+    return _hash(canonical.encode(code))
+
+
+def _hash(data: bytes) -> bytes:
+    return blake3(b"literal1" + len(data).to_bytes(8, "little") + data).digest()
 
 
 def type_name(value: object) -> str:
@@ -181,10 +202,9 @@ def decode_zone(code: Code) -> tzinfo | None:
 
 
 def _from_numpy(value: np.generic, where: Where) -> Code:
-    # Where there is a numpy scalar, numpy is imported already; without one it must not be.
-    import numpy as np
+    import numpy as np  # where there is a numpy scalar it is imported already; without one it must not be
 
-    from disdat.values import arrayhash
+    from disdat.values import arrayhash  # imports numpy
 
     if type(value) is np.str_:
         return {"scalar": ["U", _from_str(str.__str__(value), where)]}  # str() would cut trailing NULs
@@ -265,6 +285,23 @@ DECODERS: Mapping[str, Callable[[Any], object]] = {
     "scalar": _to_numpy,
 }
 
+
+def _is_unicode(texts: Sequence[str]) -> bool:
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_PLAIN: Mapping[type, Callable[[Any], bool]] = {
+    type(None): lambda _: True,
+    bool: lambda _: True,
+    int: lambda items: min(items) > -_EXACT_IN_JSON and max(items) < _EXACT_IN_JSON,
+    float: lambda items: all(map(math.isfinite, items)),
+    str: _is_unicode,
+}
+"""For each type that JSON has: whether all of some values of it are written as themselves."""
 
 _COLLECTIONS: Mapping[str, Callable[[Iterable[object]], object]] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 

@@ -43,8 +43,10 @@ class _Level:
     items: Sequence[object]
     rest: Iterator[object]
     above: _Level | None
-    step: str
-    """Where this container is in the one above, such as ``[3]``; the place of the whole value at the top."""
+    position: int
+    """Where this container is in the one above."""
+    top: str
+    """The place of the whole value."""
     is_text: bool
     frames: Mapping[int, Frame] = field(default_factory=dict)
     """Items that name files, by position."""
@@ -58,16 +60,16 @@ class _Level:
     def place(self, position: int) -> str:
         """The place of an item, from the top: ``value['a'][3]``."""
         steps = [self.step_to(position)]
-        level: _Level | None = self
-        while level is not None:
-            steps.append(level.step)
+        level = self
+        while level.above is not None:
+            steps.append(level.above.step_to(level.position))
             level = level.above
-        text = "".join(reversed(steps))
+        text = self.top + "".join(reversed(steps))
         return text if len(text) <= LONGEST_PLACE else text[:120] + "…" + text[-60:]
 
     def key_place(self, key: object) -> str:
         """The place of a key of this dict, from the top: ``value['a'] key (1, 2)``."""
-        here = self.step if self.above is None else self.above.where()
+        here = self.top if self.above is None else self.above.place(self.position)
         return f"{here} key {_short(key)}"
 
     def step_to(self, position: int) -> str:
@@ -117,9 +119,13 @@ class NestedDump:
 
     def _open(self, value: object, above: _Level | None, *, is_text: bool) -> _Level:
         items = _items(value)
-        step = self._top if above is None else above.step_to(len(above.codes))
-        level = _Level(value, items, iter(items), above, step, is_text)
-        level.frames = self._captured(level)
+        position = 0 if above is None else len(above.codes)
+        level = _Level(value, items, iter(items), above, position, self._top, is_text)
+        found = _found(level, self._sink)
+        if found:
+            level.frames = dict(zip(found, files.capture(found.values(), self._sink), strict=True))
+        elif (codes := literal.encode_alike(items)) is not None:
+            level.codes, level.rest = codes, iter(())
         return level
 
     def _item(self, child: object, level: _Level) -> Code:
@@ -127,7 +133,10 @@ class NestedDump:
         if level.frames and (found := level.frames.get(len(level.codes))):
             return self._refer(found, level.where())
         inner = _unmarked(child)
-        if type(inner) not in literal.ENCODERS and not literal.is_numpy_scalar(inner):
+        encoder = literal.ENCODERS.get(type(inner))
+        if encoder is not None:
+            return encoder(inner, level.where)
+        if not literal.is_numpy_scalar(inner):
             other = self._dump_other(Text(inner) if level.is_text else child, level.where())
             if other is not None:
                 return self._refer(other, level.where())
@@ -136,10 +145,12 @@ class NestedDump:
     def _close(self, level: _Level) -> Code:
         value, codes = level.value, level.codes
         if isinstance(value, dict):
-            keys = (literal.encode_plain(key, partial(level.key_place, key)) for key in value)
+            keys = literal.encode_alike(list(value)) or [
+                literal.encode_plain(key, partial(level.key_place, key)) for key in value
+            ]
             return {"dict": [list(pair) for pair in zip(keys, codes, strict=True)]}
         if isinstance(value, set | frozenset):
-            codes = sorted(codes, key=lambda code: literal.digest(self._by_logical(code)))
+            codes = sorted(codes, key=lambda code: literal.sort_key(self._by_logical(code)))
         return literal.tagged(value, codes)
 
     def _closed(self, level: _Level, code: Code) -> Code:
@@ -184,10 +195,6 @@ class NestedDump:
         ((tag, content),) = code.items()
         return {tag: self._logical[content] if tag == "frame" else self._with_digests(content)}
 
-    def _captured(self, level: _Level) -> Mapping[int, Frame]:
-        found = _found(level, self._sink)
-        return dict(zip(found, files.capture(found.values(), self._sink), strict=True)) if found else {}
-
 
 def _found(level: _Level, sink: Sink) -> dict[int, files.Found]:
     """
@@ -196,33 +203,40 @@ def _found(level: _Level, sink: Sink) -> dict[int, files.Found]:
     Values of a dict count each by itself. In any other container strings count only if all of them name
     something; paths, targets and URLs always do.
     """
-    found: dict[int, files.Found] = {}
-    texts: dict[int, str] = {}
-    for position, item in enumerate(level.items):
-        if type(item) is str:
-            if files.is_link(item) and not level.is_text:
-                _add(found, position, files.find_text(item, level.place(position), sink))
-            else:
-                texts[position] = item
-        elif type(item) not in literal.ENCODERS and (isinstance(item, PurePath) or files.is_target(item)):
-            _add(found, position, files.find(item, level.place(position), sink))
-    return found if level.is_text else found | _named_by_texts(texts, level, sink)
-
-
-def _named_by_texts(texts: Mapping[int, str], level: _Level, sink: Sink) -> dict[int, files.Found]:
-    found: dict[int, files.Found] = {}
-    each_by_itself = isinstance(level.value, dict)
-    for position, text in texts.items():
-        item = files.find_text(text, level.place(position), sink)
-        if item is None and not each_by_itself:
-            return {}
-        _add(found, position, item)
+    types = set(map(type, level.items))
+    others = types - literal.ENCODERS.keys() - literal.CONTAINERS
+    if not others and (level.is_text or str not in types):
+        return {}
+    found = dict(_linked(level, sink))
+    if not level.is_text:
+        named = _named(level, sink) if str in types else {}
+        found.update(named)
     return found
 
 
-def _add(found: dict[int, files.Found], position: int, item: files.Found | None) -> None:
-    if item is not None:
-        found[position] = item
+def _linked(level: _Level, sink: Sink) -> Iterator[tuple[int, files.Found]]:
+    """The paths, targets and URLs among the items."""
+    for position, item in enumerate(level.items):
+        if type(item) is str:
+            is_named = not level.is_text and files.is_link(item)
+        else:
+            is_named = type(item) not in literal.ENCODERS and (isinstance(item, PurePath) or files.is_target(item))
+        if is_named and (found := files.find(item, level.place(position), sink)) is not None:
+            yield position, found
+
+
+def _named(level: _Level, sink: Sink) -> dict[int, files.Found]:
+    """What the strings among the items name that are no URLs."""
+    found: dict[int, files.Found] = {}
+    for position, item in enumerate(level.items):
+        if type(item) is not str or files.is_link(item):
+            continue
+        existing = files.find_existing(item, sink)
+        if existing is not None:
+            found[position] = existing
+        elif not isinstance(level.value, dict):
+            return {}
+    return found
 
 
 def _items(value: object) -> Sequence[object]:
@@ -230,7 +244,7 @@ def _items(value: object) -> Sequence[object]:
         return list(value.values())
     if isinstance(value, set | frozenset):
         # Frames are named by position, so equal sets should be walked in one order where that is cheap.
-        return sorted(value, key=_order)
+        return list(value) if literal.ENCODERS.keys() >= set(map(type, value)) else sorted(value, key=_order)
     return cast("list[object] | tuple[object, ...]", value)
 
 

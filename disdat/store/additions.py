@@ -23,7 +23,7 @@ from disdat.store.files import Directories, Staging
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
-from disdat.store.packs import Pack
+from disdat.store.packs import Pack, Packed
 from disdat.store.placing import READ_ONLY
 from disdat.store.statcache import Hashed, StatCache
 from disdat.store.state import State
@@ -84,7 +84,7 @@ class Additions:
         self._packed: set[Digest] = set()
         self._large: dict[Digest, Staged] = {}
         self._young: set[Path] = set()
-        self._sound: dict[Path, bool] = {}
+        self._sound: dict[str, bool] = {}
 
     def begin(self) -> None:
         """Keep collection out from now on, and learn what other writers packed."""
@@ -142,11 +142,8 @@ class Additions:
         """Those of *digests* whose right bytes are in a pack of the store."""
         found: set[Digest] = set()
         for digest, places in self.parts.packed.find(list(digests)).items():
-            for path, entry in places:
-                if self._is_sound(path) or _reads_right(path, entry):
-                    self._count_on(path, path.stat())
-                    found.add(digest)
-                    break
+            if any(self._is_sound(name) or self._reads_right(name, entry) for name, entry in places):
+                found.add(digest)
         return found
 
     def seal(self) -> None:
@@ -160,10 +157,21 @@ class Additions:
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
         self._young, self.hashed = set(), []
 
-    def _is_sound(self, path: Path) -> bool:
-        if path not in self._sound:
-            self._sound[path] = self.parts.packed.is_sound(path)
-        return self._sound[path]
+    def _is_sound(self, name: str) -> bool:
+        if name not in self._sound:
+            path = self.parts.packed.path(name)
+            self._sound[name] = self.parts.packed.is_sound(path)
+            if self._sound[name]:
+                self._count_on(path, path.stat())
+        return self._sound[name]
+
+    def _reads_right(self, name: str, entry: Packed) -> bool:
+        path = self.parts.packed.path(name)
+        with suppress(Corrupt, FileNotFoundError):
+            packs.read(path, entry)
+            self._count_on(path, path.stat())
+            return True
+        return False
 
     def _count_on(self, path: Path, found: os.stat_result) -> None:
         """Sync with the rest what another writer may not have synced yet."""
@@ -238,10 +246,3 @@ class Additions:
             parts.cache.file_rows(self.hashed),
             *parts.packed.index_rows(self._packs.values()),
         )
-
-
-def _reads_right(path: Path, entry: packs.Packed) -> bool:
-    with suppress(Corrupt, FileNotFoundError):
-        packs.read(path, entry)
-        return True
-    return False

@@ -219,7 +219,8 @@ class ObjectBatch:
         return _entry(read.hashed)
 
     def _adopt_small(self, path: Path, found: os.stat_result) -> Entry:
-        if found.st_nlink == 1:  # else the mode would change under another name too
+        # With another name, the mode would change under that one too.
+        if found.st_nlink == 1 and found.st_uid == os.geteuid():
             self._disk.chmod(path, EXECUTABLE if is_executable(found) else READ_ONLY)
         data, hashed = _read_small(path)
         self._added.hold({hashed.digest: data})

@@ -7,7 +7,6 @@ Copying and hashing go in pieces of 1 MiB, so memory does not grow with a file.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -133,7 +132,7 @@ class Staging:
     def new_path(self) -> Path:
         """A name nobody has, in the directory, which is there from now on."""
         self._disk.mkdir(self.directory)
-        path = self.directory / secrets.token_hex(16)
+        path = self.directory / os.urandom(16).hex()
         self._paths.add(path)
         return path
 

@@ -224,7 +224,8 @@ class ObjectStore:
 
     def _find_small(self, digest: Digest) -> _Place | None:
         damage: Corrupt | None = None
-        for path, entry in self._packed.find([digest]).get(digest, ()):
+        for name, entry in self._packed.find([digest]).get(digest, ()):
+            path = self._packed.path(name)
             try:
                 return _Place(path, entry.offset, entry.length, packs.read(path, entry))
             except FileNotFoundError:
@@ -244,7 +245,7 @@ class ObjectStore:
     def _restore(self, digest: Digest) -> bool:
         """Take an object back from the trash; whether it was there."""
         trash = self.root / "trash"
-        if not trash.is_dir():
+        if not trash.is_dir() or not os.access(self.root, os.W_OK, effective_ids=True):
             return False
         lock = FileLock(self.root / "lock", disk=self._disk)
         try:

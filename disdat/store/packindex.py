@@ -41,17 +41,17 @@ class PackIndex:
         """Where the pack of this name is or would be."""
         return self.directory / (name + packs.SUFFIX)
 
-    def find(self, digests: Sequence[Digest]) -> dict[Digest, list[tuple[Path, Packed]]]:
-        """Where objects are, by what has been indexed; those that are not found are left out."""
+    def find(self, digests: Sequence[Digest]) -> dict[Digest, list[tuple[str, Packed]]]:
+        """The packs objects are in, by name, and where in them; by what has been indexed. Others are left out."""
         rows = self._state.query_many(
             "SELECT packed.digest, pack.name, packed.offset, packed.length FROM packed "
             "JOIN pack ON pack.id = packed.pack WHERE packed.digest IN ({})",
             [(digest.raw,) for digest in digests],
         )
-        found: dict[Digest, list[tuple[Path, Packed]]] = defaultdict(list)
+        found: dict[Digest, list[tuple[str, Packed]]] = defaultdict(list)
         for raw, name, offset, length in rows:
             digest = Digest.from_raw(raw)
-            found[digest].append((self.path(name), Packed(digest, offset, length)))
+            found[digest].append((name, Packed(digest, offset, length)))
         return dict(found)
 
     def refresh(self) -> None:
@@ -112,9 +112,7 @@ class PackIndex:
     def restore(self, trash: Path, digest: Digest) -> bool:
         """Take the pack that holds an object out of *trash*, and index it; False if no pack there has it."""
         for path in sorted(trash.glob("*" + packs.SUFFIX)) if trash.is_dir() else ():
-            with PackReader(path) as reader:
-                contents = reader.contents
-            if any(entry.digest == digest for entry in contents):
+            if _holds(path, digest):
                 target = self.directory / path.name
                 self._disk.mkdir(self.directory)
                 self._disk.rename(path, target)
@@ -142,6 +140,14 @@ class PackIndex:
         except Corrupt as exc:
             # What the other packs hold can be read; who asks for what this one held is told.
             self.damaged[name] = exc
+
+
+def _holds(path: Path, digest: Digest) -> bool:
+    try:
+        with PackReader(path) as reader:
+            return any(entry.digest == digest for entry in reader.contents)
+    except (Corrupt, FileNotFoundError):
+        return False  # nothing can be had from it
 
 
 def _name(path: Path) -> Digest:

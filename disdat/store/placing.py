@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,7 +64,7 @@ def place_bytes(data: bytes, target: Path, mode: int, *, disk: Disk) -> None:
 
 def _beside(target: Path) -> Path:
     """A name nobody has, in the directory of *target*; of fixed length, since that of *target* may be the longest."""
-    return target.with_name(f".disdat-{secrets.token_hex(8)}")
+    return target.with_name(f".disdat-{os.urandom(8).hex()}")
 
 
 @contextmanager

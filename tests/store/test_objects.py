@@ -26,7 +26,9 @@ from disdat.errors import (
     PermissionDenied,
     StorageError,
 )
+from disdat.store import additions
 from disdat.store.objects import ObjectStore
+from disdat.testing.faults import RecordingDisk
 from tests.conftest import unprivileged
 
 SMALL = b"small"
@@ -201,6 +203,46 @@ def test_files_come_back_in_order_with_progress(store: ObjectStore, tmp_path: Pa
             batch.seal()
         assert [store.read(entry.digest) for entry in entries] == contents
         assert sum(told) == sum(map(len, contents))
+
+
+def test_an_interruption_stops_a_copy_and_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
+    paths = [file(tmp_path / str(n), bytes([n]) * (8 << 20)) for n in range(3)]
+    told: list[int] = []
+
+    def interrupt(size_bytes: int) -> None:
+        told.append(size_bytes)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with store.batch() as batch, pytest.raises(KeyboardInterrupt):
+        batch.put_files(paths, progress=interrupt)
+    assert sum(told) < 3 * (8 << 20)
+    assert not files_of(store.root / "staging")
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_what_another_writer_stored_just_now_is_made_durable_before_it_is_counted_on(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    """It may have given the object its name and not yet synced the directory."""
+    put(store, data)
+    disk = RecordingDisk(store.root.parent)
+    again = ObjectStore(store.root, disk=disk)
+    put(again, data)
+    synced = {call.path for call in disk.calls if call.name.startswith("sync")}
+    (stored,) = (p for part in ("packs", "objects") for p in files_of(store.root / part))
+    assert {
+        str(path.relative_to(store.root.parent))
+        for path in (stored, *stored.parents[:-1])
+        if path.is_relative_to(store.root)
+    } <= synced
+    count = len(disk.calls)
+    put(again, data)
+    assert len(disk.calls) == count
+    monkeypatch.setattr(additions, "YOUNG_NS", 0)
+    quiet = RecordingDisk(store.root.parent)
+    put(ObjectStore(store.root, disk=quiet), data)
+    assert quiet.calls == []
 
 
 def test_ten_thousand_small_files_make_a_few_packs(store: ObjectStore, tmp_path: Path) -> None:

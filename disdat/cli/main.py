@@ -60,9 +60,12 @@ def _report(exc: Exception, *, verbose: bool) -> int:
         case DisdatError():
             render.error(exc.message or type(exc).__name__, exc.hint)
             return EXIT_CODES.get(exc.kind, FAILED)
-        case click.ClickException():
+        case WrongUsage():
+            render.error(exc.message, exc.hint or _help_hint(exc))
+            return USAGE
+        case click.UsageError():
             render.error(_lowered(exc.format_message()), _help_hint(exc))
-            return exc.exit_code
+            return USAGE
     render.error(f"internal error: {type(exc).__name__}: {exc}", "`dsdt --verbose …` shows the traceback")
     return FAILED
 
@@ -72,11 +75,8 @@ def _lowered(message: str) -> str:
     return message[:1].lower() + message[1:].removesuffix(".")
 
 
-def _help_hint(exc: click.ClickException) -> str:
-    if isinstance(exc, WrongUsage) and exc.hint:
-        return exc.hint
-    ctx = exc.ctx if isinstance(exc, click.UsageError) else None
-    return f"`{ctx.command_path} --help` shows how" if ctx else ""
+def _help_hint(exc: click.UsageError) -> str:
+    return f"`{exc.ctx.command_path} --help` shows how" if exc.ctx else ""
 
 
 def _drop_output(code: int) -> int:

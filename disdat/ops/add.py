@@ -97,7 +97,7 @@ def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         raise InvalidInput("no path to add", hint="name a file or a directory")
     sources = [Path(os.path.abspath(path)) for path in paths]
     for given, source in zip(paths, sources, strict=True):
-        if not os.path.exists(source):
+        if not os.path.exists(given):  # not of its absolute form: that of "" is the current directory
             raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint="check the path")
         if sources.count(source) > 1:
             raise InvalidInput(f"{os.fspath(given)} is named twice", hint="name each path once")

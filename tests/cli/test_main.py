@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def at_a_terminal(args: list[str], *, asked: bytes = b"", typed: bytes = b"") ->
         except OSError:  # Linux says so when the command has ended
             break
         if typed and asked in seen:
+            time.sleep(0.2)  # Python sees an interrupt just before it begins to read only when the read ends
             os.write(terminal, typed)
             typed = b""
     os.kill(pid, signal.SIGKILL)  # no matter to one that has ended

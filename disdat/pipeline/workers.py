@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
+import os
 import signal
 import threading
 import traceback
@@ -49,6 +49,8 @@ class Step(luigi.Task, metaclass=Uncached):
         self.made_by = made_by
         """The steps that make those inputs that are not there yet, by argument."""
         self.results = results
+        self.driver = os.getpid()
+        """The process that schedules; in any other one this is a copy, and the process is there for this step only."""
         self.task_id = f"{work.task.task_id}-{work.session.run.id[:8]}-{number}"
         self.priority = work.task.priority
         self.resources = work.task.resources
@@ -102,8 +104,13 @@ class Step(luigi.Task, metaclass=Uncached):
         return list(self.made_by.values())
 
     def run(self) -> None:
-        with _cleaning_up_when_terminated():
+        if os.getpid() != self.driver:
+            _raise_when_ended()
+        try:
             self.results[self.task_id] = perform(self.pinned())
+        except _Ended as exc:
+            # Whoever ended this process knows why, and would take this for the reason.
+            os._exit(exc.status)
 
     def on_success(self) -> Json:
         outcome = self.results[self.task_id]
@@ -195,25 +202,30 @@ def _restore(work: Work, task_id: str) -> Step:
     """A step in a worker process that was not forked."""
     _set_levels(_LUIGI_LOGGERS, logging.INFO if work.session.verbose else _SILENT)
     step = Step(work, 0, {}, {})
-    step.task_id = task_id
+    step.task_id, step.driver = task_id, 0
     return step
 
 
-@contextmanager
-def _cleaning_up_when_terminated() -> Iterator[None]:
-    """In a worker process, make termination raise, so that what the task began is removed."""
-    if multiprocessing.parent_process() is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class _Ended(BaseException):
+    """Raised in a worker process that is told to end."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+def _raise_when_ended() -> None:
+    """Make the signals that end this worker process raise, so that what its task began is removed."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    # An interrupt reaches this process and its parent, who then terminates it: the second signal may not
+    # cut short what the first one set off.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    raise _Ended(128 + number)
 
 
 _quiet_lock = threading.Lock()

@@ -13,7 +13,7 @@ from disdat.core import canonical, tree
 from disdat.core.bundle import NOTHING, Bundle, CodeRef, Frame, Lineage
 from disdat.core.tree import encode_path
 from disdat.errors import BadLinkError, InvalidInput, PathNotFound
-from disdat.ops.bundles import Birth, BundleWriter, Captured, check_tags, check_text, publish
+from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, check_tags, check_text, publish
 from disdat.ops.intake import Intake, Progress, store_tree
 
 if TYPE_CHECKING:  # pandas takes a second to import, and only inline adds need it
@@ -43,7 +43,7 @@ def add(
     sources = _sources(paths)
     birth = _birth(name, paths, tags)
     writer = BundleWriter(context)
-    with context.home.store.batch() as batch:
+    with batch_in(context) as batch:
         intake = Intake(batch, writer.path, progress=progress)
         frame = _take_file(intake, sources[0]) if _is_one_file(sources) else _take_all(intake, sources)
         captured = Captured(writer.uuid, (frame,), store_tree(batch, intake.tree), birth)

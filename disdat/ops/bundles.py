@@ -88,10 +88,12 @@ class BundleWriter:
         """The bundle's directory, there from now on."""
         if self._lease is None:
             self.context.home.ensure()
-            self._lease = Lease(self.context.home.root / "store" / "leases", context=self.context.name, uuid=self.uuid)
+            home = self.context.home
+            leases = home.root / "store" / "leases"
+            self._lease = Lease(leases, context=self.context.name, uuid=self.uuid, disk=home.disk)
             self._lease.acquire()
             with storage_errors(f"make {self.path}"):
-                self.context.home.disk.mkdir(self.path)
+                home.disk.mkdir(self.path)
         return self.path
 
     def file(self, name: str) -> Path:
@@ -117,7 +119,7 @@ class BundleWriter:
             StorageError: The disk refused.
         """
         try:
-            with self.context.home.store.batch() as batch:
+            with batch_in(self.context) as batch:
                 captured = capture(batch, self, value, birth, progress=progress)
                 return publish(self.context, batch, [captured])[0]
         except BaseException:
@@ -153,9 +155,15 @@ def write(context: Context, value: object, birth: Birth) -> Bundle:
 
 def write_many(context: Context, items: Iterable[tuple[object, Birth]]) -> list[Bundle]:
     """Make a bundle of each value, all at one commit point: after a crash there are all or none."""
-    with context.home.store.batch() as batch:
+    with batch_in(context) as batch:
         captured = [capture(batch, BundleWriter(context), value, birth) for value, birth in items]
         return publish(context, batch, captured)
+
+
+def batch_in(context: Context) -> ObjectBatch:
+    """What the bytes of new bundles are taken into, once it is sure that the home may be written to."""
+    context.home.ensure()
+    return context.home.store.batch()
 
 
 def capture(
@@ -169,7 +177,6 @@ def capture(
 
 def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) -> list[Bundle]:
     """Make what was captured durable, then visible, in one commit."""
-    context.home.ensure()
     batch.seal()
     made: list[Bundle] = []
     recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}

@@ -41,13 +41,15 @@ class BundleSource:
         """The local path of one file, verified."""
         if path not in self.tree:
             raise Corrupt(f"bundle {self._bundle.uuid} names a file it does not have: {path!r}")
-        return self._materialize(path)
+        target = self._place(path)
+        self._context.home.store.materialize(self.tree[path], target)
+        return target
 
     def directory(self, path: str) -> Path:
         """The local path of a directory, every file below it there and verified."""
         prefix = path + "/" if path else ""
-        for relative in self.tree.below(path):
-            self._materialize(prefix + relative)
+        below = self.tree.below(path).items()
+        self._context.home.store.materialize_many((entry, self._place(prefix + name)) for name, entry in below)
         directory = self._place(path)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
@@ -55,11 +57,6 @@ class BundleSource:
     def below(self, path: str) -> Tree:
         """The files below a directory, their paths relative to it."""
         return self.tree.below(path)
-
-    def _materialize(self, path: str) -> Path:
-        target = self._place(path)
-        self._context.home.store.materialize(self.tree[path], target)
-        return target
 
     def _place(self, path: str) -> Path:
         return self._context.bundle_directory(self._bundle.uuid) / os.fsdecode(decode_path(path))

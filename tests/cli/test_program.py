@@ -35,7 +35,7 @@ def own_options(command: click.Command) -> Iterator[click.Option]:
 def test_every_command_and_option_has_help_and_is_in_the_reference(name, command):
     section = re.search(rf"^### `dsdt {name}.*?(?=^##|\Z)", REFERENCE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert section is not None
-    assert f"$ dsdt {name}" in section[0]
+    assert re.search(rf"^\$ .*\bdsdt {name}\b", section[0], re.MULTILINE)
     assert command.help
     for option in own_options(command):
         assert option.help
@@ -49,7 +49,7 @@ def test_the_options_of_every_command_are_in_the_reference():
 
 @pytest.mark.parametrize(("name", "command"), commands())
 def test_the_line_in_the_help_of_all_is_the_first_of_the_commands_own(name, command):
-    assert command.help.split("\n\n")[0].replace("\n", " ") == COMMANDS[name].summary
+    assert command.help.strip().split("\n\n")[0].replace("\n", " ") == COMMANDS[name].summary
 
 
 def test_no_command_is_named_as_what_people_mistake_it_for():

@@ -10,7 +10,8 @@ import pytest
 from tests.docs import documents
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "guide").glob("*.md")))]
+GUIDES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs" / "guide").glob("*.md"))]
+DOCUMENTS = ["README.md", "docs/reference/cli.md", *GUIDES]
 
 
 @pytest.mark.slow

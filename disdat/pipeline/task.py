@@ -120,7 +120,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         """Say what the task reads, with :meth:`add_dependency`; called once in an apply, before anything runs."""
         return None
 
-    def pipe_run(self, **inputs: Any) -> object:
+    def pipe_run(self, *args: Any, **inputs: Any) -> object:  # so that type checkers take any arguments below
         """Do the work: each input's value comes under its argument's name, and what is returned becomes the bundle."""
         raise NotImplementedError(f"{type(self).__name__} has no pipe_run")
 

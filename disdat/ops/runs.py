@@ -20,15 +20,9 @@ def of_process() -> Run:
 
 
 def of_pipeline(context: Context) -> Run:
-    """A new run of this process, with the set of installed packages, which is stored once per distinct set."""
-    data = canonical.encode(capture.packages())
-    name = digest.of_bytes(data)
-    context.home.ensure()
-    if not context.home.store.has(name):
-        with context.home.store.batch() as batch:
-            batch.put(data)
-            batch.seal()
-    return replace(capture.run(now_us=context.home.clock_us()), packages=name)
+    """A new run of this process that names its set of installed packages; writes nothing."""
+    packages = digest.of_bytes(_packages())
+    return replace(capture.run(now_us=context.home.clock_us()), packages=packages)
 
 
 @cache
@@ -44,17 +38,32 @@ def draft(run: Run) -> event.Draft:
 
 
 def record(context: Context, run: Run) -> None:
-    """Write the record of *run* to the context's log, unless it is there."""
+    """Write the record of a pipeline's run to the context's log, unless it is there, after its package set."""
     if run.id not in context.recorded_runs:
-        context.catalog.commit([draft(run)], actor=actor())
-        context.recorded_runs.add(run.id)
+        _commit(context, run, [])
 
 
 def conclude(context: Context, run: Run, decisions: Sequence[Mapping[str, Json]], *, reaffirmed: Sequence[str]) -> None:
-    """Record, in one commit, what a run decided for each task, and that these bundles were found right again."""
-    drafts = [] if run.id in context.recorded_runs else [draft(run)]
+    """Record, in one commit, what a pipeline's run decided for each task, and which bundles it found right again."""
+    drafts = [event.Draft(event.DECISIONS, {"run": run.id, "tasks": list(decisions)})]
     if reaffirmed:
-        drafts.append(event.Draft(event.REAFFIRM, {"uuids": list(reaffirmed), "run": run.id}))
-    drafts.append(event.Draft(event.DECISIONS, {"run": run.id, "tasks": list(decisions)}))
-    context.catalog.commit(drafts, actor=actor())
+        drafts.insert(0, event.Draft(event.REAFFIRM, {"uuids": list(reaffirmed), "run": run.id}))
+    _commit(context, run, drafts)
+
+
+def _commit(context: Context, run: Run, drafts: Sequence[event.Draft]) -> None:
+    if run.id in context.recorded_runs:
+        context.catalog.commit(drafts, actor=actor())
+        return
+    context.home.ensure()
+    if run.packages is not None and not context.home.store.has(run.packages):
+        with context.home.store.batch() as batch:
+            batch.put(_packages())
+            batch.seal()
+    context.catalog.commit([draft(run), *drafts], actor=actor())
     context.recorded_runs.add(run.id)
+
+
+@cache
+def _packages() -> bytes:
+    return canonical.encode(capture.packages())

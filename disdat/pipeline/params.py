@@ -19,6 +19,7 @@ _REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError
 _SHAPES = ((luigi.DictParameter, Mapping), (luigi.ListParameter, tuple))
 
 _SHOWN = 60
+_KEPT = "_disdat_params"
 
 _Value = Any  # whatever the type of a parameter lets it be
 
@@ -85,10 +86,21 @@ def describe(task: luigi.Task) -> str:
     return f"{task.get_task_family()}({', '.join(shown)})"
 
 
-def _texts(task: luigi.Task) -> Iterator[tuple[str, str, bool, bool]]:
-    for name, parameter in task.get_params():
-        text = parameter.serialize(task.param_kwargs[name])
-        yield name, text, parameter.significant, parameter.visibility == ParameterVisibility.PUBLIC
+def _texts(task: luigi.Task) -> list[tuple[str, str, bool, bool]]:
+    """Each parameter's name and text, and whether it is significant and public; a task keeps what was found."""
+    found: list[tuple[str, str, bool, bool]] | None = vars(task).get(_KEPT)
+    if found is None:
+        found = [
+            (
+                name,
+                parameter.serialize(task.param_kwargs[name]),
+                parameter.significant,
+                parameter.visibility == ParameterVisibility.PUBLIC,
+            )
+            for name, parameter in task.get_params()
+        ]
+        vars(task)[_KEPT] = found
+    return found
 
 
 def _without_secret(name: str, text: str) -> str:

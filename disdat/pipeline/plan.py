@@ -97,6 +97,8 @@ def decide_known(nodes: list[Node]) -> None:
         decision = settle(known)
         if isinstance(decision, Reuse):
             node.outcome = reused(known, decision)
+        else:
+            node.work = replace(node.work, why=decision.why)
 
 
 def _known_inputs(node: Node) -> dict[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
 from disdat.core import naming
-from disdat.core.bundle import Dependency, Run
+from disdat.core.bundle import Dependency, Lineage, Run
 from disdat.errors import NotFound
 from disdat.ops import find
 from disdat.ops.handles import BundleHandle
@@ -40,6 +40,8 @@ class Session:
     force_all: bool = False
     verbose: bool = False
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
+    _read: dict[str, Dependency] = field(default_factory=dict)
+    _lineages: dict[str, Lineage] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
         return Session, (self.context, self.run, self.rerun, self.code_version, self.force_all, self.verbose)
@@ -58,11 +60,19 @@ class Session:
 
     def given(self, argument: str, uuid: str) -> Dependency:
         """A bundle as the input *argument*, with the digests it has; NotFound if it was removed meanwhile."""
-        row = self.context.catalog.get(uuid)
-        if row is None:
-            raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
-        bundle = self.context.catalog.bundle(uuid)
-        return Dependency(argument, uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
+        if uuid not in self._read:
+            row = self.context.catalog.get(uuid)
+            if row is None:
+                raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
+            bundle = self.context.catalog.bundle(uuid)
+            self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
+        return replace(self._read[uuid], argument=argument)
+
+    def lineage(self, uuid: str) -> Lineage:
+        """How a bundle was made."""
+        if uuid not in self._lineages:
+            self._lineages[uuid] = self.context.catalog.bundle(uuid).lineage
+        return self._lineages[uuid]
 
     def _pinned(self, how: str, text: str, look_up: Callable[[], Row | None]) -> External:
         if (how, text) not in self._externals:

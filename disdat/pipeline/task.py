@@ -93,6 +93,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     code_version: ClassVar[str] = ""
     salt: ClassVar[str] = ""
+    _own_params: ClassVar[list[tuple[str, luigi.Parameter[Any]]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # whatever a class further down may take
         super().__init_subclass__(**kwargs)
@@ -110,6 +111,13 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def __reduce__(self) -> tuple[Callable[..., PipeTask], tuple[type[PipeTask], dict[str, object]]]:
         return _rebuild, (type(self), self.param_kwargs)
+
+    @classmethod
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """Luigi's list of the parameters, searched for once per class."""
+        if "_own_params" not in vars(cls):
+            cls._own_params = super().get_params()  # type: ignore[no-untyped-call]  # luigi does not annotate it
+        return cls._own_params
 
     def _warn_on_wrong_param_types(self) -> None:
         """Luigi only warns; whoever gives a parameter here has it checked."""

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from disdat.catalog.queries import Filter, Row
+from disdat.catalog.queries import Row
 from disdat.core.bundle import ROOT_TASK, CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.errors import InvalidInput
@@ -51,6 +51,8 @@ class Work:
     forced: str = ""
     uuid: str | None = None
     """What the bundle's uuid is to be, if it is made."""
+    why: str = ""
+    """Why it is to run, where that was found out already; only a new result can change it."""
     root: Mapping[str, str] | None = None
     """For the last task of the run the tags only its output gets; None for any other."""
 
@@ -105,7 +107,7 @@ def identify(work: Work) -> Known:
 
 
 def settle(known: Known) -> Reuse | Run:
-    """Decide by what the context holds now; one catalog query where there is a hit, two or three where not."""
+    """Decide by what the context holds now; one catalog query where there is a hit, a few where not."""
     work = known.work
     wanted = Wanted(work.name, known.key, known.inputs, work.forced)
     priors = () if work.forced else list(_priors(work, wanted))
@@ -125,7 +127,7 @@ def perform(work: Work) -> Outcome:
         decision = settle(known)
         if isinstance(decision, Reuse):
             return reused(known, decision)
-        return _make(known, decision.why)
+        return _make(known, work.why or decision.why)
 
 
 def reused(known: Known, decision: Reuse) -> Outcome:
@@ -212,11 +214,13 @@ def _priors(work: Work, wanted: Wanted) -> Iterator[Prior]:
     """Earlier results, newest first: all that may be a hit, and where there are none, one to compare with."""
     catalog = work.session.context.catalog
     if work.session.rerun == "content":
-        hits = catalog.search(Filter(task_key=wanted.key.digest))
+        hits = catalog.by_task_key(wanted.key.digest)
         if hits:
             yield from (Prior(row.uuid, row.name, wanted.key, {}, row.tainted) for row in hits)
             return
-    rows = catalog.search(Filter(processing_name=work.processing_name))
+        if work.why:
+            return
+    rows = catalog.by_processing_name(work.processing_name)
     if not rows and (latest := catalog.latest(work.name)):
         rows = [latest]
     yield from (_prior(work.session, row) for row in _worth_reading(rows, wanted))
@@ -231,6 +235,6 @@ def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:
 
 
 def _prior(session: Session, row: Row) -> Prior:
-    lineage = session.context.catalog.bundle(row.uuid).lineage
+    lineage = session.lineage(row.uuid)
     inputs = {each.argument: each for each in lineage.inputs}
     return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

@@ -1,0 +1,203 @@
+"""This project, through ``disdat.api`` and ``disdat.ops``; ``dsdt`` where a whole process is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from bench import material
+from bench.meter import Meter, own_bin, resident_mb
+from bench.spec import Spec, Work
+from disdat import api
+from disdat.api import selection
+from disdat.context import Context
+from disdat.ops import bundles
+from disdat.ops.bundles import Birth
+
+BATCH = 1000
+CALLS = 200
+DSDT = own_bin() / "dsdt"
+NAME = "b"
+
+
+def opened() -> Context:
+    """The context to work in, current, in the home of this run."""
+    api.context(NAME)
+    api.switch(NAME)
+    return selection.context(NAME)
+
+
+def births(spec: Spec, count: int) -> Iterator[tuple[object, Birth]]:
+    """The bundles of small values, as the service layer takes them."""
+    names, tags = spec.sizes.get("names", 100), spec.sizes.get("tags", 10)
+    for name, tagged, value in material.small_values(count, names=names, tags=tags):
+        yield value, Birth(name, tags=tagged)
+
+
+def write_in_batches(context: Context, items: Iterable[tuple[object, Birth]]) -> None:
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        bundles.write_many(context, batch)
+
+
+def write_one_by_one(spec: Spec, count: int) -> None:
+    names, tags = spec.sizes.get("names", 100), spec.sizes.get("tags", 10)
+    for name, tagged, value in material.small_values(count, names=names, tags=tags):
+        api.Bundle(NAME, name=name, data=value, tags=tagged)
+
+
+def source(spec: Spec) -> Path:
+    """What to add: the one file, or the directory."""
+    return material.first_file(Path(spec.data)) if spec.variant == "big" else Path(spec.data)
+
+
+def prepare_bundles(_: Meter, spec: Spec) -> None:
+    context = opened()
+    if spec.variant == "singles":
+        write_one_by_one(spec, spec.sizes["bundles"])
+    else:
+        write_in_batches(context, births(spec, spec.sizes["bundles"]))
+
+
+def startup(meter: Meter, spec: Spec) -> None:
+    for _ in range(spec.sizes["times"]):
+        meter.run("ls", [DSDT, "--context", NAME, "ls"])
+        meter.run("help", [DSDT, "--help"])
+        meter.run("version", [DSDT, "--version"])
+        meter.run("import", [sys.executable, "-c", "import disdat"])
+
+
+def add(meter: Meter, spec: Spec) -> None:
+    """A bundle of nothing much first: imports, and making the catalog, do not count, unless for the whole process."""
+    opened()
+    if spec.contender == "dsdt":
+        return whole_process_add(meter, spec)
+    api.Bundle(NAME, name="small", data=1)
+    with meter.op("add", **spec.amount):
+        api.add(NAME, "data", source(spec))
+    return None
+
+
+def whole_process_add(meter: Meter, spec: Spec) -> None:
+    """In a new context; a tenth of the file, in another one, tells whether memory is flat in the size."""
+    if spec.variant == "big":
+        tenth = Path("tenth.bin")
+        with source(spec).open("rb") as file:
+            tenth.write_bytes(file.read(spec.sizes["bytes"] // 10))
+        api.context("tenth")
+        meter.run("add_tenth", [DSDT, "--context", "tenth", "add", "data", tenth])
+    meter.run("add", [DSDT, "--context", NAME, "add", "data", source(spec)], **spec.amount)
+
+
+def readd(meter: Meter, spec: Spec) -> None:
+    """The same content twice; *new MB* is by how much the second made the store's objects grow."""
+    context = opened()
+    api.add(NAME, "data", source(spec))
+    store = context.home.root / "store"
+    before = sum(material.bytes_below(store / part) for part in ("objects", "packs"))
+    with meter.op("readd", **spec.amount):
+        api.add(NAME, "data", source(spec))
+    after = sum(material.bytes_below(store / part) for part in ("objects", "packs"))
+    meter.value("new MB", (after - before) / 1e6)
+
+
+def create(meter: Meter, spec: Spec) -> None:
+    context = opened()
+    write_one_by_one(spec, 10)  # what is imported or made on first use is not the cost of a bundle
+    with meter.op("create", count=spec.sizes["singles"]):
+        write_one_by_one(spec, spec.sizes["singles"])
+    with meter.op("create_batch", count=spec.sizes["batch"]):
+        write_in_batches(context, births(spec, spec.sizes["batch"]))
+
+
+def catalog(meter: Meter, spec: Spec) -> None:
+    """Each question once before it is timed: the first opens the catalog."""
+    api.get(NAME, material.WANTED_NAME)
+    if spec.variant != "million":
+        found = api.search(NAME)
+        assert len(found) == spec.sizes["bundles"]
+        with meter.op("list", count=3):
+            for _ in range(3):
+                api.search(NAME)
+    meter.value("name hits", len(api.search(NAME, material.WANTED_NAME)))
+    meter.value("tag hits", len(api.search(NAME, tags=material.WANTED_TAG)))
+    with meter.op("by_name", count=CALLS):
+        for _ in range(CALLS):
+            api.search(NAME, material.WANTED_NAME)
+    with meter.op("by_tag", count=CALLS // 10):
+        for _ in range(CALLS // 10):
+            api.search(NAME, tags=material.WANTED_TAG)
+    with meter.op("latest", count=CALLS):
+        for _ in range(CALLS):
+            api.get(NAME, material.WANTED_NAME)
+
+
+def reindex(meter: Meter, spec: Spec) -> None:
+    import disdat.catalog.tables  # noqa: F401 - what reindexing imports does not count, nor should other workloads import it
+
+    context = selection.context(NAME)
+    with meter.op("reindex", count=spec.sizes["bundles"]):
+        found = context.catalog.reindex()
+    assert found == spec.sizes["bundles"], found
+
+
+def prepare_frame(_: Meter, spec: Spec) -> None:
+    opened()
+    api.Bundle(NAME, name="frame", data=material.frame(spec.sizes["rows"]))
+    api.Bundle(NAME, name="small", data=material.frame(10))
+
+
+def frame(meter: Meter, spec: Spec) -> None:
+    """A small frame first: imports do not count."""
+    rows = spec.sizes["rows"]
+    if spec.variant == "load":
+        assert api.cat(NAME, "small") is not None
+        meter.value("MB before", resident_mb())
+        with meter.op("load"):
+            loaded = api.cat(NAME, "frame")
+        assert len(loaded) == rows
+        meter.value("frame MB", loaded.memory_usage(deep=True).sum() / 2**20)
+        return
+    opened()
+    api.Bundle(NAME, name="small", data=material.frame(10))
+    table = material.frame(rows)
+    meter.value("frame MB", table.memory_usage(deep=True).sum() / 2**20)
+    meter.value("MB before", resident_mb())
+    with meter.op("store"):
+        api.Bundle(NAME, name="frame", data=table)
+
+
+def pipeline(meter: Meter, spec: Spec) -> None:
+    """In process and, for the start-up too, as a whole process in a context of its own."""
+    from bench.adapters import ours_tasks  # it brings in luigi, which no other workload needs
+
+    count = spec.sizes["tasks"]
+    opened()
+    ours_tasks.run(NAME, "chain", 2)  # what is imported or made on first use is not the cost of a task
+    api.context("measured")
+    with meter.op("first", count=count):
+        ours_tasks.run("measured", spec.shape, count)
+    api.context("whole")
+    command = spec.graph_command("ours_tasks", "whole")
+    meter.run("whole_first", command, count=count)
+    meter.run("whole_again", command, count=count)
+
+
+WORK: dict[str, Work] = {
+    "startup": startup,
+    "add": add,
+    "readd": readd,
+    "create": create,
+    "catalog": catalog,
+    "reindex": reindex,
+    "frame": frame,
+    "pipeline": pipeline,
+}
+PREPARE: dict[str, Work] = {
+    "startup": prepare_bundles,
+    "catalog": prepare_bundles,
+    "reindex": prepare_bundles,
+    "frame": prepare_frame,
+}

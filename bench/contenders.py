@@ -1,0 +1,66 @@
+"""Who is measured, for what, and in which interpreter."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Kind(enum.Enum):
+    """What a contender is to us."""
+
+    OURS = "ours"
+    LIMIT = "limit"
+    PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to do some workloads; *environment* names a peer's directory, empty for this interpreter."""
+
+    name: str
+    kind: Kind
+    adapter: str
+    works: tuple[str, ...]
+    """``workload``, or ``workload/variant`` where it does not do all of them."""
+    environment: str = ""
+
+    def does(self, workload: str, variant: str) -> bool:
+        return workload in self.works or f"{workload}/{variant}" in self.works
+
+    def interpreter(self, peers: Path | None) -> Path | None:
+        """The Python that runs it; None where it is not there."""
+        if not self.environment:
+            return Path(sys.executable)
+        found = peers / self.environment / "bin" / "python" if peers else None
+        return found if found is not None and found.exists() else None
+
+
+CONTENDERS = (
+    Contender(
+        "ours",
+        Kind.OURS,
+        "ours",
+        ("startup", "add", "readd", "create", "catalog", "reindex", "frame", "pipeline"),
+    ),
+    Contender("dsdt", Kind.OURS, "ours", ("add",)),
+    Contender("python", Kind.LIMIT, "limits", ("startup",)),
+    Contender("cp", Kind.LIMIT, "limits", ("add",)),
+    Contender("cp+sync", Kind.LIMIT, "limits", ("add",)),
+    Contender("hash", Kind.LIMIT, "limits", ("readd",)),
+    Contender("fdatasync", Kind.LIMIT, "limits", ("create",)),
+    Contender("sqlite", Kind.LIMIT, "limits", ("catalog", "reindex/batches")),
+    Contender("parquet", Kind.LIMIT, "limits", ("frame",)),
+    Contender("parquet+sync", Kind.LIMIT, "limits", ("frame/store",)),
+    Contender("luigi", Kind.LIMIT, "limits", ("pipeline",)),
+    Contender(
+        "disdat 1.2",
+        Kind.PEER,
+        "disdat12",
+        ("startup", "add", "readd", "create", "catalog/n10000", "frame", "pipeline"),
+        environment="disdat",
+    ),
+    Contender("dvc", Kind.PEER, "dvc", ("startup", "add", "readd", "pipeline"), environment="dvc"),
+)

@@ -1,0 +1,226 @@
+"""What is promised: each row of the table of targets, as a decision over figures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.results import Figure, Results
+
+MB = "MB"
+MS = "ms"
+S = "s"
+TIMES = "×"
+RATE = "/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """At most *factor* times another figure of the same repetition."""
+
+    factor: float
+    of: Figure
+
+    def __str__(self) -> str:
+        return f"≤ {self.factor:g} ×"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """At most *extra* (in the row's unit) more than another figure of the same repetition."""
+
+    extra: float
+    of: Figure
+    unit: str
+
+    def __str__(self) -> str:
+        return f"≤ {self.extra:g} {self.unit} more"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """At most a number; *of* is shown beside it."""
+
+    most: float
+    unit: str
+    of: Figure | None = None
+
+    def __str__(self) -> str:
+        return f"≤ {self.most:g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """So many per second, at least, where the figure is the time of each; *of* is shown beside it."""
+
+    least: float
+    of: Figure | None = None
+
+    def __str__(self) -> str:
+        return f"≥ {self.least:,g} {RATE}"
+
+
+Target = Times | Over | AtMost | AtLeast
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One promise: *work* in the words of the table, our figure and its unit, and the target."""
+
+    work: str
+    ours: Figure
+    unit: str
+    target: Target
+    peer_op: str = ""
+    """The operation in which peers do the same; empty where they have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a row: what is compared with the target, repetition by repetition, and whether its median holds."""
+
+    compared: tuple[float, ...]
+    met: bool
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.compared)
+
+
+SCALES: Mapping[str, float] = {S: 1, MS: 1000, MB: 1, TIMES: 1}
+
+
+def judge(row: Row, results: Results) -> Verdict | None:
+    """Whether the row's target is met; None where its figures, or those it is compared with, were not taken."""
+    ours, target = results.of(row.ours), row.target
+    match target:
+        case Times(factor, of):
+            limit = results.of(of)
+            compared, most = [ours[rep] / limit[rep] for rep in ours if limit.get(rep)], factor
+        case Over(extra, of, unit):
+            limit = results.of(of)
+            compared = [(ours[rep] - limit[rep]) * SCALES[unit] for rep in ours if rep in limit]
+            most = extra
+        case AtMost(most, unit):
+            compared = [value * SCALES[unit] for value in ours.values()]
+        case AtLeast(least):
+            compared = [1 / value for value in ours.values()]
+            return Verdict(tuple(compared), statistics.median(compared) >= least) if compared else None
+    return Verdict(tuple(compared), statistics.median(compared) <= most) if compared else None
+
+
+def _startup(op: str, contender: str = "ours") -> Figure:
+    return Figure("startup", "cli", contender, op, "cpu_s")
+
+
+def _files(workload: str, variant: str, contender: str) -> Figure:
+    return Figure(workload, variant, contender, workload)
+
+
+def _catalog(op: str, variant: str = "n10000", contender: str = "ours") -> Figure:
+    return Figure("catalog", variant, contender, op, "each_s")
+
+
+def _each(workload: str, variant: str, contender: str, op: str) -> Figure:
+    return Figure(workload, variant, contender, op, "each_s")
+
+
+def _question(work: str, op: str, most_ms: float) -> Row:
+    return Row(work, _catalog(op), MS, AtMost(most_ms, MS, _catalog(op, contender="sqlite")), op)
+
+
+def _million(work: str, op: str) -> Row:
+    return Row(f"{work}, 1,000,000 bundles", _catalog(op, "million"), MS, Times(2, _catalog(op)))
+
+
+def _frame(op: str, factor: float) -> tuple[Row, Row]:
+    taken = Figure("frame", op, "ours", op)
+    size = Figure("frame", op, "ours", "frame MB", "value")
+    parquet = Figure("frame", op, "parquet", op)
+    peak = Figure("frame", op, "ours", op, "peak_mb")
+    what = f"{op} a DataFrame of 10M rows × 8 columns"
+    return Row(what, taken, S, Times(factor, parquet), op), Row(f"{what}: peak memory", peak, MB, Times(1.5, size), op)
+
+
+def _pipeline(variant: str) -> Row:
+    ours, luigi = (_each("pipeline", variant, name, "first") for name in ("ours", "luigi"))
+    return Row(f"a task of a pipeline, first run, {variant}", ours, MS, Over(1, luigi, MS), "first")
+
+
+BARE = _startup("bare", "python")
+BIG_PEAK = Figure("add", "big", "dsdt", "add", "peak_mb")
+TENTH_PEAK = Figure("add", "big", "dsdt", "add_tenth", "peak_mb")
+
+ROWS: tuple[Row, ...] = (
+    Row("`dsdt ls` on 1,000 bundles, CPU", _startup("ls"), MS, Times(2, _startup("ls", "python")), "ls"),
+    Row("`dsdt --help`, CPU", _startup("help"), MS, Over(80, BARE, MS), "help"),
+    Row("`dsdt --version`, CPU", _startup("version"), MS, Over(80, BARE, MS), "version"),
+    Row("`import disdat`, CPU", _startup("import"), MS, Over(60, BARE, MS), "import"),
+    Row("add one 1-GB file", _files("add", "big", "ours"), S, Times(1.3, _files("add", "big", "cp+sync")), "add"),
+    Row("add one 1-GB file: peak memory of `dsdt add`", BIG_PEAK, MB, AtMost(60, MB)),
+    Row("the same, over that of a tenth of the file", BIG_PEAK, MB, Over(4, TENTH_PEAK, MB)),
+    Row(
+        "add 10,000 files of 10 KB", _files("add", "small", "ours"), S, Times(0.8, _files("add", "small", "cp")), "add"
+    ),
+    Row(
+        "add 1,000 files of 1 MB",
+        _files("add", "medium", "ours"),
+        S,
+        Times(1.3, _files("add", "medium", "cp+sync")),
+        "add",
+    ),
+    *(
+        Row(
+            f"add {what} again",
+            _files("readd", variant, "ours"),
+            S,
+            Times(2, _files("readd", variant, "hash")),
+            "readd",
+        )
+        for what, variant in (("the 1-GB file", "big"), ("the 10,000 files", "small"), ("the 1,000 files", "medium"))
+    ),
+    *(
+        Row(
+            f"new bytes of adding {variant} again",
+            Figure("readd", variant, "ours", "new MB", "value"),
+            MB,
+            AtMost(0, MB),
+        )
+        for variant in ("big", "small", "medium")
+    ),
+    Row(
+        "create a bundle of a few scalars, durable",
+        _each("create", "scalars", "ours", "create"),
+        MS,
+        AtMost(0.6, MS, _each("create", "scalars", "fdatasync", "create")),
+        "create",
+    ),
+    Row(
+        "the same in a batch",
+        _each("create", "scalars", "ours", "create_batch"),
+        MS,
+        AtMost(0.3, MS, _each("create", "scalars", "fdatasync", "create_batch")),
+        "create",
+    ),
+    _question("list 10,000 bundles", "list", 50),
+    _question("by name, 100 hits", "by_name", 1),
+    _question("by tag, 1,000 hits", "by_tag", 8),
+    _question("latest", "latest", 0.2),
+    _million("by name, 100 hits", "by_name"),
+    _million("by tag, 1,000 hits", "by_tag"),
+    _million("latest", "latest"),
+    *_frame("store", 1.1),
+    *_frame("load", 1.2),
+    *(
+        Row(
+            f"`reindex`, bundles written {how}",
+            _each("reindex", variant, "ours", "reindex"),
+            RATE,
+            AtLeast(15_000, _each("reindex", "batches", "sqlite", "reindex")),
+        )
+        for how, variant in (("in batches", "batches"), ("one by one", "singles"))
+    ),
+    _pipeline("chain100"),
+    _pipeline("fan100"),
+)

@@ -23,6 +23,7 @@ _FORMS = [
     (re.compile(r"\d\d-\d\d-\d\d \d\d:\d\d:\d\d"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"blake3:[0-9a-f]+"), "<digest>"),
+    (re.compile(r"\b[0-9a-f]{8}\b"), "<short>"),
 ]
 
 

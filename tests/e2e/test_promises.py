@@ -133,7 +133,7 @@ def test_a_bundle_holds_literal_values_and_files_together(in_context: Shell) -> 
         f"import disdat.api as a; a.Bundle('mycontext', 'both', data={{'n': 7, 'names': ['x'], 'file': {CSV!r}}})"
     )
     printed = in_context.python(
-        "import disdat.api as a; d = a.get('mycontext', 'both').data; print(d['n'], d['names'], open(d['file']).read(7))"
+        "import disdat.api as a; d = a.get('mycontext', 'both').data;print(d['n'], d['names'], open(d['file']).read(7))"
     )
     assert printed == "7 ['x'] s3paths\n"
 

@@ -9,7 +9,7 @@ from disdat.cli import listing, render
 from disdat.core.bundle import Bundle, CodeRef, Frame, Lineage, Run
 from disdat.core.canonical import Json
 from disdat.ops import when
-from disdat.ops.details import Details
+from disdat.ops.details import Column, Details
 from disdat.ops.lineage import Ancestor
 
 _SHOWN_FILES = 20
@@ -36,7 +36,7 @@ def lines(found: Details) -> Iterator[str]:
             *_origin(bundle.lineage),
         ]
     )
-    yield from _section("value", map(_frame_line, bundle.frames))
+    yield from _section("value", _frame_lines(found))
     yield from _section("files", _file_lines(found))
     yield from _section("inputs", _input_lines(bundle))
     yield from _section("run", _run_lines(found.run))
@@ -52,7 +52,7 @@ def as_json(found: Details) -> Json:
         "creator": bundle.creator,
         "home": bundle.home,
         "metrics": dict(bundle.metrics),
-        "frames": [_frame_json(frame) for frame in bundle.frames],
+        "frames": [_frame_json(frame, found.columns.get(frame.name)) for frame in bundle.frames],
         "tree": [
             {"path": path, "size_bytes": entry.size_bytes, "digest": entry.digest}
             for path, entry in found.files.items()
@@ -101,6 +101,16 @@ def _section(title: str, body: Iterator[str]) -> Iterator[str]:
     if first is not None:
         yield f"{title}:"
         yield from (f"  {line}" for line in chain([first], body))
+
+
+def _frame_lines(found: Details) -> Iterator[str]:
+    for frame in found.bundle.frames:
+        yield _frame_line(frame)
+        columns = found.columns.get(frame.name, ())
+        cells = [(each.name, each.type, "files" if each.has_files else "") for each in columns[:_SHOWN_COLUMNS]]
+        yield from (f"  {line}" for line in render.table([[render.one_line(cell) for cell in row] for row in cells]))
+        if len(columns) > _SHOWN_COLUMNS:
+            yield f"  and {len(columns) - _SHOWN_COLUMNS:,} more; --json lists them all"
 
 
 def _frame_line(frame: Frame) -> str:
@@ -182,7 +192,7 @@ def _commit_url(code: CodeRef) -> str:
     return f"{url}/commit/{code.commit}" if url.startswith("https://") else ""
 
 
-def _frame_json(frame: Frame) -> Json:
+def _frame_json(frame: Frame, columns: Sequence[Column] | None) -> Json:
     return {
         "name": frame.name,
         "kind": frame.kind,
@@ -194,8 +204,14 @@ def _frame_json(frame: Frame) -> Json:
         "path": frame.path,
         "digest": frame.digest,
         "logical": frame.logical,
-        "details": frame.details,
+        "columns": None
+        if columns is None
+        else [{"name": c.name, "type": c.type, "files": c.has_files} for c in columns],
     }
+
+
+def _column_json(column: Column) -> Json:
+    return {"name": column.name, "type": column.type, "files": column.has_files}
 
 
 def _lineage_json(lineage: Lineage) -> dict[str, Json]:

@@ -214,6 +214,15 @@ def test_show_tells_everything_that_is_recorded(demo: Dsdt, add, home: Path):
     assert "files:\n  a.txt  4 B\n" in demo("show", "upstream").out
 
 
+def test_show_lists_the_columns_of_tables(demo: Dsdt, home: Path):
+    Path("a.txt").touch()
+    Path("t.csv").write_text("file,n\na.txt,1.5\n", "utf-8")
+    demo("add", "-i", "data", "t.csv")
+    assert re.search(r"\n  value  table  .*1×2.*\n    file  \S+ +files\n    n     double\n", demo("show", "data").out)
+    [frame] = demo.json("show", "data")["frames"]
+    assert frame["columns"][1] == {"name": "n", "type": "double", "files": False}
+
+
 def test_show_as_json_has_what_the_listing_has_and_more(demo: Dsdt, add):
     uuid = add("data", "-t", "k:v")
     shown = demo.json("show", "data")

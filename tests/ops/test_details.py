@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from disdat.context import Context
+import numpy as np
+import pandas as pd
+import pytest
+
+from disdat.context import Context, Home
 from disdat.core.bundle import CodeRef, Lineage
 from disdat.ops import bundles, details, find
 from disdat.ops.add import add
 from disdat.ops.bundles import Birth
+from disdat.ops.details import Column
 from disdat.ops.runs import of_process
 
 
@@ -37,6 +42,27 @@ def test_reading_them_makes_no_file(context: Context) -> None:
     made = add(context, "data", ["a"])
     details.of(context, find.need(context, "data"))
     assert not context.bundle_directory(made.uuid).exists()
+
+
+@pytest.mark.parametrize("rows", [1, 20_000])
+def test_the_columns_of_tables_have_types(context: Context, rows: int) -> None:
+    """Whether the table lies in a pack or is an object of its own."""
+    table = pd.DataFrame({"n": np.random.default_rng(0).random(rows), "s": ["x"] * rows})
+    bundles.write(context, {"table": table, "n": 1}, Birth("data"))
+    [(_, columns)] = details.of(context, find.need(context, "data")).columns.items()
+    assert [column.name for column in columns] == ["n", "s"]
+    assert columns[0] == Column("n", "double", has_files=False)
+    assert "string" in columns[1].type
+
+
+def test_what_is_known_without_the_bytes_is_shown_without_them(context: Context) -> None:
+    bundles.write(context, pd.DataFrame({"n": [1]}), Birth("data"))
+    for pack in (context.home.root / "store" / "packs").iterdir():
+        pack.chmod(0o600)
+        pack.write_bytes(b"")
+    reopened = Home(context.home.root).context("demo")
+    found = details.of(reopened, find.need(reopened, "data"))
+    assert found.columns == {"": [Column("n", "", has_files=False)]}
 
 
 def test_they_show_what_the_context_says_now(context: Context) -> None:

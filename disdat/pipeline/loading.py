@@ -9,6 +9,7 @@ import sys
 import traceback
 from types import ModuleType
 
+from disdat.durable import storage_errors
 from disdat.errors import InvalidInput, NotFound
 from disdat.pipeline.task import PipeTask
 
@@ -35,7 +36,7 @@ def load_class(name: str) -> type[PipeTask]:
 
 def _import(module_name: str, name: str) -> ModuleType:
     # It stays on the path: the module may import its neighbours when it runs, and worker processes start from here.
-    if (here := os.getcwd()) not in sys.path:
+    if (here := _current_directory()) not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
     try:
@@ -46,6 +47,11 @@ def _import(module_name: str, name: str) -> ModuleType:
         raise _broken(module_name, exc) from exc
     except (Exception, SystemExit) as exc:  # whatever the user's module raises, he is told
         raise _broken(module_name, exc) from exc
+
+
+def _current_directory() -> str:
+    with storage_errors("find the current directory"):
+        return os.getcwd()
 
 
 def _broken(module_name: str, exc: BaseException) -> InvalidInput:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -98,7 +99,8 @@ class Step(luigi.Task, metaclass=Uncached):
         self._task.trigger_event(event, *given, **kwargs)
 
     def complete(self) -> bool:
-        return self.task_id in self.results
+        outcome = self.results.get(self.task_id)
+        return outcome is not None and outcome.decision != "failed"
 
     def requires(self) -> list[Step]:
         return list(self.made_by.values())
@@ -109,7 +111,8 @@ class Step(luigi.Task, metaclass=Uncached):
         try:
             self.results[self.task_id] = perform(self.pinned())
         except _Ended as exc:
-            # Whoever ended this process knows why, and would take this for the reason.
+            # Whoever ended this process knows why, and would take what luigi tells for the reason.
+            sys.stdout.flush()
             os._exit(exc.status)
 
     def on_success(self) -> Json:

@@ -573,6 +573,29 @@ def test_a_parameter_may_not_take_the_name_of_a_method():
             salt = luigi.Parameter()
 
 
+def test_a_parameter_may_take_the_name_of_what_luigi_lets_parameters_be(applied: Applied):
+    class Urgent(PipeTask):
+        priority = luigi.IntParameter(default=5, significant=False)
+
+        def pipe_run(self) -> int:
+            return self.priority
+
+    applied(Urgent)
+    assert applied.value("Urgent") == 5
+
+
+def test_luigis_events_come_with_the_users_task(applied: Applied):
+    seen: list[object] = []
+
+    class Watched(PipeTask):
+        def pipe_run(self) -> int:
+            return 1
+
+    Watched.event_handler(luigi.Event.SUCCESS)(seen.append)
+    applied(Watched)
+    assert seen == [Watched()]
+
+
 def test_luigis_loggers_are_left_as_they_were(applied: Applied, capfd: pytest.CaptureFixture[str]):
     before = logging.getLogger("luigi-interface").level
     applied(A)

@@ -74,6 +74,7 @@ def test_what_counts_as_a_change_of_code_is_a_setting(project: Project, policies
     assert project.apply("steps.Second", code_version=policies[1]) == made
 
 
+@pytest.mark.slow
 def test_a_task_may_have_a_code_version_of_its_own(project: Project):
     own = STEPS.replace("class First(PipeTask):\n", 'class First(PipeTask):\n        code_version = "manual:1"\n')
     project.write("steps.py", own)
@@ -83,6 +84,7 @@ def test_a_task_may_have_a_code_version_of_its_own(project: Project):
     assert project.apply("steps.Second") == ["Second"]
 
 
+@pytest.mark.slow
 def test_another_salt_makes_results_count_for_nothing(project: Project):
     project.write("steps.py", STEPS)
     project.write("helper.py", "def one(): return 1\n")

@@ -172,6 +172,7 @@ def test_a_task_that_is_out_of_time_is_ended_and_leaves_nothing_behind(project: 
     assert Applied(project.context).leftovers() == []
 
 
+@pytest.mark.slow
 def test_threads_may_apply_at_once(applied: Applied, project: Project):
     program = textwrap.dedent("""
         import threading

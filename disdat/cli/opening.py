@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from disdat import config
+from disdat import config, ops
 from disdat.cli.choices import Choices
 from disdat.config import Settings
 from disdat.context import Context, Home, resolve
@@ -29,7 +29,8 @@ def home(choices: Choices) -> Home:
 def context(choices: Choices) -> Context:
     """The context that is meant; NotConfigured says how to get one."""
     chosen = settings(choices)
-    return resolve(Home.open(chosen), chosen.context)
+    home = Home.open(chosen)
+    return resolve(home, None) if chosen.context is None else ops.contexts.named(home, chosen.context)
 
 
 def wants_progress(choices: Choices) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from disdat.cli.choices import Choices
 from disdat.core.canonical import Json
@@ -37,32 +39,43 @@ def _replace_unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def out(lines: Iterable[str]) -> None:
-    """Print results, a line each."""
-    try:
+    """
+    Print results, a line each.
+
+    Raises:
+        BrokenPipeError: Whoever read them stopped.
+        StorageError: They cannot be written.
+    """
+    with _writing():
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
         for each in lines:
             sys.stdout.write(each + "\n")
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        raise _no_output(exc) from exc
 
 
 def flush() -> None:
-    """Make sure that what was printed arrived."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        raise _no_output(exc) from exc
+    """Make sure that what was printed arrived. Raises what :func:`out` does."""
+    with _writing():
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def error(message: str, hint: str = "") -> None:
     """Say on standard error what went wrong, on one line, and on a second one how to go on."""
-    sys.stderr.write(f"dsdt: {one_line(message)}\n")
-    if hint:
-        sys.stderr.write(f"hint: {one_line(hint)}\n")
-    sys.stderr.flush()
+    said = [f"dsdt: {one_line(message)}\n", f"hint: {one_line(hint)}\n" if hint else ""]
+    with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
+        sys.stderr.write("".join(said))
+        sys.stderr.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise StorageError(f"cannot write the output: {exc.strerror}") from exc
 
 
 def say(choices: Choices, message: str) -> None:
@@ -116,7 +129,3 @@ def size(size_bytes: int) -> str:
 def count(number: int, thing: str) -> str:
     """A number and what it counts: ``1 bundle``, ``1,024 files``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _no_output(exc: OSError) -> StorageError:
-    return StorageError(f"cannot write the output: {exc.strerror}")

@@ -87,6 +87,12 @@ def test_a_command_works_in_the_context_it_is_told(demo: Dsdt, add, place):
     assert demo("ls").out == "here\n"
 
 
+def test_a_context_may_be_told_by_its_name_on_a_remote_too(demo: Dsdt):
+    demo("context", "theirs/mine")
+    assert demo.json("status", "--context", "theirs/mine")["context"] == "mine"
+    assert "no context named 'others/mine'" in demo.fails("status", "--context", "others/mine")
+
+
 def test_of_two_contexts_told_the_one_after_the_command_counts(demo: Dsdt, add):
     add("here")
     demo("context", "other")

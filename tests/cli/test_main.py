@@ -73,6 +73,21 @@ def test_a_reader_that_was_never_there_ends_it_quietly_too(demo: Dsdt):
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "err"),
+    [
+        ("dsdt ls >&-", 1, b"dsdt: cannot write the output: it is closed\n"),
+        ("dsdt tag data k:v --quiet >&-", 0, b""),
+        ("dsdt ls none 2>&-", 1, b""),
+        ("set -o pipefail; (sleep 0.5; exec dsdt ls none) 2>&1 >&- | true", 1, b""),
+    ],
+)
+def test_closed_streams_are_no_reason_to_fall_over(demo: Dsdt, add, line, code, err):
+    add("data")
+    ended = shell(line)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", err)
+
+
 def test_a_full_disk_under_the_output_is_said_on_one_line(demo: Dsdt, add):
     add("data")
     ended = shell("dsdt ls > /dev/full")

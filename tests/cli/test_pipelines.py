@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -103,6 +104,12 @@ def test_a_failing_task_is_told_with_what_it_raised(demo: Dsdt, pipe: str):
         "hint: finished results are kept: correct the task and apply again",
     ]
     assert [each["name"] for each in demo.json("ls")] == ["Numbers"]
+
+
+def test_tasks_see_the_profile_that_was_chosen(demo: Dsdt, pipe: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_PROFILE", "before")
+    demo("--profile", "team", "apply", f"{pipe}.Total")
+    assert os.environ["AWS_PROFILE"] == "team"
 
 
 def test_quiet_tells_only_of_failures(demo: Dsdt, pipe: str):

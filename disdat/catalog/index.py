@@ -237,7 +237,7 @@ class _Indexer:
             try:
                 bundle = bundle_added(uuid, each, self._fetch)
                 standing = _at_birth(number, bundle, each)
-                made.append(rows.checked(rows.bundle_rows(first + len(made), bundle, standing)))
+                made.append(rows.bundle_rows(first + len(made), bundle, standing))
             except (Corrupt, NotFound) as exc:
                 self._write({"subjects": [PairRow(uuid, number)], "unreadable": [(uuid, str(exc))]})
         self._write(rows.merged(made))
@@ -283,7 +283,7 @@ class _Indexer:
                 try:
                     bundle = bundle_added(uuid, adds[uuid], self._fetch)
                     standing = _standing(numbers[adds[uuid].id], bundle, state)
-                    rows.checked(rows.bundle_rows(0, bundle, standing))
+                    rows.bundle_rows(0, bundle, standing)
                     found[uuid] = bundle, standing
                 except (Corrupt, NotFound) as exc:
                     self._write({"unreadable": [(uuid, str(exc))]})
@@ -375,7 +375,8 @@ def _run_id(each: Event) -> str | None:
     """The run an event speaks of, other than by adding a bundle made in it."""
     run = each.payload.get("run")
     found = run.get("id") if isinstance(run, Mapping) else run
-    return found if isinstance(found, str) and found else None
+    # What SQLite could not hold is no id that anybody asks for.
+    return found if isinstance(found, str) and found and found.encode("utf-8", "replace").decode() == found else None
 
 
 def _manifest(add: Event) -> Digest:

@@ -125,7 +125,16 @@ class Standing(NamedTuple):
 
 
 def bundle_rows(number: int, bundle: Bundle, standing: Standing) -> Rows:
-    """The rows of one bundle with the id *number*; Corrupt if the manifest holds what no row can."""
+    """The rows of one bundle with the id *number*; Corrupt if its manifest holds what no row can."""
+    try:
+        rows = _bundle_rows(number, bundle, standing)
+        _check(rows)
+    except (TypeError, ValueError, AttributeError, OverflowError) as exc:
+        raise Corrupt(f"the manifest of {bundle.uuid} cannot be indexed: {exc}") from exc
+    return rows
+
+
+def _bundle_rows(number: int, bundle: Bundle, standing: Standing) -> Rows:
     lineage = bundle.lineage
     row = BundleRow(
         id=number,
@@ -169,15 +178,6 @@ def manifest_rows(number: int, bundle: Bundle, manifest: Digest | None) -> Rows:
     }
 
 
-def checked(rows: Rows) -> Rows:
-    """The rows, if SQLite can hold them all; Corrupt otherwise, as no bundle that was made here does that."""
-    for of_table in rows.values():
-        for row in of_table:
-            for value in row:
-                _check_value(value)
-    return rows
-
-
 def insert(table: str, columns: int, *, verb: str = "INSERT") -> str:
     """The statement that adds a whole row of *columns* values, in the order of the table."""
     return f"{verb} INTO {table} VALUES ({', '.join('?' * columns)})"
@@ -213,14 +213,14 @@ def _json(texts: Mapping[str, str]) -> str:
     return json.dumps(dict(texts)) if texts else ""
 
 
-def _check_value(value: object) -> None:
-    if isinstance(value, str):
-        try:
-            value.isascii() or value.encode("utf-8")
-        except UnicodeEncodeError as exc:
-            raise Corrupt(f"the manifest holds text that is not Unicode: {value!r}") from exc
-    elif isinstance(value, int):
-        if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
-            raise Corrupt(f"the manifest holds a number out of range: {value}")
-    elif value is not None and not isinstance(value, (float, bytes)):
-        raise Corrupt(f"the manifest holds {type(value).__name__} where text or a number belongs: {value!r}")
+def _check(rows: Rows) -> None:
+    """Raise if SQLite cannot hold a value; no bundle that was made here has one."""
+    for of_table in rows.values():
+        for row in of_table:
+            for value in row:
+                if isinstance(value, str):
+                    value.isascii() or value.encode("utf-8")
+                elif isinstance(value, int) and not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+                    raise ValueError(f"{value} is out of range")
+                elif value is not None and not isinstance(value, (int, float, bytes)):
+                    raise TypeError(f"{value!r} is neither text nor a number")

@@ -9,6 +9,7 @@ infinities do not occur. ``docs/format.md`` states it for readers in other langu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -23,6 +24,20 @@ def encode(value: Json) -> bytes:
 
 
 def decode(data: bytes | str) -> Json:
-    """The value written as *data*; ValueError if it is not JSON."""
-    decoded: Json = json.loads(data)
+    """The value written as *data*; ValueError if it is not JSON in UTF-8, or holds a number no float is equal to."""
+    text = data.decode("utf-8") if isinstance(data, bytes) else data
+    try:
+        decoded: Json = _DECODER.decode(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
     return decoded
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {text}")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_constant=_float)

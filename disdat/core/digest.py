@@ -82,8 +82,9 @@ class Hasher:
         self.size_bytes = 0
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
-        self._hash.update(piece)
-        self.size_bytes += memoryview(piece).nbytes
+        view = memoryview(piece).cast("B")
+        self._hash.update(view)
+        self.size_bytes += len(view)
 
     def digest(self) -> Digest:
         return Digest.from_raw(self._hash.digest())

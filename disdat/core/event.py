@@ -31,6 +31,8 @@ UNDO = "undo"
 FEATURES: frozenset[str] = frozenset()
 """Reader features an event may require and this version has."""
 
+_LATEST_US = 1 << 57
+"""Far beyond any clock (the year 6537), within what a ULID can hold."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -129,10 +131,10 @@ def encode(event: Event) -> bytes:
 
 
 def decode(data: bytes | str) -> Event:
-    """The event :func:`encode` wrote; Corrupt if *data* is none."""
+    """The event :func:`encode` wrote; Corrupt if *data* is none, or says of its kind what :func:`fold` cannot use."""
     try:
         fields = cast("Mapping[str, Any]", canonical.decode(data))
-        return Event(
+        event = Event(
             id=fields["id"],
             time_us=fields["time"],
             writer=fields["writer"],
@@ -145,8 +147,10 @@ def decode(data: bytes | str) -> Event:
             requires=tuple(fields.get("requires", ())),
             valid_until_us=fields.get("valid_until"),
         )
-    except (KeyError, TypeError, ValueError) as exc:
+        _check(event)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Corrupt(f"not an event: {exc!r}") from exc
+    return event
 
 
 def added(uuid: str, digest: Digest, body: Mapping[str, Json] | None) -> Draft:
@@ -185,6 +189,35 @@ def valid(events: Iterable[Event]) -> list[Event]:
             counted.append(event)
     counted.reverse()
     return counted
+
+
+def _check(event: Event) -> None:
+    """Raise if a field, or one that the kind needs, is missing, of the wrong type, or no Unicode."""
+    names = (event.id, event.writer, event.kind, event.write_id, *event.undoes, *event.requires, *event.subjects)
+    "".join(names).encode("utf-8")
+    _check_types(int, event.time_us, event.seq)
+    if not (0 <= event.time_us < _LATEST_US and 0 <= event.seq < _LATEST_US):
+        raise ValueError("a number is out of range")
+    _check_payload(event.kind, event.payload)
+
+
+def _check_payload(kind: str, payload: Mapping[str, Any]) -> None:
+    if kind == ADD:
+        _check_types(str, payload["uuid"], Digest.parse(payload["manifest"]))
+        _check_types(Mapping, payload.get("body", {}))
+    elif kind in {REMOVE, COMMIT, REAFFIRM}:
+        _check_types(str, *payload["uuids"])
+    elif kind == TAG:
+        changes = payload.get("set", {})
+        _check_types(str, payload["uuid"], *changes.keys(), *changes.values(), *payload.get("unset", ()))
+    elif kind == RENAME:
+        _check_types(str, payload["uuid"], payload["name"])
+
+
+def _check_types(kind: type, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r} where {kind.__name__} belongs")
 
 
 def _bundle_state(uuid: str, events: Sequence[Event]) -> BundleState | None:

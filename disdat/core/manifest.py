@@ -95,8 +95,8 @@ def from_json(fields: _Fields) -> Bundle:
         home=rest.pop("home"),
         frames=tuple(_frame(item) for item in rest.pop("frames", ())),
         tree=_tree(rest.pop("tree", {})),
-        tags=rest.pop("tags", {}),
-        params=rest.pop("params", {}),
+        tags=_texts(rest.pop("tags", {})),
+        params=_texts(rest.pop("params", {})),
         metrics=rest.pop("metrics", {}),
         parents=tuple(rest.pop("parents", ())),
         lineage=_lineage(rest),
@@ -170,8 +170,6 @@ def _frame_json(frame: Frame) -> dict[str, Json]:
         fields["path"] = frame.path
     if frame.size_bytes:
         fields["size"] = frame.size_bytes
-    if frame.path is not None:  # "" is the whole tree
-        fields["path"] = frame.path
     if frame.shape is not None:
         fields["shape"] = list(frame.shape)
     if frame.inline is not None:
@@ -190,7 +188,7 @@ def _frame(item: _Fields) -> Frame:
         shape=tuple(item["shape"]) if "shape" in item else None,
         inline=Inline(item["inline"]) if "inline" in item else None,
         digest=_digest(item.get("digest")),
-        size_bytes=item.get("size", 0),
+        size_bytes=_count(item.get("size", 0)),
         path=item.get("path"),
         details=item.get("details", {}),
     )
@@ -204,7 +202,7 @@ def _tree_json(files: Tree | TreeRef) -> Json:
 
 def _tree(item: _Fields) -> Tree | TreeRef:
     if "root" in item:
-        return TreeRef(Digest.parse(item["root"]), item["files"], item["size"])
+        return TreeRef(Digest.parse(item["root"]), _count(item["files"]), _count(item["size"]))
     return tree.from_json(item.get("entries", []))
 
 
@@ -289,3 +287,16 @@ def _task(item: _Fields | None) -> TaskKey | None:
 
 def _digest(text: str | None) -> Digest | None:
     return None if text is None else Digest.parse(text)
+
+
+def _texts(item: _Fields) -> Mapping[str, str]:
+    for value in item.values():
+        if not isinstance(value, str):
+            raise TypeError(f"not text: {value!r}")
+    return item
+
+
+def _count(number: object) -> int:
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"not a count: {number!r}")
+    return number

@@ -62,7 +62,11 @@ class Tree(Mapping[str, Entry]):
     __slots__ = ("_entries",)
 
     def __init__(self, entries: Mapping[str, Entry] | Iterable[tuple[str, Entry]] = ()) -> None:
-        self._entries = dict(sorted(dict(entries).items()))
+        pairs: Iterable[tuple[str, Entry]] = entries.items() if isinstance(entries, Mapping) else entries
+        items = sorted(pairs, key=lambda item: item[0])
+        self._entries = dict(items)
+        if len(self._entries) < len(items):
+            raise InvalidInput("a path occurs twice")
         for path in self._entries:
             check_path(path)
             if any(parent in self._entries for parent in _parents(path)):
@@ -110,7 +114,7 @@ def decode_path(path: str) -> bytes:
 
 def check_path(path: str) -> None:
     """Refuse a path that could lie outside the directory it is relative to."""
-    if "%" in path and encode_path(decode_path(path)) != path:
+    if ("%" in path or not path.isascii()) and not _is_encoded(path):
         raise InvalidInput(f"not an encoded path: {path!r}")
     if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise InvalidInput(f"not a path inside a bundle: {path!r}")
@@ -147,7 +151,10 @@ def from_nodes(root: Digest, fetch: Callable[[Digest], bytes]) -> Tree:
         Corrupt: A node is not a node, or its paths leave the tree.
         UnknownFormat: A node was written by a later version.
     """
-    return Tree(_walk(root, "", fetch))
+    try:
+        return Tree(_walk(root, "", fetch))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
+        raise Corrupt(f"{root} is not a tree: {exc}") from exc
 
 
 def to_json(tree: Mapping[str, Entry]) -> list[Json]:
@@ -158,6 +165,13 @@ def to_json(tree: Mapping[str, Entry]) -> list[Json]:
 def from_json(entries: Json) -> Tree:
     """The tree whose entries :func:`to_json` wrote."""
     return Tree(_entry(cast("Mapping[str, Json]", item)) for item in cast("list[Json]", entries))
+
+
+def _is_encoded(path: str) -> bool:
+    try:
+        return encode_path(decode_path(path)) == path
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
 
 
 def _hash_file(hasher: blake3, name: str, entry: Entry) -> None:
@@ -178,8 +192,10 @@ def _entry_json(name: str, entry: Entry) -> dict[str, Json]:
 
 
 def _entry(item: Mapping[str, Json]) -> tuple[str, Entry]:
-    digest = Digest.parse(str(item["digest"]))
-    return str(item["name"]), Entry(digest, cast("int", item["size"]), item.get("mode") == "x")
+    digest, size_bytes = Digest.parse(str(item["digest"])), item["size"]
+    if not isinstance(size_bytes, int) or size_bytes < 0:
+        raise InvalidInput(f"not a size: {size_bytes!r}")
+    return str(item["name"]), Entry(digest, size_bytes, item.get("mode") == "x")
 
 
 def _directory_node(files: list[tuple[list[str], Entry]], nodes: dict[Digest, bytes]) -> TreeRef:
@@ -219,6 +235,8 @@ def _ref_json(ref: TreeRef) -> dict[str, Json]:
 
 def _walk(digest: Digest, prefix: str, fetch: Callable[[Digest], bytes]) -> Iterator[tuple[str, Entry]]:
     for item in _node_items(digest, fetch):
+        if "/" in str(item["name"]):
+            raise Corrupt(f"{digest} is not a tree node: {item['name']!r} is not a name")
         path = prefix + str(item["name"])
         if "tree" in item:
             yield from _walk(Digest.parse(str(item["tree"])), path + "/", fetch)

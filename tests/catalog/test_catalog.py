@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -337,12 +338,46 @@ def test_one_manifest_that_cannot_be_read_hides_one_bundle_only(directory: Path)
     assert set(catalog.unreadable()) == {"u-lost", "u-bad"}
 
 
-def test_text_and_numbers_no_row_can_hold_hide_one_bundle_only(catalog: Catalog) -> None:
-    odd = [bundle("\ud800"), bundle(tags={"k": "\udcff"}), bundle(created_us=1 << 64), bundle(owner=["me"])]
-    good = bundle("good")
-    add(catalog, *odd, good)
+HOSTILE: dict[str, dict[str, object]] = {
+    "text that is no Unicode": {"name": "\ud800"},
+    "a tag that is no Unicode": {"tags": {"k": "\udcff"}},
+    "tags that are a list": {"tags": ["k"]},
+    "tags that are numbers": {"tags": {"k": [1]}},
+    "params that are text": {"params": "x"},
+    "a metric that is text": {"metrics": {"m": "high"}},
+    "a metric beyond all floats": {"metrics": {"m": 10**400}},
+    "a time out of range": {"created": 1 << 64},
+    "an owner who is a list": {"owner": ["me"]},
+    "a frame without a kind": {"frames": [{"name": ""}]},
+    "a frame whose size is text": {"frames": [{"name": "", "kind": "k", "logical": f"x1:{PACKAGES}", "size": "9"}]},
+    "a file outside the bundle": {"tree": {"entries": [{"name": "../x", "digest": PACKAGES, "size": 1}]}},
+    "a file whose size is text": {"tree": {"entries": [{"name": "x", "digest": PACKAGES, "size": "1"}]}},
+    "a tree whose count is text": {"tree": {"root": PACKAGES, "files": "many", "size": 1}},
+    "an input without a uuid": {"inputs": [{"argument": "x"}]},
+    "an input whose uuid is a list": {"inputs": [{"argument": "x", "uuid": []}]},
+    "a run that is text": {"run": "r"},
+    "a format to come": {"format": 2},
+    "a feature to come": {"requires": ["time-travel"]},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_manifest_made_to_break_the_catalog_hides_one_bundle_only(catalog: Catalog, what: str) -> None:
+    odd, good = bundle("odd", tags={"k": "v"}), bundle("good")
+    body: dict[str, Any] = {**manifest.to_json(odd), **HOSTILE[what]}
+    catalog.commit([event.added(odd.uuid, PACKAGES, body), added(good)])
     assert [row.uuid for row in catalog.search(Filter())] == [good.uuid]
-    assert set(catalog.unreadable()) == {each.uuid for each in odd}
+    assert set(catalog.unreadable()) == {odd.uuid}
+    catalog.commit([event.tagged(odd.uuid, set_to={"x": "y"}), committed(odd.uuid)])
+    assert set(catalog.unreadable()) == {odd.uuid}
+    assert catalog.reindex() == 1
+
+
+def test_a_tag_or_name_no_row_can_hold_hides_one_bundle_only(catalog: Catalog) -> None:
+    tagged, renamed_, good = add(catalog, bundle(), bundle(), bundle())
+    catalog.commit([event.tagged(tagged, set_to={"k": "\ud800"}), renamed(renamed_, "\ud800")])
+    assert [row.uuid for row in catalog.search(Filter())] == [good]
+    assert set(catalog.unreadable()) == {tagged, renamed_}
 
 
 def test_a_manifest_that_is_not_the_one_added_is_not_believed(catalog: Catalog) -> None:

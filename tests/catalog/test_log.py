@@ -23,7 +23,7 @@ FRAME = 24
 
 def events(first: int, count: int = 1) -> list[Event]:
     ids = {i: event.ulid(i, entropy=i) for i in range(first, first + count)}
-    return [Event(id_, i, "w", i, "add", {"uuid": f"u{i}"}, write_id=id_) for i, id_ in ids.items()]
+    return [Event(id_, i, "w", i, "strange", {"uuid": f"u{i}"}, write_id=id_) for i, id_ in ids.items()]
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_stranger_reads_the_log_by_its_description_alone(directory: Path) -> N
     assert [each["seq"] for each in found] == list(range(1, 11))
     assert found[0] == {
         "id": event.ulid(1, entropy=1),
-        "kind": "add",
+        "kind": "strange",
         "payload": {"uuid": "u1"},
         "seq": 1,
         "time": 1,
@@ -117,8 +117,8 @@ def test_a_stranger_reads_the_log_by_its_description_alone(directory: Path) -> N
 def test_the_bytes_of_a_segment_are_these(directory: Path) -> None:
     """A frozen example: this must never change."""
     Log(directory, disk=Disk()).append(START, events(1))
-    payload = b'{"id":"00000000000000000000000001","kind":"add","payload":{"uuid":"u1"},"seq":1,"time":1,"writer":"w"}'
-    check = bytes.fromhex("9c7f50cf3796e4c5954feadecfcd8911")
+    payload = b'{"id":"00000000000000000000000001","kind":"strange","payload":{"uuid":"u1"},"seq":1,"time":1,"writer":"w"}'
+    check = bytes.fromhex("b87202ab74e133ea340f9ae280969904")
     assert segment(directory).read_bytes() == (
         b"DSDTLOG1" + bytes([1, 0, 0, 0, 0, 0, 0, 0]) + b"REC1" + bytes([len(payload), 0, 0, 0]) + check + payload
     )

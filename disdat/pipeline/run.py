@@ -71,10 +71,7 @@ def apply(
     try:
         _run(nodes, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
     finally:
-        _record(nodes, session)
-        for node in nodes:
-            if node.outcome is not None:
-                tell(parameters.describe(node.task), node.outcome)
+        _record(nodes, session, tell)
     return _result(nodes)
 
 
@@ -128,10 +125,12 @@ def _conclude(node: Node) -> None:
         state_of(node.task).made = Made(node.work.session.context, node.outcome.bundle, is_new=is_new)
 
 
-def _record(nodes: Sequence[Node], session: Session) -> None:
+def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:
     decided = [(node, node.outcome) for node in nodes if node.outcome is not None]
     decisions = [outcome.to_json(parameters.describe(node.task)) for node, outcome in decided]
     runs.conclude(session.context, session.run, decisions, reaffirmed=_to_reaffirm(decided, session))
+    for node, outcome in decided:
+        tell(parameters.describe(node.task), outcome)
 
 
 def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> list[str]:

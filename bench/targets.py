@@ -114,8 +114,15 @@ def _startup(op: str, contender: str = "ours") -> Figure:
     return Figure("startup", "cli", contender, op, "cpu_s")
 
 
-def _files(workload: str, variant: str, contender: str) -> Figure:
-    return Figure(workload, variant, contender, workload)
+def _files(workload: str, variant: str, contender: str, op: str = "") -> Figure:
+    return Figure(workload, variant, contender, op or workload)
+
+
+def _again(what: str, variant: str) -> tuple[Row, Row]:
+    target = Times(2, _files("readd", variant, "hash"))
+    as_it_is, touched = (_files("readd", variant, "ours", op) for op in ("readd", "readd_touched"))
+    row = Row(f"add {what} again", as_it_is, S, target, "readd")
+    return row, Row(f"add {what} again, touched meanwhile", touched, S, target)
 
 
 def _catalog(op: str, variant: str = "n10000", contender: str = "ours") -> Figure:
@@ -170,16 +177,9 @@ ROWS: tuple[Row, ...] = (
         Times(1.3, _files("add", "medium", "cp+sync")),
         "add",
     ),
-    *(
-        Row(
-            f"add {what} again",
-            _files("readd", variant, "ours"),
-            S,
-            Times(2, _files("readd", variant, "hash")),
-            "readd",
-        )
-        for what, variant in (("the 1-GB file", "big"), ("the 10,000 files", "small"), ("the 1,000 files", "medium"))
-    ),
+    *_again("the 1-GB file", "big"),
+    *_again("the 10,000 files", "small"),
+    *_again("the 1,000 files", "medium"),
     *(
         Row(
             f"new bytes of adding {variant} again",

@@ -240,5 +240,10 @@ def _processor() -> str:
 
 
 def _file_system(path: Path) -> str:
-    found = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    """What the nearest mount above a path is of."""
+    try:
+        lines = Path("/proc/mounts").read_text("utf-8").splitlines()
+    except OSError:  # not Linux
+        return "unknown"
+    mounts = [(mounted, kind) for _, mounted, kind, *_ in map(str.split, lines) if path.is_relative_to(mounted)]
+    return max(mounts, key=lambda mount: len(mount[0]))[1]

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO  # Any: what a contender reports is read as JSO
 
 from bench import material
 from bench.contenders import CONTENDERS, Contender
-from bench.report import FSYNC
+from bench.report import DISK, FSYNC
 from bench.results import Failure, Number, Results, Sample
 from bench.spec import Spec
 from bench.workloads import Workload
@@ -96,7 +96,7 @@ def _run_workload(
     mine = [each for each in contenders if each.does(workload.name, workload.variant)]
     failed: set[str] = set()
     for rep in range(plan.reps):
-        _measure_fsync(plan, rep, results)
+        _measure_fsync(plan, workload, rep, results)
         turn = rep % len(mine) if mine else 0
         for contender in (*mine[turn:], *mine[:turn]):
             if contender.name in failed:
@@ -212,7 +212,7 @@ def put_aside(tree: Path, work: Path) -> None:
     tree.rename(trash / str(time.time_ns()))
 
 
-def _measure_fsync(plan: Plan, rep: int, results: Results) -> None:
+def _measure_fsync(plan: Plan, workload: Workload, rep: int, results: Results) -> None:
     """Take the time of one fsync after a small append, the price of anything that is durable."""
     path = plan.work / "fsync"
     with path.open("wb", buffering=0) as file:
@@ -222,8 +222,7 @@ def _measure_fsync(plan: Plan, rep: int, results: Results) -> None:
             os.fsync(file.fileno())
         wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     path.unlink()
-    place = (FSYNC.workload, FSYNC.variant, FSYNC.contender, rep, FSYNC.op)
-    results.samples.append(Sample(*place, wall_s, cpu_s, 0, FSYNCS, 0))
+    results.samples.append(Sample(workload.name, workload.variant, DISK, rep, FSYNC, wall_s, cpu_s, 0, FSYNCS, 0))
 
 
 def _slug(text: str) -> str:

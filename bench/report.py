@@ -11,8 +11,8 @@ from bench.targets import MS, RATE, ROWS, SCALES, AtLeast, AtMost, Over, Row, Ti
 from bench.workloads import WORKLOADS
 
 NONE = "–"
-FSYNC = Figure("fsync", "", "disk", "fsync", "each_s")
-"""The time of one fsync of this disk, taken in every repetition."""
+DISK, FSYNC = "disk", "fsync"
+"""Under these names the driver keeps the time of one fsync of the disk, taken in every repetition."""
 
 
 def summary(results: Results, rows: Sequence[Row] = ROWS) -> str:
@@ -57,7 +57,7 @@ def _line(row: Row, verdict: Verdict, results: Results) -> tuple[str, ...]:
         str(row.target),
         "met" if verdict.met else "**missed**",
         *(_peer(row, name, results) for name in ("disdat 1.2", "dvc")),
-        _spread(results.of(FSYNC).values(), MS) if row.unit == MS and row.ours.workload != "startup" else "",
+        _fsync(row, results) if row.unit == MS and row.ours.workload != "startup" else "",
     )
 
 
@@ -83,8 +83,12 @@ def _peer(row: Row, contender: str, results: Results) -> str:
     return f"{_spread(theirs.values(), row.unit)} ({_number(ratio)} ×)"
 
 
+def _fsync(row: Row, results: Results) -> str:
+    return _spread(results.of(Figure(row.ours.workload, row.ours.variant, DISK, FSYNC, "each_s")).values(), MS)
+
+
 def _ops(results: Results, workload: str, variant: str) -> list[str]:
-    samples = (s for s in results.samples if (s.workload, s.variant) == (workload, variant))
+    samples = (s for s in results.samples if (s.workload, s.variant) == (workload, variant) and s.contender != DISK)
     return list(dict.fromkeys(sample.op for sample in samples))
 
 
@@ -97,7 +101,8 @@ def _details(results: Results, workload: str, variant: str, op: str) -> Iterator
         ]
         if not samples:
             continue
-        wall, count = statistics.median(s.wall_s for s in samples), samples[0].count
+        wall, cpu = (statistics.median(getattr(s, measure) for s in samples) for measure in ("wall_s", "cpu_s"))
+        count = samples[0].count
         rate = f"{samples[0].size_bytes / wall / 1e6:.0f} MB/s" if samples[0].size_bytes else ""
         yield (
             contender.name,
@@ -105,7 +110,7 @@ def _details(results: Results, workload: str, variant: str, op: str) -> Iterator
             _spread((s.wall_s for s in samples), "s"),
             _spread((s.cpu_s for s in samples), "s"),
             _spread((s.peak_mb for s in samples), "MB"),
-            f"{_number(wall / count * 1000)} ms" if count > 1 else "",
+            f"{_number(wall / count * 1000)} ms, CPU {_number(cpu / count * 1000)}" if count > 1 else "",
             rate or (f"{count / wall:,.0f} /s" if count > 1 else ""),
         )
 

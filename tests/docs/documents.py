@@ -1,14 +1,15 @@
 """
 Runs the examples of a document as a reader would: the blocks of one file in order, in one directory and home.
 
-In a ``console`` block a line that begins with ``$ `` is a command, and what follows is its output, standard error
-included. In a ``python`` block the whole block is run; one that is followed by a ``text`` block prints that. In an
-expected output ``...`` stands for anything on its line, a line that is only ``...`` for any lines, and uuids,
-times and the home's path are compared by their form.
+In a ``console`` block a line that begins with ``$ `` is a command, which lines that begin with ``> `` go on; what
+follows is its output, standard error included. In a ``python`` block the whole block is run; one that is followed by
+a ``text`` block prints that. In an expected output ``...`` stands for anything on its line, a line that is only
+``...`` for any lines, and uuids, times and digests are compared by their form.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -82,6 +83,14 @@ def _line_pattern(line: str) -> str:
     return ".*?".join(map(re.escape, line.split("..."))) + "\n"
 
 
+def _typed(part: str) -> tuple[str, str]:
+    """The command, with the lines typed at the shell's second prompt, and its output."""
+    lines = part.splitlines(keepends=True)
+    more = list(itertools.takewhile(lambda line: line.startswith(">"), lines[1:]))
+    command = lines[0] + "".join(line[2:] or "\n" for line in more)
+    return command.rstrip("\n"), "".join(lines[1 + len(more) :])
+
+
 def _form(text: str) -> str:
     for pattern, name in _FORMS:
         text = pattern.sub(name, text)
@@ -93,6 +102,6 @@ def _commands(block: str, first_line: int) -> Iterator[Example]:
     parts = re.split(r"(?m)^\$ ", block)
     line = first_line + parts[0].count("\n")
     for part in parts[1:]:
-        typed, _, output = part.partition("\n")
+        typed, output = _typed(part)
         yield Example(line, ["bash", "-c", typed], typed, output)
         line += part.count("\n")

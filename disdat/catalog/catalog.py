@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -172,9 +173,19 @@ class Catalog:
         added = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
         events = self._log.read(Place(*place) for _, _, *place in added)
         return {
-            uuid: index.verified_bundle(Digest(digest), add, self._fetch)
+            uuid: manifest.decode(index.verified_manifest(Digest(digest), add, self._fetch))
             for (uuid, digest, *_), add in zip(added, events, strict=True)
         }
+
+    def manifest_objects(self, rows: Sequence[Row]) -> set[Digest]:
+        """The manifests of *rows* that are objects; the others lie in the log."""
+
+        def look(connection: sqlite3.Connection) -> set[Digest]:
+            keys = [(row.manifest.raw, row.uuid) for row in rows]
+            found = [connection.execute(queries.IS_OBJECT_OF, key).fetchone() for key in keys]
+            return {row.manifest for row, there in zip(rows, found, strict=True) if there}
+
+        return self._read(look)
 
     def inputs_of(self, *uuids: str) -> list[Edge]:
         """What the bundles *uuids* were made from, each one's in the order of its manifest."""
@@ -215,23 +226,38 @@ class Catalog:
             self._rebuild(indexed=self._indexed())
         return self.counts().bundles
 
-    def check_log(self) -> None:
+    def pages(self) -> Iterator[list[Row]]:
+        """Every bundle, some at a time, in order of the uuids; memory does not grow with how many there are."""
+        found = self._read(lambda connection: queries.rows(connection, queries.PAGE, ("",)))
+        while found:
+            yield found
+            last = found[-1].uuid
+            found = self._read(lambda connection: queries.rows(connection, queries.PAGE, (last,)))  # noqa: B023
+
+    def check_log(self) -> int:
         """
-        Read the whole log, and compare it with what the catalog saw of it.
+        Read the whole log, and compare it with what the catalog saw of it; returns how many events there are.
 
         Raises:
-            Corrupt: A record is damaged, the end is missing, or events of this home's are.
+            Corrupt: A record is damaged, the end is missing, or events of some writer are.
         """
         indexed = self._read(lambda connection: index.state(connection).position)
-        writer = self._writer_id()
-        reached, seqs = START, set[int]()
+        reached, count = START, 0
+        seqs: dict[str, set[int]] = defaultdict(set)
         for record in self._log.records():
             reached = record.end
-            seqs.update(entry.event.seq for entry in record.entries() if entry.event.writer == writer)
+            for each, _ in record.entries():
+                seqs[each.writer].add(each.seq)
+                count += 1
         if reached < indexed:
             raise self._log.damaged(reached)
-        if missing := set(range(1, max(seqs, default=0) + 1)) - seqs:
-            raise Corrupt(f"the log of {self._directory.name} lacks {len(missing)} events, first {min(missing)}")
+        for writer, found in seqs.items():
+            if missing := set(range(1, max(found) + 1)) - found:
+                raise Corrupt(
+                    f"the log of {self._directory.name} lacks {len(missing)} events of {writer}, first {min(missing)}",
+                    hint="restore the log from a backup",
+                )
+        return count
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""

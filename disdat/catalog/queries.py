@@ -158,6 +158,7 @@ def statement(wanted: Filter) -> tuple[str, list[Value]]:
 LATEST = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.name = ? {_NEWEST_FIRST} LIMIT 1"
 BY_UUID = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.uuid = ?"
 BY_UUIDS = f"SELECT {_COLUMNS} FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
+PAGE = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.uuid > ? ORDER BY b.uuid LIMIT 1000"
 NAMES = "SELECT DISTINCT name FROM bundles ORDER BY name"
 COUNTS = """
     SELECT count(*), count(DISTINCT name), ifnull(sum(committed), 0), ifnull(sum(file_count), 0),
@@ -175,6 +176,8 @@ UUIDS_STARTING = "SELECT uuid FROM bundles WHERE uuid >= ? AND uuid < ? ORDER BY
 ADDED_BY = """
     SELECT b.uuid, b.manifest, e.segment, e.offset, e.length
     FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value CROSS JOIN events AS e ON e.number = b.event"""
+IS_OBJECT_OF = """
+    SELECT 1 FROM bundles AS b CROSS JOIN objects AS o ON o.digest = ? AND o.bundle = b.id WHERE b.uuid = ?"""
 OF_RUN = """
     SELECT e.segment, e.offset, e.length
     FROM runs AS r CROSS JOIN events AS e ON e.number = r.event

@@ -23,7 +23,7 @@ from disdat.store.files import Directories, Staging
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
-from disdat.store.packs import Pack, Packed
+from disdat.store.packs import Pack, Packed, PackReader
 from disdat.store.placing import READ_ONLY
 from disdat.store.statcache import Hashed, StatCache
 from disdat.store.state import State
@@ -167,10 +167,12 @@ class Additions:
 
     def _reads_right(self, name: str, entry: Packed) -> bool:
         path = self.parts.packed.path(name)
-        with suppress(Corrupt, FileNotFoundError):
-            packs.read(path, entry)
-            self._count_on(path, path.stat())
-            return True
+        # By the pack's own index: where that is damaged, the object would be lost with state.db.
+        with suppress(Corrupt, FileNotFoundError), PackReader(path) as reader:
+            if entry in reader.contents:
+                reader.read(entry)
+                self._count_on(path, path.stat())
+                return True
         return False
 
     def _count_on(self, path: Path, found: os.stat_result) -> None:

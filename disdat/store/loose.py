@@ -11,6 +11,7 @@ from disdat.core.digest import ALGORITHM, Digest
 from disdat.durable import Disk
 from disdat.errors import DigestMismatch
 from disdat.store import files
+from disdat.store.files import Progress, no_progress
 from disdat.store.statcache import StatCache
 
 _HINT = "add the data again, or restore the file from a backup; `dsdt verify` lists what is affected"
@@ -39,11 +40,12 @@ class LooseObjects:
         """Whether the file *found* was read and was right, and has not changed since."""
         return self._cache.objects([found])[0] == digest
 
-    def check(self, digest: Digest) -> None:
+    def check(self, digest: Digest, progress: Progress = no_progress) -> None:
         """Read an object; DigestMismatch unless its bytes are right, FileNotFoundError if there is none."""
         path = self.path(digest)
-        before, found = files.steadily(path, lambda: _hash(path))
+        before, found = files.steadily(path, lambda: _hash(path, progress))
         if found != digest:
+            self._cache.forget_object(before)
             raise DigestMismatch(f"object {digest} in {path}", expected=digest, found=found, hint=_HINT)
         self._cache.remember_objects([(before, digest)])
 
@@ -79,10 +81,10 @@ class LooseObjects:
                 yield Digest(f"{ALGORITHM}:{entry.name}"), entry.stat().st_size
 
 
-def _hash(path: Path) -> tuple[os.stat_result, Digest]:
+def _hash(path: Path, progress: Progress) -> tuple[os.stat_result, Digest]:
     with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        return before, files.hash_file(file, before.st_size)
+        return before, files.hash_file(file, before.st_size, progress)
 
 
 def is_executable(found: os.stat_result) -> bool:

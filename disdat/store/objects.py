@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +23,7 @@ from disdat.errors import Corrupt, DigestMismatch, ObjectNotFound
 from disdat.store import files, packs
 from disdat.store.additions import SMALL_BYTES, Parts
 from disdat.store.batch import ObjectBatch
-from disdat.store.files import Changed, Directories
+from disdat.store.files import Changed, Directories, Progress
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
@@ -116,6 +117,47 @@ class ObjectStore:
                     reader.verify()
             except Corrupt as exc:
                 yield exc
+
+    def pack_paths(self, holding: Iterable[Digest] | None = None) -> list[Path]:
+        """Where the packs are, in order; only those that have one of the objects *holding*, if given."""
+        self._packed.refresh()
+        if holding is None:
+            return [self._packed.path(name) for name in self._packed.names()]
+        places = self._packed.find(list(holding)).values()
+        return [self._packed.path(name) for name in sorted({name for of_one in places for name, _ in of_one})]
+
+    def distrust_pack(self, path: Path) -> None:
+        """Let who adds bytes that are in a pack read them first, though it was sound before."""
+        self._packed.distrust(path)
+
+    def loose_path(self, digest: Digest) -> Path:
+        """Where an object is or would be, if it is large enough for a file of its own."""
+        return self._loose.path(digest)
+
+    def check_loose(self, digest: Digest, progress: Progress = files.no_progress) -> None:
+        """Read a large object, whatever is known of it; DigestMismatch, or FileNotFoundError if it has no file."""
+        with storage_errors(f"read object {digest}"):
+            self._loose.check(digest, progress)
+
+    def find_in_trash(self, digest: Digest) -> Path | None:
+        """The file of the trash that has the right bytes of an object; None if there is none."""
+        trash = self.root / "trash"
+        loose = LooseObjects(trash / "objects", cache=self._cache, disk=self._disk)
+        found = loose.find(digest)
+        if found is not None and loose.is_right(digest, found):
+            return loose.path(digest)
+        return packs.find_right(sorted((trash / "packs").glob("*" + packs.SUFFIX)), digest)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep collection from running meanwhile, where the store can be written."""
+        lock = FileLock(self.root / "lock", disk=self._disk)
+        if self.root.is_dir() and os.access(self.root, os.W_OK, effective_ids=True):
+            lock.acquire_shared()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def has(self, digest: Digest) -> bool:
         """Whether an object is here; its bytes are not looked at."""
@@ -232,6 +274,7 @@ class ObjectStore:
                 continue  # collected since it was indexed
             except Corrupt as exc:
                 damage = exc
+                self._packed.distrust(path)  # else who adds the bytes again would count on it
         if damage is not None:
             raise damage
         return None

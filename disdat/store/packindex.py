@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from disdat.core.digest import Digest
@@ -108,6 +109,11 @@ class PackIndex:
             return False
         self._cache.remember_objects([(stat, _name(path))])
         return True
+
+    def distrust(self, path: Path) -> None:
+        """Forget that a pack was sound: some of it was found to be wrong, though its file may look unchanged."""
+        with suppress(FileNotFoundError):
+            self._cache.forget_object(path.stat())
 
     def restore(self, trash: Path, digest: Digest) -> bool:
         """Take the pack that holds an object out of *trash*, and index it; False if no pack there has it."""

@@ -8,7 +8,8 @@ an array in a pack can be memory-mapped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -91,6 +92,22 @@ class PackReader:
         size_bytes = os.fstat(self._file.fileno()).st_size
         found = of_chunks(self._pieces(size_bytes - _UNHASHED_BYTES), expected_bytes=size_bytes)
         written = os.pread(self._file.fileno(), _DIGEST_BYTES, size_bytes - _UNHASHED_BYTES)
+        self._check_whole(found, written)
+
+    def each(self) -> Iterator[tuple[Packed, bytes]]:
+        """Yield every object and its bytes, whatever they are; at the end DigestMismatch as :meth:`verify`."""
+        hasher = Hasher(expected_bytes=os.fstat(self._file.fileno()).st_size)
+        with self.path.open("rb", buffering=CHUNK_BYTES) as file:
+            hasher.update(file.read(len(_MAGIC)))
+            for entry in self.contents:
+                data = file.read(entry.length)
+                hasher.update(data)
+                yield entry, data
+            rest = file.read()
+        hasher.update(rest[:-_UNHASHED_BYTES])
+        self._check_whole(hasher.digest(), rest[-_UNHASHED_BYTES : -len(_END)])
+
+    def _check_whole(self, found: Digest, written: bytes) -> None:
         for expected in (self.path.name.removesuffix(SUFFIX), written.hex()):
             if found.hex != expected:
                 raise DigestMismatch(f"pack {self.path}", expected=expected, found=found.hex, hint=_HINT)
@@ -129,6 +146,17 @@ def read(path: Path, entry: Packed) -> bytes:
     """The bytes of one object without reading the pack's index; DigestMismatch unless they are its."""
     with path.open("rb", buffering=0) as file:
         return checked(path, entry, os.pread(file.fileno(), entry.length, entry.offset))
+
+
+def find_right(paths: Iterable[Path], digest: Digest) -> Path | None:
+    """The first of some packs that has the right bytes of an object; None if none has."""
+    for path in paths:
+        with suppress(Corrupt, FileNotFoundError), PackReader(path) as reader:
+            for entry in reader.contents:
+                if entry.digest == digest:
+                    reader.read(entry)
+                    return path
+    return None
 
 
 def checked(path: Path, entry: Packed, data: bytes) -> bytes:

@@ -79,6 +79,10 @@ class StatCache:
         """Remember what files of the user were found to be."""
         self._state.change(self.file_rows(files))
 
+    def forget_object(self, found: os.stat_result) -> None:
+        """Remember nothing of an object's file: it was found to be wrong, though it may look unchanged."""
+        self._state.change(("DELETE FROM object WHERE dev = ? AND inode = ?", [_key(found)]))
+
     def _find(self, select: str, stats: Sequence[os.stat_result]) -> dict[tuple[int, int], tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
         for dev in sorted({_key(stat)[0] for stat in stats}):

@@ -58,6 +58,10 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
         "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
     },
+    "Look after bundles": {
+        "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
+        "reindex": Entry("disdat.cli.maintenance:reindex", "Make the catalog of a context again from its log."),
+    },
 }
 
 COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
@@ -65,7 +69,9 @@ COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() fo
 OTHER_WORDS: Mapping[str, str] = {
     "branch": "context",
     "checkout": "switch",
+    "check": "verify",
     "delete": "rm",
+    "fsck": "verify",
     "get": "cat",
     "info": "show",
     "list": "ls",

@@ -1,4 +1,4 @@
-"""How far adding has come, for a person who waits: bytes, rate and time left."""
+"""How far adding or verifying has come, for a person who waits: bytes, rate and time left."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-if TYPE_CHECKING:  # it takes 60 ms to import, and most adds are done before it is shown
+if TYPE_CHECKING:  # it takes 60 ms to import, and most work is done before it is shown
     from rich.progress import Progress, TaskID
 
 DELAY_S = 2.0
 
 
-class AddProgress:
+class ByteBar:
     """
-    A progress bar on standard error, from the moment adding *paths* has taken :data:`DELAY_S`.
+    A progress bar on standard error, from the moment the work has taken :data:`DELAY_S`; a context manager.
 
-    Called with the bytes taken in since the last call, from any thread. *shown* is whether a person looks.
+    *shown* is whether a person looks. Any thread may tell it how far things are.
     """
 
-    def __init__(self, paths: Sequence[str], *, shown: bool, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._paths = paths
+    def __init__(self, label: str, *, shown: bool, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._label = label
         self._shown = shown
         self._clock_s = clock_s
         self._started_s = clock_s()
-        self._done_bytes = 0
         self._lock = threading.Lock()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -42,17 +41,22 @@ class AddProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, taken_bytes: int) -> None:
+    def __call__(self, done_bytes: int, total_bytes: int) -> None:
+        """Show how many bytes of how many are done."""
         with self._lock:
-            self._done_bytes += taken_bytes
-            if self._bar is None and self._shown and self._clock_s() - self._started_s >= DELAY_S:
+            if self._bar is None and self.is_due:
                 self._open()
             if self._bar is not None and self._task is not None:
-                self._bar.update(self._task, completed=self._done_bytes)
+                self._bar.update(self._task, completed=done_bytes, total=total_bytes)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody looks and has waited long enough."""
+        return self._shown and self._clock_s() - self._started_s >= DELAY_S
 
     def _open(self) -> None:
-        from rich.console import Console  # only a long add at a terminal needs it
-        from rich.progress import (  # only a long add at a terminal needs it
+        from rich.console import Console  # only long work at a terminal needs it
+        from rich.progress import (  # only long work at a terminal needs it
             BarColumn,
             DownloadColumn,
             Progress,
@@ -61,10 +65,41 @@ class AddProgress:
             TransferSpeedColumn,
         )
 
-        parts = (TextColumn("adding"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        self._bar = Progress(*parts, console=Console(file=sys.stderr), transient=True)
-        self._task = self._bar.add_task("add", total=sum(_sizes(self._paths)))
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._bar = Progress(TextColumn(self._label), *columns, console=Console(file=sys.stderr), transient=True)
+        self._task = self._bar.add_task(self._label, total=None)
         self._bar.start()
+
+
+class AddProgress:
+    """
+    How far adding *paths* has come, as a :class:`ByteBar`; a context manager.
+
+    Called with the bytes taken in since the last call, from any thread.
+    """
+
+    def __init__(self, paths: Sequence[str], *, shown: bool, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._paths = paths
+        self._bar = ByteBar("adding", shown=shown, clock_s=clock_s)
+        self._lock = threading.Lock()
+        self._done_bytes = 0
+        self._total_bytes: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.__exit__(kind, exc, trace)
+
+    def __call__(self, taken_bytes: int) -> None:
+        with self._lock:
+            self._done_bytes += taken_bytes
+            if self._bar.is_due:
+                if self._total_bytes is None:  # most adds are done before anybody looks
+                    self._total_bytes = sum(_sizes(self._paths))
+                self._bar(self._done_bytes, self._total_bytes)
 
 
 def _sizes(paths: Sequence[str]) -> Iterator[int]:

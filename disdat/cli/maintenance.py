@@ -1,0 +1,126 @@
+"""For who looks after a home: finding what is damaged, and making a catalog again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from disdat import ops
+from disdat.cli import listing, opening, options, render
+from disdat.cli.choices import Choices, Verb
+from disdat.cli.options import WrongUsage
+from disdat.cli.progress import ByteBar
+from disdat.core.canonical import Json
+from disdat.errors import Corrupt
+from disdat.ops.findings import Finding, Use, VerifyReport
+
+_SHOWN_USES = 5
+
+
+def _share(ctx: click.Context, _: click.Parameter, value: str | None) -> float | None:
+    """``1%`` or ``0.01`` as a share above 0 and up to 1."""
+    if value is None:
+        return None
+    try:
+        share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise WrongUsage(f"{value!r} is not a share", "write 1% or 0.01; more than nothing, and up to 100%", ctx)
+    return share
+
+
+@click.command(cls=Verb)
+@click.option("--sample", callback=_share, metavar="SHARE", help="Read only this share, such as 1%, chosen at random.")
+@options.json()
+@click.argument("ref", callback=options.text, required=False)
+@click.pass_obj
+def verify(choices: Choices, ref: str | None, *, sample: float | None, as_json: bool) -> None:
+    """
+    Read everything, and find what is damaged.
+
+    Of REF, or of every bundle of the context and its log: every byte is read, whatever is known from before. What is
+    damaged, missing or changed is listed with the bundles that need it and what to do, and the exit code is 1.
+    """
+    context = opening.context(choices)
+    with ByteBar("verifying", shown=opening.wants_progress(choices)) as progress:
+        report = ops.maintain.verify(context, reference=ref, sample=sample, progress=progress)
+    render.out(render.as_json(_report_json(report)) if as_json else _report_lines(report))
+    if harm := _harm(report):
+        raise Corrupt(
+            f"{render.count(harm, 'thing')} damaged in the context {context.name}", hint="each says what to do"
+        )
+
+
+@click.command(cls=Verb)
+@options.json("Print how many bundles there are as JSON.")
+@click.pass_obj
+def reindex(choices: Choices, *, as_json: bool) -> None:
+    """
+    Make the catalog of a context again from its log.
+
+    Nothing is lost by it: the log is the truth, and the catalog its index. Others may read and write meanwhile.
+    """
+    context = opening.context(choices)
+    bundles = ops.maintain.reindex(context)
+    if as_json:
+        render.out(render.as_json({"context": context.name, "bundles": bundles}))
+    else:
+        render.say(choices, f"Indexed {render.count(bundles, 'bundle')} of context {context.name}")
+
+
+def _report_lines(report: VerifyReport) -> Iterator[str]:
+    for finding in report.findings:
+        yield from _finding_lines(finding)
+    seen = [
+        render.count(report.bundles, "bundle"),
+        render.count(report.objects, "object"),
+        render.count(report.files, "file"),
+    ]
+    result = "not all is right" if _harm(report) else "all is right"
+    yield f"Verified {', '.join(seen)}, {render.size(report.size_bytes)}: {result}."
+
+
+def _harm(report: VerifyReport) -> int:
+    return sum(not finding.harmless for finding in report.findings)
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    yield render.one_line(finding.wrong)
+    yield f"  file: {render.one_line(str(finding.path))}"
+    for use in finding.uses[:_SHOWN_USES]:
+        path = f" {render.one_line(use.path)}" if use.path else ""
+        yield f"  of:   {listing.shown_name(use.name)} {use.uuid}{path}"
+    if len(finding.uses) > _SHOWN_USES:
+        yield f"        and {len(finding.uses) - _SHOWN_USES:,} more"
+    yield f"  do:   {render.one_line(finding.remedy)}"
+
+
+def _report_json(report: VerifyReport) -> Json:
+    return {
+        "context": report.context,
+        "sound": report.is_sound,
+        "bundles": report.bundles,
+        "objects": report.objects,
+        "files": report.files,
+        "events": report.events,
+        "size_bytes": report.size_bytes,
+        "findings": [_finding_json(finding) for finding in report.findings],
+    }
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "kind": finding.kind,
+        "wrong": finding.wrong,
+        "remedy": finding.remedy,
+        "path": str(finding.path),
+        "digest": finding.digest,
+        "harmless": finding.harmless,
+        "bundles": [_use_json(use) for use in finding.uses],
+    }
+
+
+def _use_json(use: Use) -> Json:
+    return {"uuid": use.uuid, "name": use.name, "path": use.path}

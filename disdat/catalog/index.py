@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, cast
+from itertools import islice
+from typing import NamedTuple, TypeAlias, cast
 
 from disdat.catalog import rows
 from disdat.catalog.log import Appended, Entry, Log, Place, Position, Record
-from disdat.catalog.rows import BundleRow, EventRow, PairRow, Rows, Standing, Value
+from disdat.catalog.rows import BundleRow, EventRow, Fields, PairRow, Rows, Standing, Value
 from disdat.core import canonical, event, manifest
-from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.event import BundleState, Event
 from disdat.errors import Corrupt, DigestMismatch, NotFound, UnknownFormat
@@ -27,8 +27,8 @@ from disdat.errors import Corrupt, DigestMismatch, NotFound, UnknownFormat
 Fetch: TypeAlias = "Callable[[Digest], bytes]"
 """Gives the bytes of an object; raises ObjectNotFound."""
 
-BATCH_BYTES = 8 << 20
-"""Records are indexed together up to about this size, to bound memory."""
+PORTION_EVENTS = 100
+"""So many events are indexed together: few enough to bound memory, and to be gone before Python's collector looks."""
 
 _PLACED = "e.number, e.id, e.write, e.segment, e.offset, e.length"
 _SAME_WRITE = f"""
@@ -105,68 +105,70 @@ def last_seq(connection: sqlite3.Connection, writer: str) -> int:
 
 def catch_up(connection: sqlite3.Connection, records: Iterable[Record], *, log: Log, fetch: Fetch) -> None:
     """Index *records*, which follow what the catalog has seen, in the transaction that is open."""
-    pending: list[Record] = []
-    size_bytes = 0
-    for record in records:
-        pending.append(record)
-        size_bytes += len(record.payload)
-        if size_bytes >= BATCH_BYTES:
-            _index_records(connection, pending, log=log, fetch=fetch)
-            pending, size_bytes = [], 0
-    if pending:
-        _index_records(connection, pending, log=log, fetch=fetch)
+    indexer = _Indexer(connection, log, fetch)
+    end, newest_us = state(connection).position, 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal end, newest_us
+        for record in records:
+            for entry in record.entries():
+                newest_us = max(newest_us, entry.event.time_us)
+                yield entry
+            end = record.end
+
+    rest = entries()
+    while portion := list(islice(rest, PORTION_EVENTS)):
+        fresh = indexer.unknown(portion)
+        indexer.add(fresh, crossed=indexer.crossed(fresh))
+    _mark(connection, end, newest_us)
 
 
 def add(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: Fetch) -> None:
     """Index what was appended just now, whose ids nobody knows yet, in the transaction that is open."""
     _Indexer(connection, log, fetch).add(appended.entries, crossed=frozenset())
-    _mark(connection, appended.entries, appended.end)
+    _mark(connection, appended.end, appended.entries[-1].event.time_us)
 
 
-def _index_records(connection: sqlite3.Connection, records: Sequence[Record], *, log: Log, fetch: Fetch) -> None:
-    indexer = _Indexer(connection, log, fetch)
-    entries = indexer.unknown(entry for record in records for entry in record.entries())
-    indexer.add(entries, crossed=indexer.crossed(entries))
-    _mark(connection, entries, records[-1].end)
-
-
-def _mark(connection: sqlite3.Connection, entries: Sequence[Entry], end: Position) -> None:
-    newest_us = max((each.event.time_us for each in entries), default=0)
+def _mark(connection: sqlite3.Connection, end: Position, newest_us: int) -> None:
     connection.execute("UPDATE state SET segment = ?, offset = ?, newest_us = max(newest_us, ?)", (*end, newest_us))
 
 
-def verified_bundle(digest: Digest, add: Event, fetch: Fetch) -> Bundle:
+def verified_manifest(digest: Digest, add: Event, fetch: Fetch) -> bytes:
     """
-    The bundle that *add* adds, its manifest held against the digest that names it.
+    The manifest of the bundle that *add* adds; it lies in the event, or is an object.
 
     Raises:
-        DigestMismatch: It is another one.
+        DigestMismatch: It is not the one that *digest* names.
+        ObjectNotFound: It is an object that is not there.
     """
     body = add.payload.get("body")
     data = fetch(digest) if body is None else canonical.encode(body)
     if (found := of_bytes(data)) != digest:
         raise DigestMismatch(f"the manifest in event {add.id}", expected=digest, found=found)
-    return manifest.decode(data)
+    return data
 
 
-def bundle_added(uuid: str, add: Event, fetch: Fetch) -> Bundle:
+def _manifest_added(uuid: str, add: Event, fetch: Fetch) -> Fields:
     """
-    The bundle that *add* adds as *uuid*; its manifest lies in the event, whose record is checked, or is an object.
+    The manifest that *add* adds as that of *uuid*, decoded. One in the event was covered by its record's digest.
 
     Raises:
         Corrupt: It is no manifest, or not the one of this bundle; UnknownFormat if a later version wrote it.
         ObjectNotFound: It is an object that is not there.
     """
+    body = add.payload.get("body")
     try:
-        if "body" in add.payload:
-            bundle = manifest.from_json(cast("Mapping[str, Any]", add.payload["body"]))
-        else:
-            bundle = verified_bundle(Digest.parse(_manifest(add)), add, fetch)
+        if body is None:
+            body = canonical.decode(verified_manifest(Digest.parse(_digest(add)), add, fetch))
+        fields = cast("Fields", body)
+        manifest.check_format(fields)
+        found = fields["uuid"]
+        fields.get("tags", {}).items()
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Corrupt(f"the event {add.id} holds no manifest: {exc!r}") from exc
-    if bundle.uuid != uuid:
-        raise Corrupt(f"the event {add.id} adds {uuid} with the manifest of {bundle.uuid}")
-    return bundle
+    if found != uuid:
+        raise Corrupt(f"the event {add.id} adds {uuid} with the manifest of {found}")
+    return fields
 
 
 class _Indexer:
@@ -235,9 +237,8 @@ class _Indexer:
         for number, each in plain.items():
             [uuid] = each.subjects
             try:
-                bundle = bundle_added(uuid, each, self._fetch)
-                standing = _at_birth(number, bundle, each)
-                made.append(rows.bundle_rows(first + len(made), bundle, standing))
+                fields = _manifest_added(uuid, each, self._fetch)
+                made.append(rows.bundle_rows(first + len(made), fields, _at_birth(number, fields, each)))
             except (Corrupt, NotFound) as exc:
                 self._write({"subjects": [PairRow(uuid, number)], "unreadable": [(uuid, str(exc))]})
         self._write(rows.merged(made))
@@ -258,33 +259,35 @@ class _Indexer:
         self._connection.executemany("DELETE FROM unreadable WHERE uuid = ?", [(uuid,) for uuid in uuids])
         present = self._present(uuids, known)
         old = {row.uuid: row for row in map(BundleRow._make, self._connection.execute(_BUNDLES, (json.dumps(uuids),)))}
-        same = {uuid for uuid, row in old.items() if uuid in present and present[uuid][1].manifest == row.manifest}
+        same = {
+            uuid for uuid, row in old.items() if uuid in present and _is_of(row, known[row.event], present[uuid][1])
+        }
+        next_id = self._next("bundles", "id")
         for row in old.values():
             self._delete(row)
             if row.uuid not in same:
                 self._delete_of_manifest(row, known[row.event])
-        next_id = self._next("bundles", "id")
         made: list[Rows] = []
-        for uuid, (bundle, standing) in present.items():
+        for uuid, (fields, standing) in present.items():
             number = old[uuid].id if uuid in old else next_id + len(made)
-            of_bundle = rows.bundle_rows(number, bundle, standing)
+            of_bundle = rows.bundle_rows(number, fields, standing)
             made.append({t: r for t, r in of_bundle.items() if uuid not in same or t not in rows.OF_MANIFEST})
         self._write(rows.merged(made))
 
-    def _present(self, uuids: Sequence[str], known: Mapping[int, Event]) -> dict[str, tuple[Bundle, Standing]]:
+    def _present(self, uuids: Sequence[str], known: Mapping[int, Event]) -> dict[str, tuple[Fields, Standing]]:
         """Those of *uuids* that are there after the events *known*, and can be read; notes those that cannot."""
         counted = event.valid(known.values())
         states = event.fold(counted)
         numbers = {each.id: number for number, each in known.items()}
         adds = {uuid: each for each in reversed(counted) if each.kind == event.ADD for uuid in each.subjects}
-        found: dict[str, tuple[Bundle, Standing]] = {}
+        found: dict[str, tuple[Fields, Standing]] = {}
         for uuid in uuids:
             if state := states.get(uuid):
                 try:
-                    bundle = bundle_added(uuid, adds[uuid], self._fetch)
-                    standing = _standing(numbers[adds[uuid].id], bundle, state)
-                    rows.bundle_rows(0, bundle, standing)
-                    found[uuid] = bundle, standing
+                    fields = _manifest_added(uuid, adds[uuid], self._fetch)
+                    standing = _standing(numbers[adds[uuid].id], fields, state)
+                    rows.bundle_rows(0, fields, standing)
+                    found[uuid] = fields, standing
                 except (Corrupt, NotFound) as exc:
                     self._write({"unreadable": [(uuid, str(exc))]})
         return found
@@ -295,7 +298,7 @@ class _Indexer:
 
     def _delete_of_manifest(self, row: BundleRow, add: Event) -> None:
         try:
-            old = rows.manifest_rows(row.id, bundle_added(row.uuid, add, self._fetch), _object(add))
+            old = rows.manifest_rows(row.id, _manifest_added(row.uuid, add, self._fetch), _object(add))
         except (Corrupt, NotFound):  # an object that is lost: without it, only a scan finds the rows
             for table in rows.OF_MANIFEST:
                 self._connection.execute(f"DELETE FROM {table} WHERE bundle = ?", (row.id,))
@@ -336,25 +339,25 @@ class _Indexer:
                 self._connection.executemany(rows.insert(table, len(of_table[0])), of_table)
 
 
-def _at_birth(number: int, bundle: Bundle, add: Event) -> Standing:
+def _at_birth(number: int, fields: Fields, add: Event) -> Standing:
     return Standing(
         event=number,
-        manifest=_manifest(add),
+        manifest=_digest(add),
         manifest_is_object=_object(add) is not None,
-        name=bundle.name,
-        tags=bundle.tags,
+        name=fields.get("name", ""),
+        tags=fields.get("tags", {}),
         made_us=add.time_us,
         committed=False,
     )
 
 
-def _standing(number: int, bundle: Bundle, state: BundleState) -> Standing:
+def _standing(number: int, fields: Fields, state: BundleState) -> Standing:
     return Standing(
         event=number,
         manifest=state.manifest,
         manifest_is_object=state.body is None,
-        name=bundle.name if state.name is None else state.name,
-        tags=state.tags(bundle.tags),
+        name=fields.get("name", "") if state.name is None else state.name,
+        tags=state.tags(fields.get("tags", {})),
         made_us=state.made_us,
         committed=state.committed,
     )
@@ -379,13 +382,18 @@ def _run_id(each: Event) -> str | None:
     return found if isinstance(found, str) and found and found.encode("utf-8", "replace").decode() == found else None
 
 
-def _manifest(add: Event) -> Digest:
-    return Digest(str(add.payload["manifest"]))
+def _digest(add: Event) -> str:
+    return cast("str", add.payload["manifest"])
 
 
-def _object(add: Event) -> Digest | None:
+def _is_of(row: BundleRow, add: Event, standing: Standing) -> bool:
+    """Whether the rows of a bundle that *add* added are those of the manifest it has now."""
+    return row.manifest == standing.manifest and (_object(add) is not None) == standing.manifest_is_object
+
+
+def _object(add: Event) -> str | None:
     """The manifest of the bundle an event adds, where it is an object."""
-    return None if "body" in add.payload else _manifest(add)
+    return None if "body" in add.payload else _digest(add)
 
 
 def _targets(events: Mapping[int, Event]) -> set[str]:

@@ -79,12 +79,8 @@ def to_json(bundle: Bundle) -> dict[str, Json]:
 
 def from_json(fields: _Fields) -> Bundle:
     """The bundle of a decoded manifest; see :func:`decode`."""
-    rest = dict(fields)
-    if (found := rest.pop("format")) != FORMAT:
-        raise UnknownFormat("manifest", found=found, supported=FORMAT)
-    requires = tuple(rest.pop("requires", ()))
-    if missing := set(requires) - FEATURES:
-        raise UnknownFormat("manifest", found=sorted(missing), supported=sorted(FEATURES))
+    check_format(fields)
+    rest = {key: value for key, value in fields.items() if key != "format"}
     return Bundle(
         uuid=rest.pop("uuid"),
         name=rest.pop("name", ""),
@@ -100,9 +96,17 @@ def from_json(fields: _Fields) -> Bundle:
         metrics=rest.pop("metrics", {}),
         parents=tuple(rest.pop("parents", ())),
         lineage=_lineage(rest),
-        requires=requires,
+        requires=tuple(rest.pop("requires", ())),
         extra=rest,
     )
+
+
+def check_format(fields: _Fields) -> None:
+    """Raise UnknownFormat for a decoded manifest of a later version, or with a feature this one lacks."""
+    if fields["format"] != FORMAT:
+        raise UnknownFormat("manifest", found=fields["format"], supported=FORMAT)
+    if missing := set(fields.get("requires", ())) - FEATURES:
+        raise UnknownFormat("manifest", found=sorted(missing), supported=sorted(FEATURES))
 
 
 def run_to_json(run: Run) -> dict[str, Json]:

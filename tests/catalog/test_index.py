@@ -165,9 +165,9 @@ def test_an_event_that_comes_twice_counts_once(
     catalog.close()
 
 
-def test_records_are_indexed_in_portions_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_indexed_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle may be added in one portion and changed in another."""
-    monkeypatch.setattr("disdat.catalog.index.BATCH_BYTES", 1)
+    monkeypatch.setattr("disdat.catalog.index.PORTION_EVENTS", 1)
     made = [rich_bundle() for _ in range(5)]
     directory = tmp_path / "context"
     end = START

@@ -87,7 +87,7 @@ def test_no_statement_reads_a_whole_table_but_those_that_list_one(connection: sq
     assert len(statements) > 15
     for name, sql in statements.items():
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", _values(sql))]
-        scans = [step for step in plan if step.startswith("SCAN") and "json_each" not in step]
+        scans = [step for step in plan if step.startswith("SCAN") and not {"json_each", "CONSTANT"} & set(step.split())]
         assert name in listing or not scans, (name, plan)
 
 

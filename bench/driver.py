@@ -19,7 +19,7 @@ from typing import Any, BinaryIO  # Any: what a contender reports is read as JSO
 
 from bench import material
 from bench.contenders import CONTENDERS, Contender
-from bench.report import DISK, FSYNC
+from bench.report import DISK, FSYNC, LOAD
 from bench.results import Failure, Number, Results, Sample
 from bench.spec import Spec
 from bench.workloads import Workload
@@ -78,7 +78,6 @@ def describe(plan: Plan) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "file system": _file_system(plan.work),
         "Python": platform.python_version(),
-        "load before": f"{os.getloadavg()[0]:.1f}",
     }
 
 
@@ -96,7 +95,7 @@ def _run_workload(
     mine = [each for each in contenders if each.does(workload.name, workload.variant)]
     failed: set[str] = set()
     for rep in range(plan.reps):
-        _measure_fsync(plan, workload, rep, results)
+        _measure_machine(plan, workload, rep, results)
         turn = rep % len(mine) if mine else 0
         for contender in (*mine[turn:], *mine[:turn]):
             if contender.name in failed:
@@ -212,8 +211,10 @@ def put_aside(tree: Path, work: Path) -> None:
     tree.rename(trash / str(time.time_ns()))
 
 
-def _measure_fsync(plan: Plan, workload: Workload, rep: int, results: Results) -> None:
-    """Take the time of one fsync after a small append, the price of anything that is durable."""
+def _measure_machine(plan: Plan, workload: Workload, rep: int, results: Results) -> None:
+    """Take the time of one fsync after a small append, the price of anything that is durable, and how busy it is."""
+    load = os.getloadavg()[0]
+    results.numbers.append(Number(workload.name, workload.variant, DISK, rep, LOAD, load))
     path = plan.work / "fsync"
     with path.open("wb", buffering=0) as file:
         cpu, start = time.process_time(), time.perf_counter()

@@ -11,8 +11,8 @@ from bench.targets import MS, RATE, ROWS, SCALES, AtLeast, AtMost, Over, Row, Ti
 from bench.workloads import WORKLOADS
 
 NONE = "–"
-DISK, FSYNC = "disk", "fsync"
-"""Under these names the driver keeps the time of one fsync of the disk, taken in every repetition."""
+DISK, FSYNC, LOAD = "disk", "fsync", "load"
+"""Under these names the driver keeps the time of one fsync and the load of the machine, taken in every repetition."""
 
 
 def summary(results: Results, rows: Sequence[Row] = ROWS) -> str:
@@ -30,7 +30,7 @@ def details(results: Results) -> str:
             lines = list(_details(results, workload.name, workload.variant, op))
             head = ("contender", "kind", "wall", "CPU", "peak", "each", "rate")
             parts.append(f"**{workload.key}: {op}**\n\n{_table(head, lines)}")
-    numbers = sorted({(n.workload, n.variant, n.contender, n.name) for n in results.numbers})
+    numbers = sorted({(n.workload, n.variant, n.contender, n.name) for n in results.numbers if n.contender != DISK})
     if numbers:
         lines = [(*key, _spread(results.of(Figure(*key, "value")).values(), "")) for key in numbers]
         parts.append(_table(("workload", "variant", "contender", "what", "value"), lines))
@@ -44,7 +44,9 @@ def failures(results: Results) -> str:
 
 def machine(results: Results) -> str:
     """Where and how the figures were taken, in a sentence."""
-    return "; ".join(f"{key} {value}" for key, value in results.machine.items())
+    loads = [number.value for number in results.numbers if number.name == LOAD]
+    seen = {"load, of the benchmarks too": f"{min(loads):.1f}–{max(loads):.1f}"} if loads else {}
+    return "; ".join(f"{key} {value}" for key, value in (results.machine | seen).items())
 
 
 def _line(row: Row, verdict: Verdict, results: Results) -> tuple[str, ...]:

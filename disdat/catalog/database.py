@@ -153,9 +153,10 @@ class Database:
 
     def _sweep(self) -> None:
         """Remove what earlier catalogs and unfinished ones left."""
-        current = os.path.realpath(self.path)
+        # By name: the context itself may be reached through a symbolic link.
+        current = os.readlink(self.path) if self.path.is_symlink() else LINK
         for path in self._directory.glob("catalog-*"):
-            if not str(path.absolute()).startswith(current):
+            if not path.name.startswith(current):
                 path.unlink(missing_ok=True)
 
 

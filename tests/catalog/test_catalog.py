@@ -523,3 +523,14 @@ def test_events_of_unknown_kinds_are_kept_and_ignored(catalog: Catalog) -> None:
     [strange] = catalog.commit([Draft("strange", {"uuid": uuid, "more": 1})])
     assert catalog.counts().bundles == 1
     assert list(catalog.events())[-1] == strange
+
+
+def test_a_context_may_be_reached_through_a_symbolic_link(directory: Path, tmp_path: Path) -> None:
+    catalog = open_catalog(directory)
+    add_now(catalog)
+    (tmp_path / "link").symlink_to(directory)
+    linked = open_catalog(tmp_path / "link")
+    assert linked.reindex() == 1
+    add_now(linked)
+    assert catalog.counts().bundles == 2
+    assert (directory / "catalog.db").exists()

@@ -117,7 +117,9 @@ def test_a_stranger_reads_the_log_by_its_description_alone(directory: Path) -> N
 def test_the_bytes_of_a_segment_are_these(directory: Path) -> None:
     """A frozen example: this must never change."""
     Log(directory, disk=Disk()).append(START, events(1))
-    payload = b'{"id":"00000000000000000000000001","kind":"strange","payload":{"uuid":"u1"},"seq":1,"time":1,"writer":"w"}'
+    payload = (
+        b'{"id":"00000000000000000000000001","kind":"strange","payload":{"uuid":"u1"},"seq":1,"time":1,"writer":"w"}'
+    )
     check = bytes.fromhex("b87202ab74e133ea340f9ae280969904")
     assert segment(directory).read_bytes() == (
         b"DSDTLOG1" + bytes([1, 0, 0, 0, 0, 0, 0, 0]) + b"REC1" + bytes([len(payload), 0, 0, 0]) + check + payload

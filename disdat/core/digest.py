@@ -11,6 +11,7 @@ from disdat.core import canonical
 from disdat.errors import InvalidInput
 
 ALGORITHM = "blake3"
+HEX_DIGITS = 64
 CHUNK_BYTES = 1 << 20
 """Bytes are read and hashed in pieces of this size."""
 THREADED_FROM_BYTES = 1 << 20
@@ -43,11 +44,11 @@ class Digest(str):
 
     @property
     def hex(self) -> str:
-        return self.partition(":")[2]
+        return self[-HEX_DIGITS:]
 
     @property
     def raw(self) -> bytes:
-        return bytes.fromhex(self.hex)
+        return bytes.fromhex(self[-HEX_DIGITS:])
 
 
 class LogicalDigest(str):

@@ -69,8 +69,8 @@ class Tree(Mapping[str, Entry]):
             raise InvalidInput("a path occurs twice")
         for path in self._entries:
             check_path(path)
-            if any(parent in self._entries for parent in _parents(path)):
-                raise InvalidInput(f"{path!r} lies below a path that is a file")
+        if files := _directories(self._entries) & self._entries.keys():
+            raise InvalidInput(f"{min(files)!r} is a file and has paths below it")
 
     def __getitem__(self, path: str) -> Entry:
         return self._entries[path]
@@ -101,6 +101,8 @@ class Tree(Mapping[str, Entry]):
 
 def encode_path(raw: bytes) -> str:
     """A path's bytes as text: UTF-8, with ``%`` and every byte that is not UTF-8 as ``%XX``. Nothing is normalised."""
+    if raw.isascii() and b"%" not in raw:
+        return raw.decode("ascii")
     text = raw.decode("utf-8", "surrogateescape").replace("%", "%25")
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
@@ -179,11 +181,15 @@ def _hash_file(hasher: blake3, name: str, entry: Entry) -> None:
     hasher.update(len(raw).to_bytes(8, "little") + raw + bytes([entry.executable]) + entry.digest.raw)
 
 
-def _parents(path: str) -> Iterator[str]:
-    head, _, _ = path.rpartition("/")
-    while head:
-        yield head
-        head, _, _ = head.rpartition("/")
+def _directories(paths: Iterable[str]) -> set[str]:
+    """Every directory one of *paths* lies in."""
+    found: set[str] = set()
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory and directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return found
 
 
 def _entry_json(name: str, entry: Entry) -> dict[str, Json]:

@@ -100,7 +100,7 @@ def test_a_stored_tree_with_such_a_path_is_corrupt(path: str) -> None:
 
 def test_a_file_is_no_directory() -> None:
     for paths in (("a", "a/b"), ("x/y", "x/y/z/w"), ("a", "a.b", "a/b")):
-        with pytest.raises(InvalidInput, match="lies below a path that is a file"):
+        with pytest.raises(InvalidInput, match="is a file and has paths below it"):
             Tree(dict.fromkeys(paths, Entry(A, 1)))
     assert len(Tree(dict.fromkeys(("a.b", "a", "a b/c", "a0"), Entry(A, 1)))) == 4
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
@@ -112,10 +112,22 @@ class Intake:
 
     def _capture(self, paths: Sequence[Path], places: Sequence[str]) -> None:
         managed = [path.is_relative_to(self._directory) for path in paths]
+        self._check_inside({path.parent for path, own in zip(paths, managed, strict=True) if own})
         outside = [path for path, own in zip(paths, managed, strict=True) if not own]
         stored = iter(self._batch.put_files(outside, progress=self._progress))
         for path, place, own in zip(paths, places, managed, strict=True):
             self._entries[place] = self._batch.adopt_file(path) if own else next(stored)
+
+    def _check_inside(self, directories: Iterable[Path]) -> None:
+        """Refuse what only seems to be the bundle's own: to adopt it would change files that are somebody's."""
+        root = os.path.realpath(self._directory)
+        for directory in directories:
+            real = Path(os.path.realpath(directory))
+            if not real.is_relative_to(root):
+                raise InvalidInput(
+                    f"{directory} leads out of the bundle's directory through a symbolic link",
+                    hint=f"store the files of {real} by their own paths",
+                )
 
 
 def _above(place: str) -> set[str]:

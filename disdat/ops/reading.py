@@ -9,8 +9,8 @@ from pathlib import Path
 from disdat.context import Context
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
-from disdat.core.tree import Tree, TreeRef, decode_path, from_nodes
-from disdat.errors import Corrupt
+from disdat.core.tree import Tree, TreeRef, check_path, decode_path, from_nodes
+from disdat.errors import Corrupt, InvalidInput
 
 
 class BundleSource:
@@ -47,6 +47,8 @@ class BundleSource:
 
     def directory(self, path: str) -> Path:
         """The local path of a directory, every file below it there and verified."""
+        if path:
+            _check_inside(path)
         prefix = path + "/" if path else ""
         below = self.tree.below(path).items()
         self._context.home.store.materialize_many((entry, self._place(prefix + name)) for name, entry in below)
@@ -60,3 +62,11 @@ class BundleSource:
 
     def _place(self, path: str) -> Path:
         return self._context.bundle_directory(self._bundle.uuid) / os.fsdecode(decode_path(path))
+
+
+def _check_inside(path: str) -> None:
+    """Corrupt for a path that leads out of the bundle's directory: no tree has one, but a manifest may name one."""
+    try:
+        check_path(path)
+    except InvalidInput as exc:
+        raise Corrupt(str(exc)) from exc

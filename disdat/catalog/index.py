@@ -163,6 +163,7 @@ def _manifest_added(uuid: str, add: Event, fetch: Fetch) -> Fields:
         fields = cast("Fields", body)
         manifest.check_format(fields)
         found = fields["uuid"]
+        manifest.check_uuid(found)
         fields.get("tags", {}).items()
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Corrupt(f"the event {add.id} holds no manifest: {exc!r}") from exc

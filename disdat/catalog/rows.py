@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast, get_type_hints
 
 from disdat.core.bundle import ROOT_TASK
 from disdat.core.digest import Digest
@@ -223,14 +223,30 @@ def _json(texts: Mapping[str, str]) -> str:
     return json.dumps(dict(texts)) if texts else ""
 
 
+_KINDS: Mapping[str, tuple[Any, ...]] = {
+    table: tuple(get_type_hints(row).values())
+    for table, row in {
+        "bundles": BundleRow,
+        "tags": TagRow,
+        "params": TagRow,
+        "metrics": MetricRow,
+        "inputs": InputRow,
+        "files": FileRow,
+        "objects": ObjectRow,
+    }.items()
+}
+"""What the columns of the tables of bundles hold."""
+
+
 def _check(rows: Rows) -> None:
-    """Raise if SQLite cannot hold a value; no bundle that was made here has one."""
-    for of_table in rows.values():
+    """Raise if a value is none of its column's, or SQLite cannot hold it; no bundle that was made here has one."""
+    for table, of_table in rows.items():
+        kinds = _KINDS[table]
         for row in of_table:
-            for value in row:
+            for value, kind in zip(row, kinds, strict=True):
+                if not isinstance(value, kind):
+                    raise TypeError(f"{value!r} does not belong into {table}")
                 if isinstance(value, str):
                     value.isascii() or value.encode("utf-8")
                 elif isinstance(value, int) and not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
                     raise ValueError(f"{value} is out of range")
-                elif value is not None and not isinstance(value, (int, float, bytes)):
-                    raise TypeError(f"{value!r} is neither text nor a number")

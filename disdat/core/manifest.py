@@ -7,6 +7,7 @@ does not know are kept; features in ``requires`` that it does not know make it r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -20,6 +21,8 @@ from disdat.errors import Corrupt, UnknownFormat
 FORMAT = 1
 FEATURES: frozenset[str] = frozenset()
 """Reader features a manifest may require and this version has."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Decoded JSON is checked by use: a wrong type surfaces as KeyError, TypeError or ValueError and becomes Corrupt.
 _Fields = Mapping[str, Any]
@@ -80,6 +83,7 @@ def to_json(bundle: Bundle) -> dict[str, Json]:
 def from_json(fields: _Fields) -> Bundle:
     """The bundle of a decoded manifest; see :func:`decode`."""
     check_format(fields)
+    check_uuid(fields["uuid"])
     rest = {key: value for key, value in fields.items() if key != "format"}
     return Bundle(
         uuid=rest.pop("uuid"),
@@ -107,6 +111,12 @@ def check_format(fields: _Fields) -> None:
         raise UnknownFormat("manifest", found=fields["format"], supported=FORMAT)
     if missing := set(fields.get("requires", ())) - FEATURES:
         raise UnknownFormat("manifest", found=sorted(missing), supported=sorted(FEATURES))
+
+
+def check_uuid(uuid: str) -> None:
+    """Raise ValueError unless *uuid* is written as one: the directory of a bundle's files is named by it."""
+    if not _UUID.fullmatch(uuid):
+        raise ValueError(f"not a uuid: {uuid!r}")
 
 
 def run_to_json(run: Run) -> dict[str, Json]:

@@ -347,6 +347,8 @@ HOSTILE: dict[str, dict[str, object]] = {
     "a metric that is text": {"metrics": {"m": "high"}},
     "a metric beyond all floats": {"metrics": {"m": 10**400}},
     "a time out of range": {"created": 1 << 64},
+    "a time that is text": {"created": "yesterday"},
+    "a name that is a number": {"name": 1},
     "an owner who is a list": {"owner": ["me"]},
     "a frame without a kind": {"frames": [{"name": ""}]},
     "a frame whose size is text": {"frames": [{"name": "", "kind": "k", "logical": f"x1:{PACKAGES}", "size": "9"}]},
@@ -375,6 +377,17 @@ def test_a_manifest_made_to_break_the_catalog_breaks_one_bundle_only(catalog: Ca
         else:
             with pytest.raises(Corrupt):
                 catalog.bundle(odd.uuid)
+        catalog.reindex()
+
+
+def test_a_uuid_that_could_be_a_path_hides_one_bundle_only(catalog: Catalog) -> None:
+    """The files of a bundle are placed in a directory named by its uuid."""
+    good = add_now(catalog, "good")
+    body = {**manifest.to_json(bundle("odd")), "uuid": "../../../elsewhere"}
+    catalog.commit([event.added("../../../elsewhere", digest.of_json(body), body)])
+    for _ in range(2):
+        assert [row.uuid for row in catalog.search(Filter())] == [good]
+        assert set(catalog.unreadable()) == {"../../../elsewhere"}
         catalog.reindex()
 
 

@@ -83,7 +83,7 @@ lineages = st.builds(
 )
 bundles = st.builds(
     Bundle,
-    uuid=texts,
+    uuid=st.uuids().map(str),
     name=texts,
     processing_name=texts,
     owner=texts,
@@ -255,6 +255,8 @@ def test_a_later_format_and_a_feature_to_come_are_refused_by_name() -> None:
 
 LOGICAL = f"file1:{A}"
 BROKEN: dict[str, dict[str, Any]] = {
+    "a uuid that leads out of a directory": {"uuid": "../../x"},
+    "a uuid that is a number": {"uuid": 1},
     "a frame that is text": {"frames": ["x"]},
     "frames that are a number": {"frames": 1},
     "a frame without kind": {"frames": [{"name": "", "logical": LOGICAL}]},

@@ -20,7 +20,7 @@ from disdat.catalog import index, queries
 from disdat.catalog.database import Database, Unusable, is_damaged
 from disdat.catalog.index import Fetch, State
 from disdat.catalog.lock import ContextLock
-from disdat.catalog.log import START, Appended, Log, Place, Position
+from disdat.catalog.log import START, Log, Place, Position
 from disdat.catalog.queries import Counts, Edge, Filter, Row
 from disdat.catalog.readonly import Snapshot
 from disdat.core import event, manifest
@@ -92,8 +92,9 @@ class Catalog:
         """
         Make a change: all of *drafts* or none, durable on return, in one record of the log.
 
-        *drafts* may be a function that makes them, called while the lock is held: it must be quick, and raising in it
-        changes nothing. All that the events name must be durable already.
+        *drafts* may be a function that makes them, called while the lock is held: it must be quick, raising in it
+        changes nothing, and it is called again if the catalog turns out to be damaged. All that the events name
+        must be durable already.
 
         Raises:
             StorageError: It could not be written, and nothing was changed; PermissionDenied where that is why.
@@ -268,26 +269,26 @@ class Catalog:
         return self._writer if isinstance(self._writer, str) else self._writer()
 
     def _commit(self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None) -> list[Event]:
-        with self._writing() as (connection, seen):
-            moment = Moment(max(self._now_us(), seen.newest_us + 1))
-            made = drafts(moment) if callable(drafts) else drafts
-            if not made:
-                return []
-            seq = index.last_seq(connection, writer)
-            events = [
-                _event(draft, moment.time_us(i), writer, seq + 1 + i, actor, write_ids[i] if write_ids else "")
-                for i, draft in enumerate(made)
-            ]
-            self._index(connection, self._log.append(seen.position, events))
-        return events
-
-    def _index(self, connection: sqlite3.Connection, appended: Appended) -> None:
+        recorded: list[Event] = []
         try:
-            index.add(connection, appended, log=self._log, fetch=self._fetch)
-            self._disk.sql_commit(connection)
+            with self._writing() as (connection, seen):
+                moment = Moment(max(self._now_us(), seen.newest_us + 1))
+                made = drafts(moment) if callable(drafts) else drafts
+                if made:
+                    seq = index.last_seq(connection, writer) + 1
+                    ids = write_ids or [""] * len(made)
+                    events = [
+                        _event(draft, moment.time_us(i), writer, seq + i, actor, write_id)
+                        for i, (draft, write_id) in enumerate(zip(made, ids, strict=True))
+                    ]
+                    appended = self._log.append(seen.position, events)
+                    recorded = events
+                    index.add(connection, appended, log=self._log, fetch=self._fetch)
         except (sqlite3.Error, OSError):
-            # The change is made: it is in the log. Whoever looks next indexes it from there, or says what is wrong.
-            connection.rollback()
+            # Once it is in the log, the change is made: whoever looks next indexes it, or says what is wrong.
+            if not recorded:
+                raise
+        return recorded
 
     def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         with _errors(self._directory):
@@ -322,19 +323,21 @@ class Catalog:
         """Hold the lock, with a transaction on a catalog that has seen the whole log; commits it at the end."""
         with ExitStack() as stack:
             stack.enter_context(self._lock.held())
-            try:
-                connection = stack.enter_context(self._database.connection())
-            except Unusable:
-                self._rebuild(indexed=START)
-                connection = stack.enter_context(self._database.connection())
-            stack.enter_context(_transaction(connection, "BEGIN IMMEDIATE"))
+            connection = self._usable(stack)
+            stack.enter_context(_transaction(connection, "BEGIN IMMEDIATE", commit=self._disk.sql_commit))
             seen = index.state(connection)
             if self._log.continues(seen.position):
                 self._catch_up(connection, seen.position)
                 seen = index.state(connection)
             yield connection, seen
-            if connection.in_transaction:
-                self._disk.sql_commit(connection)
+
+    def _usable(self, stack: ExitStack) -> sqlite3.Connection:
+        """A connection to the catalog, for as long as *stack*; it is made where there is none. Needs the lock."""
+        while True:
+            try:
+                return stack.enter_context(self._database.connection())
+            except Unusable:
+                self._rebuild(indexed=START)
 
     def _catch_up(self, connection: sqlite3.Connection, seen: Position) -> None:
         records = self._log.recover(seen, indexed=seen)
@@ -380,14 +383,19 @@ def _is_read_only(directory: Path) -> bool:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+def _transaction(
+    connection: sqlite3.Connection,
+    begin: str,
+    *,
+    commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
+) -> Iterator[None]:
     connection.execute(begin)
     try:
         yield
     except BaseException:
         connection.rollback()
         raise
-    connection.commit()
+    commit(connection)
 
 
 @contextmanager

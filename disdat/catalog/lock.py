@@ -53,9 +53,7 @@ class ContextLock:
     def _acquire(self) -> int:
         while True:
             fd = self._open()
-            try:
-                self._lock(fd)
-            except BlockingIOError:
+            if not self._lock_now(fd):
                 self._wait(fd)
             if self._names_its_file(fd):
                 return fd
@@ -68,8 +66,15 @@ class ContextLock:
             except FileNotFoundError as exc:
                 raise ContextNotFound(self._directory.name) from exc
 
-    def _lock(self, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock_now(self, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except BaseException:
+            os.close(fd)
+            raise
+        return True
 
     def _wait(self, fd: int) -> None:
         waiter = _Waiter(fd)

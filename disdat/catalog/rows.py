@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast, get_type_hints
@@ -158,9 +159,10 @@ def manifest_rows(number: int, fields: Fields, manifest: str | None) -> Rows:
     }
 
 
-def insert(table: str, columns: int, *, verb: str = "INSERT") -> str:
+@functools.cache
+def insert(table: str, columns: int) -> str:
     """The statement that adds a whole row of *columns* values, in the order of the table."""
-    return f"{verb} INTO {table} VALUES ({', '.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"
 
 
 def merged(parts: Iterable[Rows]) -> Rows:

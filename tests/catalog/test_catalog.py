@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from disdat.catalog import database
 from disdat.catalog.catalog import Catalog, Moment
 from disdat.catalog.log import START, Log
 from disdat.catalog.queries import Edge, Filter
@@ -446,6 +448,51 @@ def test_a_damaged_catalog_does_not_stop_a_change(directory: Path) -> None:
     uuid = add_now(catalog, "new")
     assert catalog.counts().bundles == 201
     assert catalog.get(uuid) is not None
+
+
+def test_a_catalog_found_damaged_after_the_commit_point_does_not_repeat_the_change(directory: Path) -> None:
+    catalog = open_catalog(directory)
+    add(catalog, *(bundle(f"n{i}") for i in range(200)))
+    catalog.close()
+    file = (directory / "catalog.db").resolve()
+    with closing(sqlite3.connect(file)) as connection:
+        [(root,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'bundles_uuid'")
+    content = bytearray(file.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xff" * 4096
+    file.write_bytes(content)
+    [event_] = catalog.commit([added(bundle("once"))])
+    assert [each.id for each in catalog.events()][200:] == [event_.id]
+    assert len(catalog.versions("once")) == 1
+
+
+@pytest.mark.parametrize("fault", ["network", "no links"])
+def test_where_a_write_ahead_log_is_unsafe_the_rollback_journal_is_used(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """On a network's file system, and where there are no symbolic links to tell catalogs apart."""
+    directory.mkdir()
+    if fault == "network":
+        monkeypatch.setattr(database, "_NETWORK", {database._file_system(directory)})
+    else:
+        monkeypatch.setattr(Path, "symlink_to", _no_links)
+    catalog, other = open_catalog(directory), open_catalog(directory)
+    for number in range(5):
+        add_now(catalog)
+        add_now(other)
+        if number == 2:
+            (directory / "catalog.db").unlink()
+    assert catalog.counts().bundles == other.counts().bundles == 10
+    assert (directory / "catalog.db").is_symlink() == (fault == "network")
+    with closing(sqlite3.connect(directory / "catalog.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert len(list(directory.glob("catalog*"))) == (2 if fault == "network" else 1)
+    before = dump(directory)
+    catalog.reindex()
+    assert dump(directory) == before
+
+
+def _no_links(*_: object) -> None:
+    raise OSError(1, "Operation not permitted")
 
 
 def test_a_catalog_that_is_deleted_under_an_open_one_is_noticed(directory: Path) -> None:

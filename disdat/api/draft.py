@@ -46,7 +46,8 @@ class Draft:
 
     @name.setter
     def name(self, name: str) -> None:
-        self._name = _text("the bundle's name", name)
+        ops.bundles.check_name("the bundle's name", name)
+        self._name = name
 
     @property
     def processing_name(self) -> str:

@@ -13,7 +13,7 @@ from disdat.core import canonical, tree
 from disdat.core.bundle import NOTHING, Bundle, CodeRef, Frame, Lineage
 from disdat.core.tree import encode_path
 from disdat.errors import BadLinkError, InvalidInput, PathNotFound
-from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, check_tags, check_text, publish
+from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, check_name, check_tags, publish
 from disdat.ops.intake import Intake, Progress, store_tree
 
 if TYPE_CHECKING:  # pandas takes a second to import, and only inline adds need it
@@ -105,7 +105,7 @@ def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def _birth(name: str, paths: Sequence[str | os.PathLike[str]], tags: Mapping[str, str]) -> Birth:
-    check_text("the bundle's name", name)
+    check_name("the bundle's name", name)
     check_tags(tags)
     typed = [encode_path(os.fsencode(path)) for path in paths]
     path_param = typed[0] if len(typed) == 1 else canonical.encode(typed).decode()

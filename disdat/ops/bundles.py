@@ -7,6 +7,7 @@ crash before the log's record leaves what was there; after it, the bundle is the
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid as uuids
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ from disdat.core.bundle import (
 from disdat.core.canonical import Json
 from disdat.core.tree import Tree, TreeRef
 from disdat.durable import storage_errors
-from disdat.errors import AlreadyExists, Conflict, InvalidInput
+from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput
 from disdat.ops import runs
 from disdat.ops.intake import Intake, Progress, store_tree
 from disdat.ops.reading import BundleSource
@@ -41,6 +42,7 @@ from disdat.store.leases import Lease
 from disdat.store.objects import ObjectBatch
 
 CREATOR = f"disdat {__version__}"
+_BACK = re.compile(r"@-[0-9]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class Birth:
     run: Run | None = None
     """The run it is made in; None: this process's own."""
     task: str = ""
+
+    def __post_init__(self) -> None:
+        check_name("the bundle's name", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +295,16 @@ def check_text(what: str, text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as exc:
         raise InvalidInput(f"{what} is not valid Unicode: {text!r}", hint="write it in UTF-8") from exc
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse what no new bundle may be named: no Unicode, or what would shadow ``name@-1``, the version before."""
+    check_text(what, name)
+    if _BACK.search(name):
+        raise BadName(
+            f"{what} may not end as that of an earlier version does: {name!r}",
+            hint="`name@-1` names the version before the latest; choose a name without @- and a number at its end",
+        )
 
 
 def _change(context: Context, drafts: Sequence[event.Draft]) -> None:

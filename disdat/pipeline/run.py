@@ -167,7 +167,7 @@ def _nothing_done() -> dict[str, bool]:
 
 
 def _name(output_bundle: str) -> str:
-    bundles.check_text("the output bundle's name", output_bundle)
+    bundles.check_name("the output bundle's name", output_bundle)
     if not output_bundle:
         raise InvalidInput("the output bundle needs a name", hint="leave it out to let the task name it")
     return "" if output_bundle == "-" else output_bundle

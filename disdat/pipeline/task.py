@@ -162,7 +162,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def set_bundle_name(self, name: str) -> None:
         """Name the output, which is otherwise named after the class."""
-        bundles.check_text("the bundle's name", name)
+        bundles.check_name("the bundle's name", name)
         self._declaring("set_bundle_name").name = name
 
     def mark_force(self) -> None:

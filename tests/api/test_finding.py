@@ -27,7 +27,7 @@ STRANGE_NAMES = [
     "[a-z]",
     "/regex/",
     "a@b",
-    "name@-1",
+    "name@2026",
     "new\nline",
     "tab\t",
     "nul\0nul",

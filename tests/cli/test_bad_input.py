@@ -61,6 +61,8 @@ USAGE = [
     ("add", "missing argument"),
     ("add data", "missing argument"),
     ("add|name\udcff|a.txt", "NAME is not valid Unicode"),
+    ("add data@-1 a.txt", "may not end as that of an earlier version does: 'data@-1'"),
+    ("apply -o data@-1 tasks.Task --n 1", "may not end as that of an earlier version"),
     ("add|-t|nocolon|data|a.txt", "'nocolon' is not a tag"),
     ("add|-t|:value|data|a.txt", "':value' is not a tag"),
     ("add|-t||data|a.txt", "'' is not a tag"),

@@ -6,7 +6,7 @@ import pytest
 
 from disdat.context import Context
 from disdat.core.bundle import Bundle
-from disdat.errors import BadQuery, BundleNotFound, Conflict, InvalidInput, RefNotFound
+from disdat.errors import BadName, BadQuery, BundleNotFound, Conflict, InvalidInput, RefNotFound
 from disdat.ops import bundles, find, when
 from disdat.ops.bundles import Birth
 from disdat.ops.find import Which
@@ -42,9 +42,23 @@ def test_a_date_names_the_latest_as_of_then(context: Context, versions: list[Bun
 
 
 def test_a_name_that_holds_an_at_sign_or_looks_like_a_uuid_wins(context: Context, versions: list[Bundle]) -> None:
-    for name in ("n@-1", versions[0].uuid[:8]):
+    for name in ("n@2026", versions[0].uuid[:8]):
         made = bundles.write(context, name, Birth(name))
         assert find.resolve(context, name).uuid == made.uuid
+
+
+@pytest.mark.parametrize("name", ["n@-1", "new@-0", "n@@-12"])
+def test_no_new_bundle_is_named_as_an_earlier_version_is(context: Context, versions: list[Bundle], name: str) -> None:
+    """It would shadow the reference, ``n@-1`` the version of ``n`` before the latest."""
+    with pytest.raises(BadName, match="may not end as that of an earlier version"):
+        bundles.write(context, 0, Birth(name))
+    assert find.resolve(context, "n@-1").uuid == versions[1].uuid
+
+
+@pytest.mark.parametrize("name", ["n@-", "n@1", "@-1x", "n-1", "n@-1\n"])
+def test_other_names_with_an_at_sign_are_names(context: Context, name: str) -> None:
+    made = bundles.write(context, 0, Birth(name))
+    assert find.resolve(context, name).uuid == made.uuid
 
 
 def test_an_ambiguous_prefix_lists_the_candidates(context: Context) -> None:

@@ -50,3 +50,9 @@ if ! { fits .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&
 fi
 echo "Installing disdat[$1] and what it needs into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$1]"
+
+# An editable install is found after the current directory, where a clone named "disdat" would hide it.
+.venv/bin/python - <<'PYTHON'
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "disdat-checkout.pth").write_text(f"{pathlib.Path.cwd()}\n", encoding="utf-8")
+PYTHON

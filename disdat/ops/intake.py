@@ -32,6 +32,7 @@ class Intake:
         self._directory = directory
         self._progress = progress
         self._entries: dict[str, Entry] = {}
+        self._tree: Tree | None = None
         self._placed: dict[Path, str] = {}
         self._taken: set[str] = set()
         self._above: set[str] = set()
@@ -39,7 +40,9 @@ class Intake:
     @property
     def tree(self) -> Tree:
         """All files taken in so far."""
-        return Tree(self._entries)
+        if self._tree is None:
+            self._tree = Tree(self._entries)
+        return self._tree
 
     def blob(self) -> AbstractContextManager[Blob]:
         return self._batch.blob()
@@ -111,12 +114,14 @@ class Intake:
         return place
 
     def _capture(self, paths: Sequence[Path], places: Sequence[str]) -> None:
-        managed = [path.is_relative_to(self._directory) for path in paths]
+        inside = os.path.join(self._directory, "")
+        managed = [os.fspath(path).startswith(inside) for path in paths]
         self._check_inside({path.parent for path, own in zip(paths, managed, strict=True) if own})
         outside = [path for path, own in zip(paths, managed, strict=True) if not own]
         stored = iter(self._batch.put_files(outside, progress=self._progress))
         for path, place, own in zip(paths, places, managed, strict=True):
             self._entries[place] = self._batch.adopt_file(path) if own else next(stored)
+        self._tree = None
 
     def _check_inside(self, directories: Iterable[Path]) -> None:
         """Refuse what only seems to be the bundle's own: to adopt it would change files that are somebody's."""
@@ -158,28 +163,31 @@ def files_below(root: Path) -> Iterator[tuple[str, Path]]:
     """
     real = os.path.realpath(root)
     with storage_errors(f"read {root}"):
-        yield from _walk(Path(root), real, b"", (real,))
+        yield from _walk(os.fspath(root), real, b"", (real,))
 
 
-def _walk(directory: Path, real_root: str, prefix: bytes, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+def _walk(directory: str, real_root: str, prefix: bytes, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    for entry in found:
-        path, relative = directory / entry.name, prefix + os.fsencode(entry.name)
-        real = os.path.realpath(path) if entry.is_symlink() else ""
+        found = sorted(((os.fsencode(entry.name), entry) for entry in entries), key=lambda pair: pair[0])
+    for name, entry in found:
+        real = os.path.realpath(entry.path) if entry.is_symlink() else ""
         if real:
-            _check_link(path, real, real_root)
+            _check_link(entry.path, real, real_root)
         if entry.is_dir():
             inside = real or os.path.join(above[-1], entry.name)
             if inside in above:
-                raise InvalidInput(f"the symbolic link {path} leads back to a directory above it", hint="remove it")
-            yield from _walk(path, real_root, relative + b"/", (*above, inside))
+                raise InvalidInput(
+                    f"the symbolic link {entry.path} leads back to a directory above it", hint="remove it"
+                )
+            yield from _walk(entry.path, real_root, prefix + name + b"/", (*above, inside))
         else:
-            _check_file(path)
-            yield encode_path(relative), path
+            path = Path(entry.path)
+            if not entry.is_file(follow_symlinks=False):
+                _check_file(path)
+            yield encode_path(prefix + name), path
 
 
-def _check_link(path: Path, real: str, real_root: str) -> None:
+def _check_link(path: str, real: str, real_root: str) -> None:
     if not os.path.exists(real):
         raise PathNotFound(f"the symbolic link {path} leads nowhere", hint="remove it, or make its target")
     if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):

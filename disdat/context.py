@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from disdat import config
 from disdat.catalog.catalog import Catalog
-from disdat.core import canonical, event
+from disdat.core import canonical, event, similar
 from disdat.core.canonical import Json
 from disdat.durable import Disk, storage_errors
 from disdat.errors import (
@@ -134,7 +134,7 @@ class Home:
         with self._lock:
             stamp = _stamp(self.root / "context" / name / "context.json")
             if stamp is None:
-                raise ContextNotFound(name)
+                raise ContextNotFound(name, hint=self._hint_for(name))
             known = self._contexts.get(name)
             if known is None or known[0] != stamp:
                 known = self._contexts[name] = stamp, Context(self, name)
@@ -199,6 +199,14 @@ class Home:
             self._make_file(self.root / "current", lambda _: f"{name}\n".encode(), self.disk.rename)
             self.disk.sync_dir(self.root)
         return context
+
+    def _hint_for(self, wanted: str) -> str:
+        """How to go on where there is no context *wanted*."""
+        creates = f"`dsdt context {wanted}` creates it"
+        if self.known_id is None:
+            return f"{nothing_kept(self)}; {creates}, and DISDAT_HOME names another place"
+        meant = similar.closest(wanted, self.context_names())
+        return creates if meant is None else f"did you mean {meant!r}? {creates}"
 
     def _create(self) -> _Marker:
         self.disk.mkdir(self.root)
@@ -306,11 +314,21 @@ def check_context_name(name: str) -> None:
 def resolve(home: Home, name: str | None) -> Context:
     """The context *name*, or the current one if None; NotConfigured says how to get one."""
     wanted = name if name is not None else home.current_name()
+    if wanted is None and home.known_id is None:
+        raise NotConfigured(
+            f"not in a data context: {nothing_kept(home)}",
+            hint="use `dsdt context NAME` and `dsdt switch NAME`; DISDAT_HOME names another place to look in",
+        )
     if wanted is None:
         names = home.context_names()
         way = f"`dsdt switch {names[0]}`" if names else "`dsdt context NAME` and `dsdt switch NAME`"
         raise NotConfigured("not in a data context", hint=f"use {way}, or name one with --context")
     return home.context(wanted)
+
+
+def nothing_kept(home: Home) -> str:
+    """What to say of a home that is not there, which may be because it is elsewhere."""
+    return f"nothing is kept at {home.root} yet"
 
 
 def _reopen(root: str, name: str) -> Context:

@@ -58,6 +58,8 @@ def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, forc
         raise WrongUsage("no context is named", "`dsdt context -d NAME` deletes it")
     else:
         found = ops.contexts.listing(home)
+        if not found:
+            render.note(choices, f"no contexts at {home.root}; `dsdt context NAME` makes one")
         render.out(render.as_json([_context_json(each) for each in found]) if as_json else map(_context_line, found))
 
 
@@ -105,7 +107,7 @@ def _create(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
 
 
 def _delete(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
-    found = ops.contexts.status(ops.contexts.named(home, name))
+    found = ops.contexts.status(ops.contexts.to_delete(home, name))
     question = f"Delete the context {found.context} with {render.count(found.bundles, 'bundle')}?"
     if not sure and not _confirmed(question):
         raise DisdatError("nothing was deleted")

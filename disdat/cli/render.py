@@ -68,6 +68,13 @@ def error(message: str, hint: str = "") -> None:
         sys.stderr.flush()
 
 
+def note(choices: Choices, message: str) -> None:
+    """Say on standard error what explains the result, unless the user wants it quiet."""
+    if not choices.quiet:
+        with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the result is whole without
+            sys.stderr.write(f"{one_line(message)}\n")
+
+
 @contextmanager
 def _writing() -> Iterator[None]:
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from disdat.context import Context, Home, check_context_name
+from disdat.core import similar
 from disdat.errors import BadName, ContextNotFound
 
 
@@ -82,7 +83,16 @@ def local_name(name: str) -> str:
 
 def delete(home: Home, name: str) -> Path:
     """Move a context with everything it says to the store's trash; returns where it is now. Its objects stay."""
-    return home.trash_context(named(home, name).name)
+    return home.trash_context(to_delete(home, name).name)
+
+
+def to_delete(home: Home, name: str) -> Context:
+    """As :func:`named`, but who means to delete is not told how to create."""
+    try:
+        return named(home, name)
+    except ContextNotFound as exc:
+        hint = similar.hint(local_name(name), home.context_names(), otherwise="`dsdt context` lists those there are")
+        raise ContextNotFound(name, hint=hint) from exc
 
 
 def status(context: Context) -> Status:

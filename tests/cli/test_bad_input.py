@@ -223,7 +223,7 @@ def test_what_cannot_be_done_is_not_begun(furnished: Dsdt, home: Path, line, tol
 )
 def test_without_a_context_it_says_how_to_get_one(dsdt: Dsdt, home: Path, line):
     Path("a.txt").touch()
-    assert dsdt.fails(*line.split()) == "not in a data context"
+    assert dsdt.fails(*line.split()) == f"not in a data context: nothing is kept at {home} yet"
     assert not home.exists()
     dsdt("context", "demo")
     assert "`dsdt switch demo`" in dsdt.run(*line.split()).err

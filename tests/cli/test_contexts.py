@@ -60,6 +60,38 @@ def test_contexts_are_listed_as_json(demo: Dsdt, home: Path):
     }
 
 
+def test_where_there_is_no_context_it_says_where_it_looked(dsdt: Dsdt, home: Path):
+    ended = dsdt.run("context")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == f"no contexts at {home}; `dsdt context NAME` makes one\n"
+    assert dsdt.json("context", "--quiet") == []
+    assert not home.exists()
+
+
+def test_a_home_that_is_not_there_is_named(dsdt: Dsdt, home: Path):
+    """It may have been moved, or DISDAT_HOME may be wrong: that must not look like an empty one."""
+    assert dsdt.fails("ls") == f"not in a data context: nothing is kept at {home} yet"
+    assert "DISDAT_HOME names another place" in dsdt.run("ls").err
+    ended = dsdt.run("switch", "demo")
+    assert ended.err.startswith("dsdt: no context named 'demo'\n")
+    assert f"nothing is kept at {home} yet" in ended.err
+    assert "DISDAT_HOME names another place" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["switch", "dmeo"], "did you mean 'demo'? `dsdt context dmeo` creates it"),
+        (["ls", "--context", "DEMO"], "did you mean 'demo'? `dsdt context DEMO` creates it"),
+        (["switch", "other"], "`dsdt context other` creates it"),
+        (["context", "-d", "dmeo", "-y"], "did you mean 'demo'?"),
+        (["context", "-d", "other"], "`dsdt context` lists those there are"),
+    ],
+)
+def test_a_mistyped_context_leads_to_the_one_that_was_meant(demo: Dsdt, args, hint):
+    assert demo.run(*args).err.splitlines()[1] == f"hint: {hint}"
+
+
 def test_switching_says_where_one_is(demo: Dsdt):
     demo("context", "other")
     assert demo("switch", "other").out == "Switched to context other\n"
@@ -69,7 +101,7 @@ def test_switching_says_where_one_is(demo: Dsdt):
 @pytest.mark.parametrize("sure", ["--yes", "-y", "--force", "-f"])
 def test_a_context_is_deleted_when_the_user_is_sure(demo: Dsdt, sure):
     assert demo("context", "-d", "demo", sure).out == "Disdat deleted data context demo.\n"
-    assert demo("context").out == ""
+    assert demo.run("context").out == ""
     assert "not in a data context" in demo.fails("ls")
 
 

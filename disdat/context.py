@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from disdat import config
 from disdat.catalog.catalog import Catalog
+from disdat.catalog.lock import ContextLock
 from disdat.core import canonical, event, similar
 from disdat.core.canonical import Json
 from disdat.durable import Disk, storage_errors
@@ -29,7 +30,7 @@ from disdat.errors import (
     Corrupt,
     InvalidInput,
     NotConfigured,
-    PermissionDenied,
+    StorageError,
     UnknownFormat,
 )
 from disdat.store.objects import ObjectStore
@@ -51,12 +52,14 @@ def now_us() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Marker:
-    """The content of a home's ``format`` file."""
+    """The content of a home's ``format`` file, and the inode number that has."""
 
     home: str
     inode: int
-    readers: tuple[str, ...] = ()
-    writers: tuple[str, ...] = ()
+    writers: frozenset[str]
+    fields: Mapping[str, Json]
+    """All of it, fields to come included."""
+    found_inode: int
 
 
 class Home:
@@ -111,17 +114,18 @@ class Home:
         with self._lock, storage_errors(f"write to {self.root}"):
             if self._marker is None:
                 self._marker = self._create()
-            if missing := set(self._marker.writers) - WRITER_FEATURES:
+            if missing := self._marker.writers - WRITER_FEATURES:
                 raise UnknownFormat(str(self.root), found=sorted(missing), supported=sorted(WRITER_FEATURES))
             if self._marker.inode != (self.root / _FORMAT_FILE).stat().st_ino:
-                self._renew_id(self._marker)
+                self._marker = self._renewed()
 
     def context_names(self) -> list[str]:
         """The names of its contexts, sorted."""
         directory = self.root / "context"
-        if not directory.is_dir():
-            return []
-        return sorted(entry.name for entry in directory.iterdir() if (entry / "context.json").is_file())
+        with storage_errors(f"list the contexts of {self.root}"):
+            if not directory.is_dir():
+                return []
+            return sorted(entry.name for entry in directory.iterdir() if (entry / "context.json").is_file())
 
     def context(self, name: str) -> Context:
         """
@@ -154,6 +158,9 @@ class Home:
         with storage_errors(f"create context {name!r}"):
             for part in ("log", "objects"):
                 self.disk.mkdir(directory / part)
+            # Now: others who find the context, should we be killed, count on the names above it.
+            for above in (directory.parent, self.root):
+                self.disk.sync_dir(above)
             fields: dict[str, Json] = {
                 "format": FORMAT,
                 "id": event.ulid(self.clock_us()),
@@ -164,17 +171,22 @@ class Home:
                 self._make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
             except FileExistsError as exc:
                 raise AlreadyExists(f"the context {name!r} already exists") from exc
-            for made in (directory, directory.parent, self.root):
-                self.disk.sync_dir(made)
+            self.disk.sync_dir(directory)
         return self.context(name)
 
     def trash_context(self, name: str) -> Path:
-        """Move a context's directory into the store's trash and return where it is now; one rename."""
+        """
+        Move a context's directory into the store's trash and return where it is now; one rename.
+
+        Waits for who is changing the context.
+        """
         context = self.context(name)
         trash = self.root / "store" / "trash"
         target = trash / f"context-{event.ulid(self.clock_us())}"
-        with storage_errors(f"delete context {name!r}"):
+        with storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
             self.disk.mkdir(trash)
+            for above in (trash.parent, self.root):
+                self.disk.sync_dir(above)
             self.disk.rename(context.directory, target)
             for changed in (trash, context.directory.parent):
                 self.disk.sync_dir(changed)
@@ -187,10 +199,14 @@ class Home:
 
     def current_name(self) -> str | None:
         """The name of the current context, if one was switched to; it may have been deleted since."""
-        try:
-            return (self.root / "current").read_text("utf-8").removesuffix("\n") or None
-        except FileNotFoundError:
-            return None
+        path = self.root / "current"
+        with storage_errors(f"read {path}"):
+            try:
+                return path.read_text("utf-8").removesuffix("\n") or None
+            except FileNotFoundError:
+                return None
+            except UnicodeDecodeError as exc:
+                raise Corrupt(f"{path} is damaged", hint="`dsdt switch NAME` writes it anew") from exc
 
     def switch(self, name: str) -> Context:
         """Make a context the current one, for every process that names none."""
@@ -210,19 +226,30 @@ class Home:
 
     def _create(self) -> _Marker:
         self.disk.mkdir(self.root)
+        # Before there is a home to be found: others who find it, should we be killed, count on the names above it.
+        for above in self.root.parents:
+            if not os.access(above, os.W_OK, effective_ids=True):
+                break  # nothing was made here, nor above
+            self.disk.sync_dir(above)
         with suppress(FileExistsError):  # another process made it first: its id counts
-            self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us()), self.disk.link)
-        for made in (self.root, self.root.parent):
-            self.disk.sync_dir(made)
-        marker = _read_marker(self.root)
-        assert marker is not None
-        return marker
-
-    def _renew_id(self, marker: _Marker) -> None:
-        renewed = _new_marker(self.clock_us(), readers=marker.readers, writers=marker.writers)
-        self._make_file(self.root / _FORMAT_FILE, renewed, self.disk.rename)
+            self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
         self.disk.sync_dir(self.root)
-        self._marker = _read_marker(self.root)
+        return self._reread()
+
+    def _renewed(self) -> _Marker:
+        """The marker of a home that was copied, under a new id; the one that another process gave it counts too."""
+        marker = self._reread()
+        if marker.inode == marker.found_inode:
+            return marker
+        self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
+        self.disk.sync_dir(self.root)
+        return self._reread()
+
+    def _reread(self) -> _Marker:
+        marker = _read_marker(self.root)
+        if marker is None:
+            raise StorageError(f"{self.root} was removed", hint="run the command again to make it anew")
+        return marker
 
     def _make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
         """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
@@ -270,13 +297,20 @@ class Context:
     def settings(self) -> Mapping[str, Json]:
         """The content of ``context.json``."""
         path = self.directory / "context.json"
-        try:
-            fields = cast("dict[str, Json]", canonical.decode(path.read_bytes()))
-        except ValueError as exc:
-            raise Corrupt(f"{path} is damaged", hint="restore it from a backup, or move the context aside") from exc
-        if fields.get("format") != FORMAT:
-            raise UnknownFormat(str(path), found=fields.get("format"), supported=FORMAT)
-        return fields
+        with storage_errors(f"read {path}"):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError as exc:
+                raise ContextNotFound(self.name) from exc
+        fields: Any = None  # whatever somebody wrote
+        with suppress(ValueError):
+            fields = canonical.decode(data)
+        found = fields.get("format") if isinstance(fields, dict) else None
+        if found not in (None, FORMAT):
+            raise UnknownFormat(str(path), found=found, supported=FORMAT)
+        if found is None or not isinstance(fields.get("settings", {}), dict):
+            raise Corrupt(f"{path} is damaged", hint="restore it from a backup, or move the context aside")
+        return cast("dict[str, Json]", fields)
 
     @property
     def remote(self) -> str | None:
@@ -349,10 +383,11 @@ def _name_fault(name: str) -> str:
 
 def _stamp(path: Path) -> _Stamp | None:
     """What tells this file from another one of its name; None where there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
+    with storage_errors(f"read {path}"):
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     return found.st_ino, found.st_mtime_ns
 
 
@@ -360,39 +395,37 @@ def _line(fields: Mapping[str, Json]) -> bytes:
     return canonical.encode(fields) + b"\n"
 
 
-def _new_marker(
-    time_us: int, *, readers: tuple[str, ...] = (), writers: tuple[str, ...] = ()
-) -> Callable[[int], bytes]:
-    fields: dict[str, Json] = {
-        "format": FORMAT,
-        "home": event.ulid(time_us),
-        "readers": list(readers),
-        "writers": list(writers),
-    }
-    return lambda inode: _line(fields | {"inode": inode})
+_NO_FEATURES: Mapping[str, Json] = {"readers": [], "writers": []}
+
+
+def _new_marker(time_us: int, fields: Mapping[str, Json]) -> Callable[[int], bytes]:
+    """The content of a ``format`` file with a new id, and *fields*, by its inode number."""
+    new = {**fields, "format": FORMAT, "home": event.ulid(time_us)}
+    return lambda inode: _line(new | {"inode": inode})
 
 
 def _read_marker(root: Path) -> _Marker | None:
     path = root / _FORMAT_FILE
-    try:
-        return _decode_marker(path, path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        _refuse_foreign(root)
-        return None
-    except PermissionError as exc:
-        raise PermissionDenied(f"may not read {path}") from exc
+    with storage_errors(f"read {path}"):
+        try:
+            with path.open("rb") as file:
+                return _decode_marker(path, file.read(), os.fstat(file.fileno()).st_ino)
+        except (FileNotFoundError, NotADirectoryError):
+            _refuse_foreign(root)
+            return None
 
 
-def _decode_marker(path: Path, data: bytes) -> _Marker:
+def _decode_marker(path: Path, data: bytes, inode: int) -> _Marker:
     try:
         fields = cast("dict[str, Any]", canonical.decode(data))
-        found, readers = fields["format"], tuple(fields["readers"])
-        marker = _Marker(fields["home"], fields["inode"], readers, tuple(fields["writers"]))
+        found = fields["format"]
+        if found != FORMAT:
+            raise UnknownFormat(str(path), found=found, supported=FORMAT, hint="a newer disdat wrote it: upgrade")
+        readers, writers = frozenset(fields["readers"]), frozenset(fields["writers"])
+        marker = _Marker(fields["home"], fields["inode"], writers, fields, inode)
     except (ValueError, KeyError, TypeError) as exc:
         raise Corrupt(f"{path} is damaged", hint="restore it from a backup of the home") from exc
-    if found != FORMAT:
-        raise UnknownFormat(str(path), found=found, supported=FORMAT, hint="a newer disdat wrote it: upgrade")
-    if missing := set(readers) - READER_FEATURES:
+    if missing := readers - READER_FEATURES:
         raise UnknownFormat(str(path), found=sorted(missing), supported=sorted(READER_FEATURES))
     return marker
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from disdat.context import Context, Home, resolve
+from disdat.durable import Disk
 from disdat.errors import (
     AlreadyExists,
     BadName,
     ContextNotFound,
     Corrupt,
+    DisdatError,
     InvalidInput,
     NotConfigured,
     PermissionDenied,
+    StorageError,
     UnknownFormat,
 )
 from disdat.ops import bundles, contexts
 from disdat.ops.bundles import Birth
+from disdat.testing.faults import Call, RecordingDisk, crash_states
 from tests.conftest import unprivileged
 
 
@@ -205,3 +212,134 @@ def test_status_counts_what_is_there(home: Path) -> None:
         bundles.write(context, number, Birth(f"n{number % 2}"))
     status = contexts.status(context)
     assert (status.bundles, status.names, status.committed, status.uncommitted) == (3, 2, 0, 3)
+
+
+def test_who_finds_a_home_or_a_context_can_count_on_its_directory(tmp_path: Path) -> None:
+    """Its maker may be killed at any step: others then go on without making the names above durable again."""
+    disk = RecordingDisk(tmp_path)
+    contexts.create(Home(tmp_path / "above" / "further" / "home", disk=disk), "demo")
+    home, context = "above/further/home", "above/further/home/context/demo"
+    for marker, above in (
+        (f"{home}/format", {".", "above", "above/further"}),
+        (f"{context}/context.json", {home, f"{home}/context"}),
+    ):
+        made = next(n for n, call in enumerate(disk.calls) if (call.name, call.target) == ("link", marker))
+        assert above <= {call.path for call in disk.calls[:made] if call.name == "sync_dir"}
+    assert Call("sync_dir", context) in disk.calls[made:]
+
+
+def test_a_context_is_in_its_place_or_in_the_trash_whenever_the_power_fails(home: Path, tmp_path: Path) -> None:
+    contexts.create(Home(home), "demo")
+    shutil.copytree(home, tmp_path / "initial")
+    disk = RecordingDisk(home)
+    contexts.delete(Home(home, disk=disk), "demo")
+    for what, left in crash_states(tmp_path / "initial", disk.calls, tmp_path):
+        found = [*left.glob("context/demo/context.json"), *left.glob("store/trash/context-*/context.json")]
+        assert found, what
+
+
+class _DeletedMeanwhile(Disk):
+    """Deletes the context, and makes it anew, while something is written to its log."""
+
+    def __init__(self, home: Path) -> None:
+        self.other = threading.Thread(target=self._delete, args=(Home(home),))
+
+    def open_append(self, path: Path) -> BinaryIO:
+        if path.suffix == ".log" and self.other.ident is None:
+            self.other.start()
+            self.other.join(0.3)
+        return super().open_append(path)
+
+    @staticmethod
+    def _delete(home: Home) -> None:
+        contexts.delete(home, "demo")
+        contexts.create(home, "demo")
+
+
+def test_a_context_is_not_deleted_under_the_hands_of_who_writes_to_it(home: Path) -> None:
+    """A record meant for the one that was deleted must not get into the log of the one made in its place."""
+    contexts.create(Home(home), "demo")
+    disk = _DeletedMeanwhile(home)
+    made = bundles.write(Home(home, disk=disk).context("demo"), 1, Birth("n"))
+    disk.other.join()
+    assert Home(home).context("demo").catalog.versions("n") == []
+    [trashed] = (home / "store" / "trash").iterdir()
+    assert made.uuid.encode() in (trashed / "log" / "00000001.log").read_bytes()
+
+
+def test_processes_that_meet_in_a_copied_home_agree_on_its_new_id(home: Path) -> None:
+    contexts.create(Home(home), "demo")
+    shutil.copytree(home, home.with_name("copy"))
+    one, other = Home(home.with_name("copy")), Home(home.with_name("copy"))
+    assert one.id == other.id == one.id != Home(home).id
+
+
+def test_fields_to_come_stay_in_the_marker_of_a_copied_home(home: Path) -> None:
+    contexts.create(Home(home), "demo")
+    marker = json.loads((home / "format").read_bytes())
+    (home / "format").write_text(json.dumps(marker | {"inode": 0, "later": [1]}), encoding="utf-8")
+    renewed = Home(home).id
+    assert renewed != marker["home"]
+    assert json.loads((home / "format").read_bytes()) == marker | {
+        "later": [1],
+        "home": renewed,
+        "inode": (home / "format").stat().st_ino,
+    }
+
+
+def _bare_format(home: Path) -> object:
+    (home / "format").write_text('{"format":2}', encoding="utf-8")
+    return Home(home)
+
+
+def _settings_that_are_a_list(home: Path) -> object:
+    (home / "context" / "demo" / "context.json").write_text("[]", encoding="utf-8")
+    return Home(home).context("demo").remote
+
+
+def _settings_that_are_gone(home: Path) -> object:
+    context = Home(home).context("demo")
+    shutil.rmtree(home / "context" / "demo")
+    return context.remote
+
+
+def _context_that_is_a_file(home: Path) -> object:
+    (home / "context" / "file").write_text("x", encoding="utf-8")
+    return Home(home).context("file")
+
+
+def _current_that_is_no_text(home: Path) -> object:
+    (home / "current").write_bytes(b"\xff\n")
+    return Home(home).current_name()
+
+
+def _home_of_too_long_a_name(home: Path) -> object:
+    return Home(home / ("x" * 300))
+
+
+def _home_that_may_not_be_listed(home: Path) -> object:
+    opened = Home(home)
+    (home / "context").chmod(0)
+    with unprivileged():
+        return opened.context_names()
+
+
+@pytest.mark.parametrize(
+    ("look", "error"),
+    [
+        (_bare_format, UnknownFormat),
+        (_settings_that_are_a_list, Corrupt),
+        (_settings_that_are_gone, ContextNotFound),
+        (_context_that_is_a_file, ContextNotFound),
+        (_current_that_is_no_text, Corrupt),
+        (_home_of_too_long_a_name, StorageError),
+        (_home_that_may_not_be_listed, PermissionDenied),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_of_ours(
+    home: Path, look: Callable[[Path], object], error: type[DisdatError]
+) -> None:
+    contexts.create(Home(home), "demo")
+    with pytest.raises(error) as caught:
+        look(home)
+    assert caught.type is error

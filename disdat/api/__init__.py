@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +144,8 @@ def search(
         tags=tags or {},
         committed=is_committed,
         root=find_roots if find_roots != find_intermediates else None,
-        before_us=_moment(before),
-        after_us=_moment(after),
+        before_us=_moment(before, ops.when.parse_last),
+        after_us=_moment(after, ops.when.parse),
     )
     found = ops.find.search(here, wanted)
     return [stored(here, row) for row in found if pattern is None or pattern.search(row.name)]
@@ -314,7 +314,7 @@ def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mappi
     return ops.find.need(here, bundle_name, uuid=uuid, tags=tags or {})
 
 
-def _moment(given: str | datetime | None) -> int | None:
+def _moment(given: str | datetime | None, parse: Callable[[str], int]) -> int | None:
     if given is None:
         return None
-    return ops.when.to_us(given) if isinstance(given, datetime) else ops.when.parse(given)
+    return ops.when.to_us(given) if isinstance(given, datetime) else parse(given)

@@ -26,7 +26,7 @@ from disdat.context import Context
 @click.option("--uncommitted", is_flag=True, help="Only bundles that are not committed; with -c everything.")
 @click.option("-l", "--latest-by-date", is_flag=True, help="Of what passes all else, the newest of each name.")
 @click.option("-A", "--after", callback=options.moment, metavar="DATE", help="Created at that moment or later.")
-@click.option("-B", "--before", callback=options.moment, metavar="DATE", help="Created at that moment or earlier.")
+@click.option("-B", "--before", callback=options.last_moment, metavar="DATE", help="Created at that moment or earlier.")
 @options.tags("Only bundles with this tag; repeatable, all must be there.")
 @options.uuid("The bundle with this uuid, or first digits of it.")
 @options.json()
@@ -55,7 +55,7 @@ def ls(
 
     Newest first, each name once; every version with -v. PATTERN is a name; where no bundle has it, it is a glob
     if it has one of *?[ and a regular expression between slashes (/…/). A dot is a dot. DATE is 2026-03-01,
-    2026-03-01T09:00 or 03-01-2026 [09:00:00], local time.
+    2026-03-01T09:00, 03-01-2026 [09:00:00], or as -v shows it (03-01-26 09:00:00), local time.
     """
     context = opening.context(choices)
     wanted = replace(

@@ -57,6 +57,13 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     return None if value is None else when.parse(value)
 
 
+def last_moment(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """A date as µs since the epoch; of a whole second the last."""
+    from disdat.ops import when  # `dsdt --help` reads this module, and does without the service layer
+
+    return None if value is None else when.parse_last(value)
+
+
 def tags(help_text: str) -> Callable[[F], F]:
     """The option ``-t KEY:VALUE``, repeatable."""
     return click.option("-t", "--tag", "tags", multiple=True, metavar="KEY:VALUE", callback=key_values, help=help_text)

@@ -197,7 +197,7 @@ def _version(reference: str, name: str, version: str, versions: Sequence[Row]) -
     starting = [row for row in versions if row.uuid.startswith(version)]
     if starting and version:
         return _only(reference, starting)
-    moment = when.parse(version)
+    moment = when.parse_last(version)
     earlier = [row for row in versions if row.created_us <= moment]
     if not earlier:
         raise RefNotFound(f"{name} had no version by {version}", hint=f"its first is {_moment(versions[-1])}")

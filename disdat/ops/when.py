@@ -1,12 +1,14 @@
-"""Dates as people type them: ISO 8601, or Disdat's ``MM-DD-YYYY[ HH:MM:SS]``; local time unless they name a zone."""
+"""Dates as people type them: ISO 8601, or Disdat's ``MM-DD-[YY]YY[ HH:MM:SS]``; local time unless they name a zone."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from disdat.errors import BadQuery
 
-_DISDAT_FORMATS = ("%m-%d-%Y %H:%M:%S", "%m-%d-%Y")
+_DISDAT_FORMATS = ("%m-%d-%Y %H:%M:%S", "%m-%d-%Y", "%m-%d-%y %H:%M:%S", "%m-%d-%y")
+_WHOLE_SECOND = re.compile(r"\d\d:\d\d:\d\d(?![.,\d])")
 
 
 def parse(text: str) -> int:
@@ -23,6 +25,11 @@ def parse(text: str) -> int:
             hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone",
         )
     return to_us(moment)
+
+
+def parse_last(text: str) -> int:
+    """As :func:`parse`, but of a whole second the last µs: what is listed as of then was made in the course of it."""
+    return parse(text) + (999_999 if _WHOLE_SECOND.search(text) else 0)
 
 
 def to_us(moment: datetime) -> int:

@@ -100,6 +100,13 @@ def test_filters_leave_what_passes_all_of_them(demo: Dsdt, add, home: Path, args
     assert names(demo, *args) == expected
 
 
+def test_a_date_may_be_given_as_the_listing_shows_it(demo: Dsdt, add):
+    uuid = add("data")
+    shown = demo("ls", "-v").lines[1].split("\t")[3].strip()
+    assert names(demo, "-A", shown) == names(demo, "-B", shown) == ["data"]
+    assert demo.json("show", f"data@{shown}")["uuid"] == uuid
+
+
 def test_a_listing_by_uuid_takes_its_first_digits(demo: Dsdt, add):
     uuid = add("a")
     add("b")

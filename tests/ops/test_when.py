@@ -32,6 +32,8 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ("03-01-2026", "2026-03-01T00:00:00"),
         ("03-01-2026 09:30:15", "2026-03-01T09:30:15"),
         (" 03-01-2026 ", "2026-03-01T00:00:00"),
+        ("03-01-26", "2026-03-01T00:00:00"),
+        ("11-22-26 07:02:11", "2026-11-22T07:02:11"),
     ],
 )
 def test_a_date_without_a_zone_is_local_time(zone: str, text: str, as_iso: str) -> None:
@@ -42,11 +44,25 @@ def test_a_date_with_a_zone_is_that_moment_everywhere(zone: str) -> None:
     assert when.parse("2026-03-01T09:00+01:00") == when.parse("2026-03-01T08:00:00Z") == 1_772_352_000_000_000
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "13-01-2026", "2026-02-30", "03-01-26", "1-2", "2026-03-01T25:00"])
+@pytest.mark.parametrize("text", ["", "yesterday", "13-01-2026", "2026-02-30", "13-01-26", "1-2", "2026-03-01T25:00"])
 def test_what_is_no_date_is_refused_with_the_forms_to_use(text: str) -> None:
     with pytest.raises(BadQuery, match="cannot read the date") as caught:
         when.parse(text)
     assert "2026-03-01" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "more_us"),
+    [
+        ("11-22-26 07:02:11", 999_999),
+        ("2026-11-22T07:02:11+05:30", 999_999),
+        ("2026-11-22 07:02:11.000000", 0),
+        ("2026-11-22T07:02+05:30", 0),
+        ("2026-11-22", 0),
+    ],
+)
+def test_the_last_moment_of_a_whole_second_is_its_end(text: str, more_us: int) -> None:
+    assert when.parse_last(text) - when.parse(text) == more_us
 
 
 NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # Hypothesis wants its bounds naive

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -88,14 +89,16 @@ def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: st
     Print the value of a bundle.
 
     Of several versions that match the latest one; with nothing named, the newest bundle of all. One file is its
-    path, a table is rows with files as file:// URLs (at a terminal the head and tail of a long one), anything else
-    is as Python prints it.
+    path, an added directory the paths of its files, a line each; a table is rows with files as file:// URLs (at a
+    terminal the head and tail of a long one), anything else is as Python prints it.
     """
     context = opening.context(choices)
     row = _one(context, name, uuid=uuid, tags=tags)
     value, directory = ops.bundles.value(context, row.uuid), context.bundle_directory(row.uuid)
     if target is not None:
         present.write_csv(value, directory, Path(target))
+    elif _is_paths(context, row):
+        render.out(map(str, cast("list[str]", value)))
     else:
         max_rows = present.MAX_ROWS if sys.stdout.isatty() else None
         render.out([present.text(value, directory, max_rows=max_rows)])
@@ -137,6 +140,12 @@ def lineage(choices: Choices, ref: str, *, depth: int | None, as_json: bool) -> 
 def _only(yes: bool, no: bool) -> bool | None:
     """What two opposite options ask for; both together, and neither, ask for nothing."""
     return yes if yes is not no else None
+
+
+def _is_paths(context: Context, row: Row) -> bool:
+    """Whether the value is what was added as several files: their paths."""
+    frames = context.catalog.bundle(row.uuid).frames
+    return bool(frames) and (frames[0].kind, frames[0].form) == ("directory", "paths")
 
 
 def _one(context: Context, reference: str | None, *, uuid: str | None, tags: Mapping[str, str]) -> Row:

@@ -129,12 +129,19 @@ def test_one_file_is_printed_as_its_path(demo: Dsdt, add):
     assert Path(path).read_text("utf-8") == "content"
 
 
-def test_a_directory_is_printed_as_the_list_of_its_files(demo: Dsdt):
+def test_a_directory_is_printed_as_the_paths_of_its_files_a_line_each(demo: Dsdt):
     Path("tree/sub").mkdir(parents=True)
     for name in ("tree/a", "tree/sub/b"):
         Path(name).write_text(name, "utf-8")
     demo("add", "data", "tree")
-    assert [Path(p).read_text("utf-8") for p in ast.literal_eval(demo("cat", "data").out)] == ["tree/a", "tree/sub/b"]
+    assert [Path(line).read_text("utf-8") for line in demo("cat", "data").lines] == ["tree/a", "tree/sub/b"]
+
+
+def test_a_list_of_files_made_in_python_is_printed_as_python_does(demo: Dsdt, home: Path):
+    Path("a.txt").touch()
+    store(home, ["a.txt"])
+    [path] = ast.literal_eval(demo("cat", "data").out)
+    assert Path(path).is_file()
 
 
 def test_a_table_is_printed_with_its_files_as_urls(demo: Dsdt):

@@ -68,6 +68,16 @@ class Staged:
     """The user's path that is the same file, and what it was when it was hashed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A file that got its name: what it was when its bytes were right, and the digest it is known by."""
+
+    path: Path
+    hashed: os.stat_result
+    """Of a file that others may hold open, not what it is now: they may have written to it since."""
+    digest: Digest
+
+
 class Additions:
     """One batch's; for one thread, but for what says otherwise."""
 
@@ -153,6 +163,7 @@ class Additions:
         placed = self._place()
         if placed or self._young:
             self._changed.sync()
+        self.parts.synced.update(self._young, (each.path for each in placed))
         self._remember(placed)
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
         self._young, self.hashed = set(), []
@@ -204,22 +215,21 @@ class Additions:
             with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
                 list(pool.map(disk.sync_path, paths))
 
-    def _place(self) -> list[tuple[Path, Digest]]:
-        """Give everything its name; the files, with the digests they are known by."""
+    def _place(self) -> list[_Placed]:
+        """Give everything its name."""
         placed = [self._place_pack(path, pack) for path, pack in self._packs.items()]
         placed += [self._place_large(digest, staged) for digest, staged in self._large.items()]
         for path in self._young:
             self._changed.enter(path.parent)
-        self.parts.synced.update(self._young, (path for path, _ in placed))
         return placed
 
-    def _place_pack(self, path: Path, pack: Pack) -> tuple[Path, Digest]:
+    def _place_pack(self, path: Path, pack: Pack) -> _Placed:
         target = self.parts.packed.path(pack.name)
         self._changed.enter(target.parent)
         self.staging.publish(path, target)
-        return target, Digest(f"blake3:{pack.name}")
+        return _Placed(target, target.stat(), Digest(f"blake3:{pack.name}"))
 
-    def _place_large(self, digest: Digest, staged: Staged) -> tuple[Path, Digest]:
+    def _place_large(self, digest: Digest, staged: Staged) -> _Placed:
         loose = self.parts.loose
         target = loose.path(digest)
         self._changed.enter(target.parent)
@@ -228,11 +238,12 @@ class Additions:
             # Another writer was faster. Its file may be linked already, so it stays.
             self.parts.disk.sync_path(target)
             self.staging.discard(staged.path)
-        else:
-            self.staging.publish(staged.path, target)
-            if staged.adopted:
-                self._check_unchanged(target, *staged.adopted)
-        return target, digest
+            return _Placed(target, found, digest)
+        self.staging.publish(staged.path, target)
+        if staged.adopted:
+            self._check_unchanged(target, *staged.adopted)
+            return _Placed(target, staged.adopted[1], digest)
+        return _Placed(target, target.stat(), digest)
 
     def _check_unchanged(self, target: Path, path: Path, hashed: os.stat_result) -> None:
         now = target.stat()
@@ -240,9 +251,9 @@ class Additions:
             self.parts.disk.unlink(target)
             raise StorageError(f"{path} changed while it was stored", hint="close it before its bundle is closed")
 
-    def _remember(self, placed: Iterable[tuple[Path, Digest]]) -> None:
+    def _remember(self, placed: Iterable[_Placed]) -> None:
         parts = self.parts
-        known = [(path.stat(), digest) for path, digest in placed]
+        known = [(each.hashed, each.digest) for each in placed]
         parts.state.change(
             parts.cache.object_rows(known),
             parts.cache.file_rows(self.hashed),

@@ -68,7 +68,7 @@ class LocalBackend:
         with storage_errors(f"delete {key} in {self.url}"):
             try:
                 self._disk.unlink(path)
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return
             self._disk.sync_dir(path.parent)
 

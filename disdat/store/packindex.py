@@ -8,8 +8,10 @@ was found damaged and the bytes were stored again.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -33,10 +35,15 @@ class PackIndex:
         self._cache = StatCache(state)
         self._disk = disk
         self._lock = threading.Lock()
+        _INDEXES.add(self)
         self._listed: tuple[int, int] | None = None
         self._compared = -1
         self.damaged: dict[str, Corrupt] = {}
         """Packs whose index cannot be read, by name, as far as was seen."""
+
+    def forget_parent(self) -> None:
+        """In a forked child: wait for no thread of the parent's."""
+        self._lock = threading.Lock()
 
     def path(self, name: str) -> Path:
         """Where the pack of this name is or would be."""
@@ -146,6 +153,17 @@ class PackIndex:
         except Corrupt as exc:
             # What the other packs hold can be read; who asks for what this one held is told.
             self.damaged[name] = exc
+
+
+_INDEXES: weakref.WeakSet[PackIndex] = weakref.WeakSet()
+
+
+def _forget_parents() -> None:
+    for index in list(_INDEXES):
+        index.forget_parent()
+
+
+os.register_at_fork(after_in_child=_forget_parents)
 
 
 def _holds(path: Path, digest: Digest) -> bool:

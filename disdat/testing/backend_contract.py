@@ -50,6 +50,11 @@ class BackendContract:
                 with pytest.raises(NotFound, match=key):
                     read(key)
 
+    def test_the_beginning_of_a_key_is_no_key_to_delete(self, backend: Backend) -> None:
+        backend.put("some/key", b"x")
+        backend.delete("some")
+        assert backend.get("some/key") == b"x"
+
     def test_what_is_deleted_is_not_found(self, backend: Backend) -> None:
         """To delete what is not there is fine."""
         backend.put("some/key", b"")

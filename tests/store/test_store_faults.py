@@ -19,7 +19,7 @@ import pytest
 
 from disdat.core.digest import Digest, of_bytes
 from disdat.durable import Disk
-from disdat.errors import StorageError
+from disdat.errors import DigestMismatch, StorageError
 from disdat.store.objects import ObjectBatch, ObjectStore
 from disdat.testing.faults import Crash, FailingDisk, RecordingDisk, crash_states
 
@@ -239,6 +239,81 @@ def test_a_store_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
     _run(_use_after_fork, store, count=4)
     _use_after_fork(store, 99)
     assert len(list(store.iter_digests())) == 6
+
+
+def _look(store: ObjectStore, number: int) -> None:
+    assert not store.has(of_bytes(b"never put %d" % number))
+
+
+def test_a_child_does_not_wait_for_what_a_thread_of_its_parent_holds(tmp_path: Path) -> None:
+    """A thread that reads the packs while another one forks is not in the child, and cannot let go there."""
+    store = ObjectStore(tmp_path / "store")
+    with store.batch() as batch:
+        batch.put(SMALL)
+        batch.seal()
+    with store._packed._lock:  # as another thread has it that is reading the packs
+        child = multiprocessing.get_context("fork").Process(target=_look, args=(store, 1))
+        child.start()
+        child.join(10)
+        child.kill()
+        child.join()
+    assert child.exitcode == 0
+
+
+class _RefusingDirectories(RecordingDisk):
+    """Refuses to make names durable until it is told to."""
+
+    refuses = True
+
+    def sync_dir(self, path: Path) -> None:
+        if self.refuses:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().sync_dir(path)
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE])
+def test_what_could_not_be_made_durable_is_made_so_by_who_adds_it_again(tmp_path: Path, data: bytes) -> None:
+    """In the same process too: that it has its name says nothing of whether a power cut would take it."""
+    disk = _RefusingDirectories(tmp_path)
+    store = ObjectStore(tmp_path / "store", disk=disk)
+    with store.batch() as batch:
+        batch.put(data)
+        with pytest.raises(StorageError):
+            batch.seal()
+    disk.refuses = False
+    disk.calls.clear()
+    with store.batch() as batch:
+        digest = batch.put(data)
+        batch.seal()
+    assert store.has(digest)
+    [placed] = [path for path in (tmp_path / "store").rglob("*") if path.suffix == ".pack" or path.name == digest.hex]
+    above = {os.path.relpath(directory, tmp_path) for directory in placed.parents if directory.is_relative_to(tmp_path)}
+    assert above <= {call.path for call in disk.calls if call.name == "sync_dir"}
+
+
+class _WritingMeanwhile(Disk):
+    """Writes through an old handle while the names of objects are made durable."""
+
+    def __init__(self, path: Path) -> None:
+        self.handle = path.open("r+b", buffering=0)
+
+    def sync_dir(self, path: Path) -> None:
+        self.handle.write(b"changed")
+        super().sync_dir(path)
+
+
+def test_a_write_through_an_old_handle_during_the_commit_is_found_when_read(tmp_path: Path) -> None:
+    """Its bytes are known by what the file was when it was hashed, not by what it is when the commit ends."""
+    path = tmp_path / "home" / "f"
+    path.parent.mkdir()
+    path.write_bytes(LARGE)
+    disk = _WritingMeanwhile(path)
+    store = ObjectStore(tmp_path / "home" / "store", disk=disk)
+    with disk.handle, store.batch() as batch:
+        digest = batch.adopt_file(path).digest
+        batch.seal()
+    with pytest.raises(DigestMismatch):
+        store.read(digest)
 
 
 def test_a_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:

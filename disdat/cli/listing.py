@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from disdat.catalog.queries import Row
 from disdat.cli import render
@@ -10,7 +10,8 @@ from disdat.core.bundle import is_reserved
 from disdat.core.canonical import Json
 from disdat.ops import when
 
-_WIDTHS = (20, 20, 8, 18, 8, 40)
+PADS = (20, 20, 8, 18, 8, 40)
+"""How wide Disdat's columns are, but for the last; a cell that is longer pushes the others aside."""
 _HEADER = ("NAME", "PROC_NAME", "OWNER", "DATE", "COMMITTED", "UUID", "TAGS")
 UNNAMED = "(unnamed)"
 
@@ -20,15 +21,22 @@ def names(rows: Iterable[Row]) -> Iterator[str]:
     return map(shown_name, dict.fromkeys(row.name for row in rows))
 
 
-def long(rows: Iterable[Row], *, tags: bool, params: bool) -> Iterator[str]:
-    """Disdat's table: padded cells between tabs, none cut; *params* adds a line to each bundle."""
-    yield _cells(_HEADER)
+def long(rows: Iterable[Row], *, widths: Sequence[int], tags: bool, params: bool) -> Iterator[str]:
+    """Disdat's table: cells padded to *widths* between tabs, none cut; *params* adds a line to each bundle."""
+    yield _line(_HEADER, widths)
     for row in rows:
-        cells = [row.name, row.processing_name, row.owner, local_time(row.created_us), str(row.committed), row.uuid]
         shown = render.pairs(user_tags(row)) if tags else ""
-        yield _cells([*map(render.one_line, cells), shown])
+        yield _line([*_cells(row), shown], widths)
         if params:
             yield f"\t ARGS: {render.pairs(row.params)}"
+
+
+def fitting(rows: Iterable[Row]) -> list[int]:
+    """Widths at which no cell of *rows* or the header pushes others aside; Disdat's where they are enough."""
+    found = [max(pad, len(title)) for pad, title in zip(PADS, _HEADER, strict=False)]
+    for row in rows:
+        found = [max(width, len(cell)) for width, cell in zip(found, _cells(row), strict=True)]
+    return found
 
 
 def as_json(row: Row) -> dict[str, Json]:
@@ -73,6 +81,11 @@ def utc(time_us: int) -> str:
     return f"{when.from_us(time_us):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def _cells(cells: Iterable[str]) -> str:
+def _cells(row: Row) -> list[str]:
+    cells = [row.name, row.processing_name, row.owner, local_time(row.created_us), str(row.committed), row.uuid]
+    return [render.one_line(cell) for cell in cells]
+
+
+def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
     *padded, last = cells
-    return "\t".join([*(cell.ljust(width) for cell, width in zip(padded, _WIDTHS, strict=True)), last])
+    return "\t".join([*(cell.ljust(width) for cell, width in zip(padded, widths, strict=True)), last])

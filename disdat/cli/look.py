@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +72,8 @@ def ls(
     if as_json:
         render.out(render.as_json([listing.as_json(row) for row in rows]))
     elif long or print_tags or print_args:
-        render.out(listing.long(rows, tags=print_tags, params=print_args))
+        widths = listing.PADS if opening.width() is None else listing.fitting(rows)
+        render.out(listing.long(rows, widths=widths, tags=print_tags, params=print_args))
     else:
         render.out(listing.names(rows))
 
@@ -90,7 +90,7 @@ def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: st
 
     Of several versions that match the latest one; with nothing named, the newest bundle of all. One file is its
     path, an added directory the paths of its files, a line each; a table is rows with files as file:// URLs (at a
-    terminal the head and tail of a long one), anything else is as Python prints it.
+    terminal the head and tail of a long one, as wide as it is), anything else is as Python prints it.
     """
     context = opening.context(choices)
     row = _one(context, name, uuid=uuid, tags=tags)
@@ -100,8 +100,7 @@ def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: st
     elif _is_paths(context, row):
         render.out(map(str, cast("list[str]", value)))
     else:
-        max_rows = present.MAX_ROWS if sys.stdout.isatty() else None
-        render.out([present.text(value, directory, max_rows=max_rows)])
+        render.out([present.text(value, directory, width=opening.width())])
 
 
 @click.command(cls=Verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 
@@ -31,6 +32,11 @@ def context(choices: Choices) -> Context:
     chosen = settings(choices)
     home = Home.open(chosen)
     return resolve(home, None) if chosen.context is None else ops.contexts.named(home, chosen.context)
+
+
+def width() -> int | None:
+    """How many characters of a line the user sees; None where results go elsewhere, and are not for his eyes."""
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
 
 
 def wants_progress(choices: Choices) -> bool:

@@ -16,20 +16,32 @@ if TYPE_CHECKING:  # a second to import, and most values are no tables
 MAX_ROWS = 60
 """A table of more rows is shown by its head and tail, where not all are wanted."""
 _SHOWN_ROWS = 20
+_LEAST_CHARS = 20
+_AROUND_CELL = 4
+"""Two spaces before a cell, and what shows that more columns are below."""
 
 
-def text(value: object, directory: Path, *, max_rows: int | None) -> str:
+def text(value: object, directory: Path, *, width: int | None) -> str:
     """
-    *value* as ``dsdt cat`` prints it.
+    *value* as ``dsdt cat`` prints it, in a terminal of this *width*, or whole if None.
 
-    A table has its header and row index, its files (they lie below *directory*) as ``file://`` URLs; of one
-    longer than *max_rows* head and tail, and its size. Anything else is as Python prints it.
+    A table has its header and row index, its files (they lie below *directory*) as ``file://`` URLs; in a terminal
+    a long one its head and tail and its size, a wide one its columns below each other. Anything else is as
+    Python prints it.
     """
     frame = _dataframe(value)
     if frame is None:
         return str(value)
     linked = _with_urls(frame, directory)
-    return linked.to_string(max_rows=max_rows, min_rows=_SHOWN_ROWS, show_dimensions=cast("bool", "truncate"))
+    if width is None:
+        return linked.to_string()
+    return linked.to_string(
+        max_rows=MAX_ROWS,
+        min_rows=_SHOWN_ROWS,
+        show_dimensions=cast("bool", "truncate"),
+        line_width=width,
+        max_colwidth=max(_LEAST_CHARS, width - _index_width(linked) - _AROUND_CELL),
+    )
 
 
 def write_csv(value: object, directory: Path, target: Path) -> None:
@@ -73,6 +85,11 @@ def _with_urls(frame: pd.DataFrame, directory: Path) -> pd.DataFrame:
         if column.dtype.kind == "O" and is_link(next((cell for cell in column if isinstance(cell, str | Path)), None)):
             shown.isetitem(position, [f"file://{cell}" if is_link(cell) else cell for cell in column])
     return shown
+
+
+def _index_width(frame: pd.DataFrame) -> int:
+    ends = [*frame.index[:MAX_ROWS], *frame.index[-MAX_ROWS:]]
+    return max((len(str(each)) for each in ends), default=0)
 
 
 def _rows(value: object) -> pd.DataFrame:

@@ -52,6 +52,15 @@ def test_the_long_form_may_show_tags_and_parameters(demo: Dsdt, add):
     assert params == "\t ARGS: [path]:[a.txt]"
 
 
+def test_at_a_terminal_a_long_cell_pushes_no_column_aside(demo: Dsdt, add, monkeypatch: pytest.MonkeyPatch):
+    add("short")
+    add("a.name.of.more.than.twenty.characters")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    lines = demo("ls", "-v").lines
+    assert len({tuple(map(len, line.split("\t")[:6])) for line in lines}) == 1
+    assert len(lines) == 3
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [

@@ -30,21 +30,30 @@ FILE = f"{HERE}/a.txt"
     ],
 )
 def test_the_files_of_a_table_are_urls_and_others_are_paths(value, printed):
-    lines = present.text(value, HERE, max_rows=None).splitlines()
+    lines = present.text(value, HERE, width=None).splitlines()
     assert [" ".join(line.split()) for line in lines] == printed
 
 
 def test_a_table_of_many_rows_is_cut_only_where_asked_to():
     frame = pd.DataFrame({"n": range(1000)})
-    assert len(present.text(frame, HERE, max_rows=None).splitlines()) == 1001
-    cut = present.text(frame, HERE, max_rows=60).splitlines()
+    assert len(present.text(frame, HERE, width=None).splitlines()) == 1001
+    cut = present.text(frame, HERE, width=80).splitlines()
     assert cut[-1] == "[1000 rows x 1 columns]"
     assert len(cut) < 60
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_table_is_as_wide_as_the_terminal_at_most(width):
+    frame = pd.DataFrame({"f": [FILE * 10], "g": [FILE * 10], **{f"column{n}": [n] for n in range(30)}})
+    shown = present.text(frame, HERE, width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert all(f"column{n}" in shown for n in range(30))
+    assert f"file://{FILE}"[: width - 20] in shown
+
+
 def test_a_column_name_may_be_there_twice():
     frame = pd.DataFrame([[FILE, FILE]], columns=["f", "f"])
-    assert present.text(frame, HERE, max_rows=None).count("file://") == 2
+    assert present.text(frame, HERE, width=None).count("file://") == 2
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,11 @@ def value(context: Context, uuid: str) -> object:
         BundleNotFound: There is no such bundle.
         DigestMismatch: Its bytes are damaged.
     """
-    bundle = context.catalog.bundle(uuid)
+    return value_of(context, context.catalog.bundle(uuid))
+
+
+def value_of(context: Context, bundle: Bundle) -> object:
+    """The value of a bundle whose manifest was read already; see :func:`value`."""
     return values.load(bundle.frames, BundleSource(context, bundle))
 
 

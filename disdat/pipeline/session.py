@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
-from disdat.core import naming
-from disdat.core.bundle import Dependency, Lineage, Run
+from disdat.core import digest, manifest, naming
+from disdat.core.bundle import Bundle, Dependency, Run
 from disdat.errors import NotFound
 from disdat.ops import find
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline.reuse import Rerun
+
+KEPT_BUNDLES = 256
+"""Of so many bundles the manifest is kept in memory, the oldest first to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Session:
     verbose: bool = False
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
-    _lineages: dict[str, Lineage] = field(default_factory=dict)
+    _bundles: dict[str, Bundle] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
         return Session, (self.context, self.run, self.rerun, self.code_version, self.force_all, self.verbose)
@@ -64,15 +67,26 @@ class Session:
             row = self.context.catalog.get(uuid)
             if row is None:
                 raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
-            bundle = self.context.catalog.bundle(uuid)
+            bundle = self.bundle(uuid)
             self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
         return replace(self._read[uuid], argument=argument)
 
-    def lineage(self, uuid: str) -> Lineage:
-        """How a bundle was made."""
-        if uuid not in self._lineages:
-            self._lineages[uuid] = self.context.catalog.bundle(uuid).lineage
-        return self._lineages[uuid]
+    def bundle(self, uuid: str) -> Bundle:
+        """A bundle as its manifest records it."""
+        if uuid not in self._bundles:
+            self._keep(self.context.catalog.bundle(uuid))
+        return self._bundles[uuid]
+
+    def remember(self, made: Bundle) -> None:
+        """Keep what was just made, so that what reads it need not look it up."""
+        self._keep(made)
+        name = digest.of_bytes(manifest.encode(made))
+        self._read[made.uuid] = Dependency("", made.uuid, made.name, made.processing_name, name, made.logical)
+
+    def _keep(self, bundle: Bundle) -> None:
+        if len(self._bundles) >= KEPT_BUNDLES:
+            del self._bundles[next(iter(self._bundles))]
+        self._bundles[bundle.uuid] = bundle
 
     def _pinned(self, how: str, text: str, look_up: Callable[[], Row | None]) -> External:
         if (how, text) not in self._externals:

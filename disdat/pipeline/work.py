@@ -154,7 +154,7 @@ def _make(known: Known, why: str) -> Outcome:
             task=known.key,
             tainted=_is_tainted(work.code.source),
         )
-        writer.close(value, _birth(work, running.tags, lineage))
+        work.session.remember(writer.close(value, _birth(work, running.tags, lineage)))
     except BaseException:
         writer.abandon()
         raise
@@ -165,7 +165,11 @@ def _make(known: Known, why: str) -> Outcome:
 
 def _call(known: Known) -> object:
     work = known.work
-    values = {argument: bundles.value(work.session.context, each.uuid) for argument, each in known.inputs.items()}
+    session = work.session
+    values = {
+        argument: bundles.value_of(session.context, session.bundle(each.uuid))
+        for argument, each in known.inputs.items()
+    }
     value = work.task.pipe_run(**values)
     if inspect.isgenerator(value):
         raise InvalidInput(
@@ -235,6 +239,6 @@ def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:
 
 
 def _prior(session: Session, row: Row) -> Prior:
-    lineage = session.lineage(row.uuid)
+    lineage = session.bundle(row.uuid).lineage
     inputs = {each.argument: each for each in lineage.inputs}
     return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

@@ -44,7 +44,7 @@ def _import(module_name: str, name: str) -> ModuleType:
     except ModuleNotFoundError as exc:
         if exc.name is not None and f"{module_name}.".startswith(f"{exc.name}."):
             raise NotFound(f"no module {exc.name}, needed for {name}", hint=_module_hint(here, exc.name)) from exc
-        raise _broken(module_name, exc) from exc
+        raise _broken(module_name, exc, hint=_install_hint(exc.name)) from exc
     except (Exception, SystemExit) as exc:  # whatever the user's module raises, he is told
         raise _broken(module_name, exc) from exc
 
@@ -54,11 +54,24 @@ def _current_directory() -> str:
         return os.getcwd()
 
 
-def _broken(module_name: str, exc: BaseException) -> InvalidInput:
-    own = [frame for frame in traceback.extract_tb(exc.__traceback__) if not _is_machinery(frame.filename)]
-    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+def _broken(module_name: str, exc: BaseException, *, hint: str = "correct the module and try again") -> InvalidInput:
     last = traceback.format_exception_only(exc)[-1].strip()
-    return InvalidInput(f"cannot import {module_name}: {last}{where}", hint="correct the module and try again")
+    return InvalidInput(f"cannot import {module_name}: {last}{_place(exc)}", hint=hint)
+
+
+def _place(exc: BaseException) -> str:
+    """The file and line of the user's where it went wrong: of a syntax error its own, not those of the import."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return f" ({exc.filename}, line {exc.lineno})"
+    own = [frame for frame in traceback.extract_tb(exc.__traceback__) if not _is_machinery(frame.filename)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+
+
+def _install_hint(missing: str | None) -> str:
+    package = (missing or "").partition(".")[0]
+    if not package or package in sys.modules:  # it is there: the name within it is wrong
+        return "correct the module and try again"
+    return f"`pip install {package}`, or whichever package has the module {package}; correct the name if it is yours"
 
 
 def _is_machinery(filename: str) -> bool:

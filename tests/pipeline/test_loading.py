@@ -42,7 +42,13 @@ def test_the_current_directory_is_looked_in(home: Path, monkeypatch: pytest.Monk
         ("json.JSONDecoder", InvalidInput, "json.JSONDecoder is not a PipeTask", "json has no tasks"),
         ("broken.syntax.T", InvalidInput, "cannot import broken.syntax: SyntaxError", "correct the module"),
         ("broken.name.T", InvalidInput, "NameError: name 'undefined' is not defined (", "correct the module"),
-        ("broken.needs.T", InvalidInput, "ModuleNotFoundError: No module named 'not_installed'", "correct"),
+        (
+            "broken.needs.T",
+            InvalidInput,
+            "ModuleNotFoundError: No module named 'not_installed'",
+            "`pip install not_installed`",
+        ),
+        ("broken.misnames.T", InvalidInput, "No module named 'broken.not_there'", "correct the module"),
         ("broken.leaves.T", InvalidInput, "cannot import broken.leaves: SystemExit: 3", "correct the module"),
     ],
 )
@@ -57,12 +63,21 @@ def test_a_name_that_leads_nowhere_says_why(
     importable("broken/syntax.py", "def f(:\n")
     importable("broken/name.py", "\n\nundefined\n")
     importable("broken/needs.py", "import not_installed")
+    importable("broken/misnames.py", "import broken.not_there")
     importable("broken/leaves.py", "raise SystemExit(3)")
     with pytest.raises(error) as caught:
         load_class(name)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_a_syntax_error_in_a_module_that_is_imported_names_that_module(importable: Callable[[str, str], Path]):
+    helper = importable("helping.py", "x = 1\n\ndef f(:\n")
+    importable("helped.py", "import helping\n")
+    with pytest.raises(InvalidInput, match="cannot import helped: SyntaxError: invalid syntax") as caught:
+        load_class("helped.T")
+    assert f"({helper}, line 3)" in str(caught.value)
 
 
 def test_an_error_in_a_module_names_its_line(importable: Callable[[str, str], Path]):

@@ -4,6 +4,9 @@
 A cache in SQLite: it may be deleted, damaged or locked at any time, and is then made anew or, where it cannot
 be written, kept in memory. Nothing here is needed to read an object. Through WAL and ``synchronous=NORMAL`` a
 power cut loses rows but mixes up none, and no commit waits for the disk.
+
+It is a symbolic link to a file of its own name. Where the file were deleted while a process has it open, SQLite
+would take the write-ahead log of that process for the one of the next file of that name, and mix up the two.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from disdat.durable import Disk
 
@@ -26,6 +31,7 @@ SCHEMA_VERSION = 1
 BATCH = 500
 """So many keys are asked for in one query."""
 BUSY_TIMEOUT_S = 30.0
+SWEEP_AFTER_S = 60.0
 
 _SCHEMA = """
 CREATE TABLE object (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -52,6 +58,8 @@ class State:
         self._disk = disk
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        """Of the file that is open; None where there is none, or the rows are in memory."""
         self._in_memory = False
         self._unusable = self._replaced = False
         self.generation = 0
@@ -87,14 +95,15 @@ class State:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
-            self._connection = None
+            self._connection = self._identity = None
 
     def forget_parent(self) -> None:
         """In a forked child: use nothing that is the parent's."""
         if self._connection is not None:
             # Closing it here would end locks and clean up files that the parent is using.
             _PARENTS.append(self._connection)
-        self._connection, self._lock = None, threading.RLock()
+        self._connection = self._identity = None
+        self._lock = threading.RLock()
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
@@ -108,16 +117,55 @@ class State:
 
     def _open(self) -> sqlite3.Connection:
         in_memory = self._unusable or not os.access(self.path.parent, os.W_OK, effective_ids=True)
-        if self._connection is not None and self._in_memory == in_memory:
+        same = self._in_memory == in_memory and (in_memory or self._identity == _identity(self.path))
+        if self._connection is not None and same:
             return self._connection
         self.close()
         self._in_memory = in_memory
         self.generation += 1
-        self._connection = self._connect(":memory:" if in_memory else str(self.path))
+        self._connection = self._connect(":memory:") if in_memory else self._connect_file()
         return self._connection
 
+    def _connect_file(self) -> sqlite3.Connection:
+        while True:
+            identity = _identity(self.path) or self._make_file()
+            try:
+                connection = self._connect(f"file:{quote(os.fsencode(os.path.realpath(self.path)))}?mode=rw")
+            except sqlite3.OperationalError:
+                if _identity(self.path) == identity:
+                    raise
+                continue  # it was deleted or replaced meanwhile
+            if _identity(self.path) == identity:
+                self._identity = identity
+                return connection
+            connection.close()
+
+    def _make_file(self) -> tuple[int, int] | None:
+        """Make an empty file, and point the link at it; where there are no links, it has the name itself."""
+        path = self.path.with_name(f"{self.path.name}-{os.urandom(4).hex()}")
+        path.touch(mode=0o644)
+        link = path.with_name(f"{path.name}.link")
+        try:
+            link.symlink_to(path.name)
+        except OSError:
+            path.replace(self.path)
+        else:
+            link.replace(self.path)
+        self._sweep()
+        return _identity(self.path)
+
+    def _sweep(self) -> None:
+        """Remove the files of earlier states, but for those that somebody may be about to point the link at."""
+        current = os.path.realpath(self.path)
+        for path in self.path.parent.glob(f"{self.path.name}-*"):
+            with suppress(FileNotFoundError):
+                if not str(path).startswith(current) and time.time() - path.lstat().st_mtime > SWEEP_AFTER_S:
+                    path.unlink()
+
     def _connect(self, database: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            database, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -167,6 +215,14 @@ class State:
         except OSError:
             return False
         return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"

@@ -620,6 +620,24 @@ def test_state_may_be_lost_or_damaged_at_any_time(store: ObjectStore, content: b
     assert stored_bytes(store) == before
 
 
+def test_state_may_be_deleted_while_others_have_it_open(store: ObjectStore) -> None:
+    """What one of them still has in its write-ahead log is never taken for a part of the next file."""
+    stores = [store, ObjectStore(store.root), ObjectStore(store.root)]
+    digests: list[Digest] = []
+    for number in range(30):
+        digests += put(stores[number % 3], b"%d" % number, bytes([number]) * 70_000)
+        if number % 4 == 0:
+            (store.root / "state.db").unlink()
+        for each in stores:
+            assert each.has_many(digests) == set(digests)
+        if number % 7 == 0:
+            stores[0] = ObjectStore(store.root)
+    for path in store.root.glob("state.db-????????"):
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+
+
 def test_a_home_nobody_may_write_to_can_be_read_and_stays_as_it_is(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

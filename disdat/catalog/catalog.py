@@ -25,6 +25,7 @@ from disdat.catalog.queries import Counts, Edge, Filter, Row
 from disdat.catalog.readonly import Snapshot
 from disdat.core import event, manifest
 from disdat.core.bundle import NOTHING, Bundle, Run
+from disdat.core.canonical import Json
 from disdat.core.digest import Digest
 from disdat.core.event import Draft, Event
 from disdat.durable import Disk, storage_errors
@@ -205,12 +206,13 @@ class Catalog:
 
     def run(self, run_id: str) -> Run | None:
         """The record of a run; None if it is not here."""
-        values = (run_id, event.RUN)
-        places = self._read(lambda connection: connection.execute(queries.OF_RUN, values).fetchall())
-        if not places:
-            return None
-        [recorded] = self._log.read([Place(*places[-1])])
-        return manifest.run_from_json(cast("Mapping[str, Any]", recorded.payload["run"]))
+        recorded = self._of_run(run_id, event.RUN)
+        return manifest.run_from_json(cast("Mapping[str, Any]", recorded["run"])) if recorded else None
+
+    def decisions(self, run_id: str) -> list[Mapping[str, Json]]:
+        """What a pipeline's run decided for each of its tasks, inputs first; nothing where that is not here."""
+        recorded = self._of_run(run_id, event.DECISIONS)
+        return cast("list[Mapping[str, Json]]", recorded["tasks"]) if recorded else []
 
     def events(self) -> Iterator[Event]:
         """All that happened, in the order of (time, id)."""
@@ -264,6 +266,14 @@ class Catalog:
         """Close the files; the next use opens them again."""
         self._database.close()
         self._snapshot.close()
+
+    def _of_run(self, run_id: str, kind: str) -> Mapping[str, Json] | None:
+        """What the latest event of this kind says of a run."""
+        places = self._read(lambda connection: connection.execute(queries.OF_RUN, (run_id, kind)).fetchall())
+        if not places:
+            return None
+        [recorded] = self._log.read([Place(*places[-1])])
+        return recorded.payload
 
     def _writer_id(self) -> str:
         return self._writer if isinstance(self._writer, str) else self._writer()

@@ -299,8 +299,11 @@ def test_a_run_is_found_by_its_id(catalog: Catalog) -> None:
     run = Run("01RUN", user="me", host="here", argv=("dsdt", "add"), started_us=START_US)
     made = rich_bundle()
     catalog.commit([Draft(event.RUN, {"run": manifest.run_to_json(run)}), added(made)])
-    catalog.commit([Draft(event.DECISIONS, {"run": "01RUN", "tasks": []})])
+    decided = [{"task": "A()", "why": "forced"}]
+    catalog.commit([Draft(event.DECISIONS, {"run": "01RUN", "tasks": decided})])
     assert catalog.run("01RUN") == run
+    assert catalog.decisions("01RUN") == decided
+    assert catalog.decisions("nothing") == []
     assert [row.uuid for row in catalog.by_run("01RUN")] == [made.uuid]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias, cast, get_type_hints
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from disdat.core.bundle import ROOT_TASK
 from disdat.core.digest import Digest
@@ -135,25 +135,28 @@ def bundle_rows(number: int, fields: Fields, standing: Standing) -> Rows:
     try:
         rows: Rows = {"bundles": [_bundle_row(number, fields, standing)], "tags": tag_rows(number, standing.tags)}
         rows |= manifest_rows(number, fields, standing.manifest if standing.manifest_is_object else None)
-        _check(rows)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise Corrupt(f"the manifest of {fields['uuid']} cannot be indexed: {exc!r}") from exc
     return rows
 
 
 def tag_rows(number: int, tags: Mapping[str, str]) -> list[tuple[Value, ...]]:
-    """The rows of ``tags`` of one bundle."""
+    """The rows of ``tags``, or ``params``, of one bundle."""
+    _check_texts(*tags, *tags.values())
     return [TagRow(key, value, number) for key, value in tags.items()]
 
 
 def manifest_rows(number: int, fields: Fields, manifest: str | None) -> Rows:
     """The rows of one bundle in the tables :data:`OF_MANIFEST`; *manifest* is its digest where that is an object."""
-    entries = fields.get("tree", {}).get("entries", ())
+    entries, inputs = fields.get("tree", {}).get("entries", ()), fields.get("inputs", ())
+    metrics = fields.get("metrics", {})
+    _check_texts(*metrics, *(each["name"] for each in entries))
+    _check_texts(*(text for each in inputs for text in (each["argument"], each["uuid"])))
     digests = _digests(fields, entries) | ({manifest} if manifest else set())
     return {
-        "params": [TagRow(key, value, number) for key, value in fields.get("params", {}).items()],
-        "metrics": [MetricRow(key, float(value), number) for key, value in fields.get("metrics", {}).items()],
-        "inputs": [InputRow(number, i, e["argument"], e["uuid"]) for i, e in enumerate(fields.get("inputs", ()))],
+        "params": tag_rows(number, fields.get("params", {})),
+        "metrics": [MetricRow(key, float(value), number) for key, value in metrics.items()],
+        "inputs": [InputRow(number, i, e["argument"], e["uuid"]) for i, e in enumerate(inputs)],
         "files": [FileRow(each["name"], number, _raw(each["digest"])) for each in entries],
         "objects": [ObjectRow(_raw(digest), number) for digest in sorted(digests)],
     }
@@ -183,7 +186,7 @@ def _bundle_row(number: int, fields: Fields, standing: Standing) -> BundleRow:
     tree = fields.get("tree", {})
     entries = tree.get("entries", ())
     values = [frame.get("size", 0) for frame in fields.get("frames", ()) if "path" not in frame]
-    return BundleRow(
+    row = BundleRow(
         id=number,
         uuid=fields["uuid"],
         name=standing.name,
@@ -203,6 +206,9 @@ def _bundle_row(number: int, fields: Fields, standing: Standing) -> BundleRow:
         tags=_json(standing.tags),
         params=_json(fields.get("params", {})),
     )
+    _check_texts(row.uuid, row.name, row.processing_name, row.owner, row.task_key or "", row.run or "", row.manifest)
+    _check_numbers(row.created_us, row.made_us, row.size_bytes, row.file_count)
+    return row
 
 
 def _digests(fields: Fields, entries: Iterable[Fields]) -> set[str]:
@@ -222,33 +228,15 @@ def _raw(digest: str) -> bytes:
 
 
 def _json(texts: Mapping[str, str]) -> str:
-    return json.dumps(dict(texts)) if texts else ""
+    return json.dumps(dict(texts), sort_keys=True) if texts else ""
 
 
-_KINDS: Mapping[str, tuple[Any, ...]] = {
-    table: tuple(get_type_hints(row).values())
-    for table, row in {
-        "bundles": BundleRow,
-        "tags": TagRow,
-        "params": TagRow,
-        "metrics": MetricRow,
-        "inputs": InputRow,
-        "files": FileRow,
-        "objects": ObjectRow,
-    }.items()
-}
-"""What the columns of the tables of bundles hold."""
+def _check_texts(*texts: str) -> None:
+    """Raise if one is no text, or none that SQLite can hold; no bundle that was made here has such a one."""
+    "".join(texts).encode("utf-8")
 
 
-def _check(rows: Rows) -> None:
-    """Raise if a value is none of its column's, or SQLite cannot hold it; no bundle that was made here has one."""
-    for table, of_table in rows.items():
-        kinds = _KINDS[table]
-        for row in of_table:
-            for value, kind in zip(row, kinds, strict=True):
-                if not isinstance(value, kind):
-                    raise TypeError(f"{value!r} does not belong into {table}")
-                if isinstance(value, str):
-                    value.isascii() or value.encode("utf-8")
-                elif isinstance(value, int) and not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
-                    raise ValueError(f"{value} is out of range")
+def _check_numbers(*numbers: int) -> None:
+    for number in numbers:
+        if not isinstance(number, int) or not 0 <= number < _INTEGER_LIMIT:
+            raise ValueError(f"{number!r} is out of range")

@@ -14,6 +14,7 @@ from disdat.ops.lineage import Ancestor
 
 _SHOWN_FILES = 20
 _SHOWN_COLUMNS = 50
+_SHOWN_CHARS = 200
 
 
 def lines(found: Details) -> Iterator[str]:
@@ -39,7 +40,7 @@ def lines(found: Details) -> Iterator[str]:
     yield from _section("value", _frame_lines(found))
     yield from _section("files", _file_lines(found))
     yield from _section("inputs", _input_lines(bundle))
-    yield from _section("run", _run_lines(found.run))
+    yield from _section("run", _run_lines(found.run, found.why))
 
 
 def as_json(found: Details) -> Json:
@@ -59,6 +60,7 @@ def as_json(found: Details) -> Json:
         ],
         **_lineage_json(bundle.lineage),
         "run": _run_json(found.run) if found.run else None,
+        "why": found.why,
     }
 
 
@@ -105,7 +107,8 @@ def _section(title: str, body: Iterator[str]) -> Iterator[str]:
 
 def _frame_lines(found: Details) -> Iterator[str]:
     for frame in found.bundle.frames:
-        yield _frame_line(frame)
+        literal = found.literal if found.literal and len(found.literal) <= _SHOWN_CHARS else ""
+        yield f"{_frame_line(frame)}  {render.one_line(literal)}".rstrip()
         columns = found.columns.get(frame.name, ())
         cells = [(each.name, each.type, "files" if each.has_files else "") for each in columns[:_SHOWN_COLUMNS]]
         yield from (f"  {line}" for line in render.table([[render.one_line(cell) for cell in row] for row in cells]))
@@ -133,19 +136,29 @@ def _input_lines(bundle: Bundle) -> Iterator[str]:
     yield from render.table([[render.one_line(cell) for cell in each] for each in inputs])
 
 
-def _run_lines(run: Run | None) -> Iterator[str]:
+def _run_lines(run: Run | None, why: str) -> Iterator[str]:
     if run is not None:
-        shown = {"by": f"{run.user}@{run.host}", "command": " ".join(run.argv), "in": run.cwd, "python": run.python}
+        who = f"{run.user}@{run.host}"
+        shown = {"why": why, "by": who, "command": " ".join(run.argv), "in": run.cwd, "python": run.python}
         pairs = [(name, render.one_line(value)) for name, value in shown.items()]
         yield from render.fields([("id", run.id), *pairs, ("platform", run.platform)])
 
 
 def _origin(lineage: Lineage) -> list[tuple[str, str]]:
     code = lineage.code or CodeRef()
-    version = " ".join(part for part in (code.commit, "with changes" if code.dirty else "") if part)
-    named = {"code": code.method, "code repo": code.repo, "code version": version, "code branch": code.branch}
+    named = {
+        "code": code.method,
+        "code repo": code.repo,
+        "code version": _version(code),
+        "code branch": code.branch,
+        "code digest": code.digest or "",
+    }
     shown = [(name, render.one_line(value)) for name, value in named.items()]
     return [*shown, ("started", _optional_time(lineage.started_us)), ("stopped", _optional_time(lineage.stopped_us))]
+
+
+def _version(code: CodeRef) -> str:
+    return " ".join(part for part in (code.commit, "with changes" if code.dirty else "") if part)
 
 
 def _optional_time(time_us: int | None) -> str:
@@ -166,20 +179,20 @@ def _ancestor_lines(each: Ancestor) -> Iterator[str]:
         "uuid": each.row.uuid,
         "creation date": listing.local_time(each.row.created_us),
         "code repo": code.repo,
-        "code hash": code.commit,
+        "code hash": _version(code),
+        "code digest": code.digest or "",
         "code method": code.method,
         "git commit URL": _commit_url(code),
         "code branch": code.branch,
     }
     yield from (f"{name}: {render.one_line(value)}" for name, value in named.items() if value)
-    yield _times(lineage)
+    yield from _times(lineage)
 
 
-def _times(lineage: Lineage) -> str:
+def _times(lineage: Lineage) -> Iterator[str]:
     start, stop = lineage.started_us, lineage.stopped_us
-    if start is None or stop is None:
-        return "Start unknown"
-    return f"Start {listing.local_time(start)} Stop {listing.local_time(stop)} Duration {(stop - start) / 1e6:.2f} s"
+    if start is not None and stop is not None:
+        yield f"Start {listing.local_time(start)} Stop {listing.local_time(stop)} Duration {(stop - start) / 1e6:.2f} s"
 
 
 def _commit_url(code: CodeRef) -> str:
@@ -227,6 +240,7 @@ def _lineage_json(lineage: Lineage) -> dict[str, Json]:
             "commit": code.commit,
             "branch": code.branch,
             "dirty": code.dirty,
+            "digest": code.digest,
         },
         "started": None if lineage.started_us is None else listing.utc(lineage.started_us),
         "stopped": None if lineage.stopped_us is None else listing.utc(lineage.stopped_us),

@@ -33,7 +33,7 @@ def long(rows: Iterable[Row], *, widths: Sequence[int], tags: bool, params: bool
 
 def fitting(rows: Iterable[Row]) -> list[int]:
     """Widths at which no cell of *rows* or the header pushes others aside; Disdat's where they are enough."""
-    found = [max(pad, len(title)) for pad, title in zip(PADS, _HEADER, strict=False)]
+    found = [max(pad, len(title)) for pad, title in zip(PADS, _HEADER[:-1], strict=True)]
     for row in rows:
         found = [max(width, len(cell)) for width, cell in zip(found, _cells(row), strict=True)]
     return found

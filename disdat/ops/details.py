@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
+from disdat import values
 from disdat.catalog.queries import Row
 from disdat.context import Context
+from disdat.core import canonical
 from disdat.core.bundle import Bundle, Frame, Run
 from disdat.core.tree import Tree
 from disdat.errors import Corrupt, ObjectNotFound
 from disdat.ops.reading import BundleSource
 
+if TYPE_CHECKING:  # 100 ms that only tables need
+    import pyarrow as pa
+
+_SMALL_JSON_BYTES = 400
+_FROM_PANDAS = frozenset({"dataframe", "series"})
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its type as Arrow names what is stored (empty where the bytes cannot be read)."""
+    """A column of a table: its type as pandas or Arrow names it, whichever has it (empty where it cannot be read)."""
 
     name: str
     type: str
@@ -36,6 +46,10 @@ class Details:
     run: Run | None
     columns: Mapping[str, Sequence[Column]]
     """The columns of each frame that is a table, by the frame's name."""
+    literal: str | None
+    """The value as Python prints it, where it is a small literal."""
+    why: str
+    """Why the run made it; empty where that is not known."""
 
 
 def of(context: Context, row: Row) -> Details:
@@ -49,7 +63,22 @@ def of(context: Context, row: Row) -> Details:
         directory=context.bundle_directory(row.uuid),
         run=context.catalog.run(ref.id) if ref else None,
         columns={frame.name: _columns(context, frame) for frame in bundle.frames if frame.kind == "table"},
+        literal=_literal(context, bundle),
+        why=_why(context, ref.id, row.uuid) if ref else "",
     )
+
+
+def _why(context: Context, run_id: str, uuid: str) -> str:
+    decided = (each for each in context.catalog.decisions(run_id) if each["bundle"] == uuid)
+    return next((str(each["why"]) for each in decided if each["decision"] == "made"), "")
+
+
+def _literal(context: Context, bundle: Bundle) -> str | None:
+    if len(bundle.frames) != 1 or (box := bundle.frames[0].inline) is None:
+        return None
+    if len(canonical.encode(box.value)) > _SMALL_JSON_BYTES:
+        return None
+    return repr(values.load(bundle.frames, BundleSource(context, bundle)))
 
 
 def _columns(context: Context, frame: Frame) -> list[Column]:
@@ -57,7 +86,7 @@ def _columns(context: Context, frame: Frame) -> list[Column]:
     files = cast("Sequence[str]", frame.details.get("files", ()))
     try:
         types = _types(context, frame)
-    except (Corrupt, ObjectNotFound):  # what is known without the bytes is shown all the same
+    except (Corrupt, ObjectNotFound, ValueError, KeyError):  # what is known without the bytes is shown all the same
         types = {}
     return [Column(name, types.get(name, ""), name in files) for name in names]
 
@@ -71,4 +100,40 @@ def _types(context: Context, frame: Frame) -> dict[str, str]:
         file.seek(offset)
         # An object in a pack is small; one of its own is a whole file, of which only the end is read.
         schema = parquet.read_schema(io.BytesIO(file.read(size_bytes)) if path.suffix == ".pack" else file)
-    return {field.name: str(field.type) for field in schema}
+    described = json.loads(schema.metadata[b"disdat"])
+    if frame.form in _FROM_PANDAS:
+        return {each["column"]: _pandas_name(each["cells"], schema, each["column"]) for each in described["columns"]}
+    given = _read_schema(described["schema"])
+    return {each["column"]: str(field.type) for each, field in zip(described["columns"], given, strict=True)}
+
+
+def _read_schema(text: str) -> pa.Schema:
+    import pyarrow as pa  # 100 ms that only tables need
+
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
+
+
+def _pandas_name(cells: Mapping[str, Any], schema: pa.Schema, column: str) -> str:  # CELLS of docs/format.md
+    """What pandas calls the dtype that *cells* describes; what is stored as Arrow calls it, where there is no name."""
+    import numpy as np  # 100 ms that only tables need
+
+    match cells:
+        case {"numpy": name}:
+            return str(np.dtype(name).name)
+        case {"pandas": name}:
+            return str(name)
+        case {"str": _, "na": missing}:
+            return "str" if missing == "nan" else "string"
+        case {"zoned": unit, "zone": {"zone": zone}}:
+            return f"datetime64[{unit}, {zone}]"
+        case {"categories": _}:
+            return "category"
+        case {"period": frequency}:
+            return f"period[{frequency}]"
+        case {"interval": closed, "of": sides}:
+            return f"interval[{_pandas_name(sides, schema, column)}, {closed}]"
+        case {"object": _}:
+            return "object"
+        case {"arrow": str(text)}:
+            return f"{_read_schema(text).field(0).type}[pyarrow]"
+    return str(schema.field(column).type)

@@ -12,6 +12,7 @@ import pytest
 from disdat import ops
 from disdat.context import Home
 from disdat.core.bundle import CodeRef, Lineage
+from disdat.core.digest import of_bytes
 from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt
 
@@ -232,18 +233,25 @@ def test_show_tells_everything_that_is_recorded(demo: Dsdt, add, home: Path):
     for line in ("code:             mod.fn", "code version:     c0ffee", "metrics:          [score]:[0.5]"):
         assert line in shown
     assert re.search(rf"inputs:\n  argument  upstream  {upstream}\n", shown)
-    assert re.search(r"\nvalue:\n  value  literal", shown)
+    assert re.search(r"\nvalue:\n  value  literal .*\[1\.5\]\n", shown)
     assert re.search(r"\nrun:\n  id:", shown)
     assert "files:\n  a.txt  4 B\n" in demo("show", "upstream").out
+
+
+def test_show_leaves_out_a_literal_that_takes_many_characters(demo: Dsdt, home: Path):
+    store(home, "x" * 200, "long")
+    store(home, "a\n\x1b", "odd")
+    assert "xxx" not in demo("show", "long").out
+    assert "'a\\n\\x1b'" in demo("show", "odd").out
 
 
 def test_show_lists_the_columns_of_tables(demo: Dsdt, home: Path):
     Path("a.txt").touch()
     Path("t.csv").write_text("file,n\na.txt,1.5\n", "utf-8")
     demo("add", "-i", "data", "t.csv")
-    assert re.search(r"\n  value  table  .*1×2.*\n    file  \S+ +files\n    n     double\n", demo("show", "data").out)
+    assert re.search(r"\n  value  table  .*1×2.*\n    file  \S+ +files\n    n     float64\n", demo("show", "data").out)
     [frame] = demo.json("show", "data")["frames"]
-    assert frame["columns"][1] == {"name": "n", "type": "double", "files": False}
+    assert frame["columns"][1] == {"name": "n", "type": "float64", "files": False}
 
 
 def test_show_as_json_has_what_the_listing_has_and_more(demo: Dsdt, add):
@@ -278,6 +286,22 @@ def test_lineage_is_indented_by_how_far_back_a_bundle_is(demo: Dsdt, home: Path)
     assert shown.count(raw) == 1
     assert "\tgit commit URL: https://host.example/team/code/commit/c0ffee\n" in shown
     assert re.search(r"^\tStart .* Stop .* Duration 1\.50 s$", shown, re.MULTILINE)
+
+
+def test_what_is_known_of_code_outside_git_is_its_source(demo: Dsdt, home: Path):
+    source = of_bytes(b"source")
+    store(home, 1, lineage=Lineage(code=CodeRef("mod.fn", digest=source)))
+    assert f"code digest:      {source}\n" in demo("show", "data").out
+    shown = demo("lineage", "data").out
+    assert f"code digest: {source}\n" in shown
+    assert "Start" not in shown
+    assert shown.endswith("\n")
+    assert demo.json("lineage", "data")[0]["code"]["digest"] == source
+
+
+def test_lineage_says_that_code_had_changes_its_commit_does_not_have(demo: Dsdt, home: Path):
+    store(home, 1, lineage=Lineage(code=CodeRef("mod.fn", commit="c0ffee", dirty=True)))
+    assert "code hash: c0ffee with changes\n" in demo("lineage", "data").out
 
 
 def test_lineage_goes_back_as_far_as_it_is_asked(demo: Dsdt, home: Path):

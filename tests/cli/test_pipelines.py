@@ -64,6 +64,15 @@ def test_it_says_what_became_of_each_task_and_why(demo: Dsdt, pipe: str):
     assert re.match(rf"reused  Total\(n=3\) +{uuid[:8]} ", total)
 
 
+def test_show_says_why_the_run_made_it_and_of_what_source(demo: Dsdt, pipe: str):
+    demo("apply", f"{pipe}.Total")
+    demo("apply", f"{pipe}.Total", "--n", "4")
+    shown = demo.json("show", "Total")
+    assert shown["why"].startswith("parameter n: 3 -> 4")
+    assert f"  why:       {shown['why']}\n" in demo("show", "Total").out
+    assert shown["code"]["digest"].startswith("blake3:")
+
+
 def test_what_follows_the_class_are_its_parameters(demo: Dsdt, pipe: str):
     assert decisions(demo, f"{pipe}.Numbers", "--n", "5", "--label=--json") == {"Numbers(n=5, label=--json)": "made"}
     assert demo("cat", "Numbers").out == "[0, 1, 2, 3, 4]\n"

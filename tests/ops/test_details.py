@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from disdat.context import Context, Home
@@ -51,8 +52,53 @@ def test_the_columns_of_tables_have_types(context: Context, rows: int) -> None:
     bundles.write(context, {"table": table, "n": 1}, Birth("data"))
     [(_, columns)] = details.of(context, find.need(context, "data")).columns.items()
     assert [column.name for column in columns] == ["n", "s"]
-    assert columns[0] == Column("n", "double", has_files=False)
-    assert "string" in columns[1].type
+    assert columns[0] == Column("n", "float64", has_files=False)
+    assert columns[1] == Column("s", "str", has_files=False)
+
+
+def test_columns_are_named_as_pandas_names_them(context: Context) -> None:
+    days = pd.date_range("2026-01-01", periods=2)
+    table = pd.DataFrame(
+        {
+            "float": [1.5, 2.0],
+            "nullable": pd.array([1, None], dtype="Int64"),
+            "str": ["a", "b"],
+            "string": pd.array(["a", None], dtype="string"),
+            "category": pd.Categorical(["a", "b"]),
+            "object": pd.Series(["a", None], dtype=object),
+            "day": days,
+            "zoned": days.tz_localize("Europe/Berlin"),
+            "period": days.to_period("D"),
+            "interval": pd.interval_range(0, 2),
+            "bool": [True, False],
+            "arrow": pd.array([1, 2], dtype="int32[pyarrow]"),
+            "wait": days - days[0],
+        }
+    )
+    bundles.write(context, table, Birth("data"))
+    columns = details.of(context, find.need(context, "data")).columns[""]
+    assert {column.name: column.type for column in columns} == {
+        name: str(dtype) for name, dtype in table.dtypes.items()
+    }
+
+
+def test_columns_of_an_arrow_table_are_named_as_arrow_does(context: Context) -> None:
+    table = pa.table({"n": pa.array([1], pa.int16()), "d": pa.array(["x"]).dictionary_encode()})
+    bundles.write(context, table, Birth("data"))
+    columns = details.of(context, find.need(context, "data")).columns[""]
+    assert [column.type for column in columns] == [str(field.type) for field in table.schema]
+
+
+@pytest.mark.parametrize("value", [0.97, None, {"a": (1,)}, "two\nlines", {1, 2}, list(range(50))])
+def test_a_small_literal_is_there_itself(context: Context, value: object) -> None:
+    bundles.write(context, value, Birth("data"))
+    assert details.of(context, find.need(context, "data")).literal == repr(value)
+
+
+@pytest.mark.parametrize("value", [list(range(1000)), {"n": 1, "table": pd.DataFrame({"n": [1]})}, np.zeros(3)])
+def test_a_large_literal_or_one_that_holds_other_values_is_not(context: Context, value: object) -> None:
+    bundles.write(context, value, Birth("data"))
+    assert details.of(context, find.need(context, "data")).literal is None
 
 
 def test_what_is_known_without_the_bytes_is_shown_without_them(context: Context) -> None:

@@ -150,7 +150,7 @@ def login_name(environ: Mapping[str, str] | None = None) -> str:
     environ = _process(environ)
     for name in ("LOGNAME", "USER", "USERNAME"):
         if value := environ.get(name):
-            return value
+            return os.fsencode(value).decode("utf-8", "replace")  # it becomes part of what is searched for
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

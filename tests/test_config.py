@@ -193,6 +193,7 @@ def test_a_config_directory_that_is_not_absolute_is_ignored():
         ({"LOGNAME": "ada", "USER": "bob"}, "ada"),
         ({"USER": "bob"}, "bob"),
         ({"LOGNAME": "", "USER": "bob"}, "bob"),
+        ({"LOGNAME": "b\udcff"}, "b\ufffd"),
     ],
 )
 def test_a_user_is_called_what_the_environment_says(environ, expected):

@@ -29,7 +29,7 @@ from disdat.core.canonical import Json
 from disdat.core.digest import Digest
 from disdat.core.event import Draft, Event
 from disdat.durable import Disk, storage_errors
-from disdat.errors import BundleNotFound, Corrupt, ObjectNotFound, StorageError
+from disdat.errors import AlreadyExists, BundleNotFound, Corrupt, ObjectNotFound, StorageError
 
 _T = TypeVar("_T")
 
@@ -89,21 +89,28 @@ class Catalog:
         self._database = Database(directory)
         self._snapshot = Snapshot(directory, log=self._log, fetch=fetch)
 
-    def commit(self, drafts: Drafts, *, actor: str = "", write_ids: Sequence[str] | None = None) -> list[Event]:
+    def commit(
+        self, drafts: Drafts, *, actor: str = "", write_ids: Sequence[str] | None = None, unused: Sequence[str] = ()
+    ) -> list[Event]:
         """
         Make a change: all of *drafts* or none, durable on return, in one record of the log.
 
         *drafts* may be a function that makes them, called while the lock is held: it must be quick, raising in it
         changes nothing, and it is called again if the catalog turns out to be damaged. All that the events name
-        must be durable already.
+        must be durable already. *unused* are uuids that no bundle may have, nor have had.
 
         Raises:
+            AlreadyExists: One of *unused* is known, and nothing was changed.
             StorageError: It could not be written, and nothing was changed; PermissionDenied where that is why.
             ContextNotFound: The context was deleted.
         """
         with _errors(self._directory):
             writer = self._writer_id()
-            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids))
+            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids, unused))
+
+    def known(self, uuids: Sequence[str]) -> set[str]:
+        """Those of *uuids* that a bundle has here, or had."""
+        return self._read(lambda connection: index.known(connection, uuids))
 
     def get(self, uuid: str) -> Row | None:
         """The bundle *uuid*; None if it is not here."""
@@ -278,10 +285,13 @@ class Catalog:
     def _writer_id(self) -> str:
         return self._writer if isinstance(self._writer, str) else self._writer()
 
-    def _commit(self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None) -> list[Event]:
+    def _commit(
+        self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None, unused: Sequence[str]
+    ) -> list[Event]:
         recorded: list[Event] = []
         try:
             with self._writing() as (connection, seen):
+                _check_unused(connection, unused)
                 moment = Moment(max(self._now_us(), seen.newest_us + 1))
                 made = drafts(moment) if callable(drafts) else drafts
                 if made:
@@ -371,6 +381,12 @@ class Catalog:
                 index.catch_up(connection, records, log=self._log, fetch=self._fetch)
 
         self._database.replace(fill)
+
+
+def _check_unused(connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
+    if uuids and (taken := index.known(connection, uuids)):
+        # To add a bundle that was removed would change nothing: a removal holds for good.
+        raise AlreadyExists(f"there is or was a bundle {min(taken)}", hint="give it another uuid")
 
 
 def _event(draft: Draft, time_us: int, writer: str, seq: int, actor: str, write_id: str) -> Event:

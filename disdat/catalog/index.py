@@ -103,6 +103,11 @@ def last_seq(connection: sqlite3.Connection, writer: str) -> int:
     return int(found[0]) if found else 0
 
 
+def known(connection: sqlite3.Connection, uuids: Sequence[str]) -> set[str]:
+    """Those of *uuids* that some event speaks of, be it of a bundle that was removed."""
+    return {uuid for (uuid,) in connection.execute(_KNOWN_UUIDS, (json.dumps(uuids),))}
+
+
 def catch_up(connection: sqlite3.Connection, records: Iterable[Record], *, log: Log, fetch: Fetch) -> None:
     """Index *records*, which follow what the catalog has seen, in the transaction that is open."""
     indexer = _Indexer(connection, log, fetch)

@@ -7,6 +7,7 @@ crash before the log's record leaves what was there; after it, the bundle is the
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import uuid as uuids
@@ -34,7 +35,7 @@ from disdat.core.bundle import (
 from disdat.core.canonical import Json
 from disdat.core.tree import Tree, TreeRef
 from disdat.durable import storage_errors
-from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput
+from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, StorageError
 from disdat.ops import runs
 from disdat.ops.intake import Intake, Progress, store_tree
 from disdat.ops.reading import BundleSource
@@ -62,7 +63,13 @@ class Birth:
     task: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse what a manifest could hold and no catalog could: the bundle would be there, and never be found."""
         check_name("the bundle's name", self.name)
+        for text in (self.processing_name, self.owner, *self.params, *self.params.values(), *self.metrics):
+            check_text("what a bundle is born with", text)
+        for name, number in self.metrics.items():
+            if not math.isfinite(number):
+                raise InvalidInput(f"the metric {name!r} is {number}", hint="leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ class Captured:
     frames: tuple[Frame, ...]
     tree: Tree | TreeRef
     birth: Birth
+    has_chosen_uuid: bool = False
+    """Whether somebody chose the uuid, so that others may have it too."""
 
 
 class BundleWriter:
@@ -86,19 +95,21 @@ class BundleWriter:
     def __init__(self, context: Context, *, uuid: str | None = None) -> None:
         self.context = context
         self.uuid = _new_uuid(context, uuid)
+        self.has_chosen_uuid = uuid is not None
         self.path = context.bundle_directory(self.uuid)
         self._lease: Lease | None = None
 
     def directory(self) -> Path:
         """The bundle's directory, there from now on."""
+        home = self.context.home
         if self._lease is None:
-            self.context.home.ensure()
-            home = self.context.home
+            home.ensure()
             leases = home.root / "store" / "leases"
-            self._lease = Lease(leases, context=self.context.name, uuid=self.uuid, disk=home.disk)
-            self._lease.acquire()
-            with storage_errors(f"make {self.path}"):
-                home.disk.mkdir(self.path)
+            lease = Lease(leases, context=self.context.name, uuid=self.uuid, disk=home.disk)
+            lease.acquire()
+            self._lease = lease
+        with storage_errors(f"make {self.path}"):
+            home.disk.mkdir(self.path)
         return self.path
 
     def file(self, name: str) -> Path:
@@ -128,16 +139,19 @@ class BundleWriter:
                 captured = capture(batch, self, value, birth, progress=progress)
                 return publish(self.context, batch, [captured])[0]
         except BaseException:
-            self.abandon()
+            with suppress(StorageError):  # what made us stop is what counts
+                self.abandon()
             raise
         finally:
             self._release()
 
     def abandon(self) -> None:
-        """Forget the bundle and delete its directory."""
-        with suppress(FileNotFoundError):  # it was never asked for
-            shutil.rmtree(self.path)
-        self._release()
+        """Forget the bundle and delete its directory; StorageError where that cannot be deleted."""
+        try:
+            with storage_errors(f"delete {self.path}"), suppress(FileNotFoundError):  # it was never asked for
+                shutil.rmtree(self.path)
+        finally:
+            self._release()
 
     def _inside(self, name: str) -> Path:
         relative = PurePosixPath(name)
@@ -177,11 +191,16 @@ def capture(
     """Take *value*'s bytes into *batch*."""
     intake = Intake(batch, writer.path, progress=progress)
     frames = values.dump(value, intake)
-    return Captured(writer.uuid, frames, store_tree(batch, intake.tree), birth)
+    return Captured(writer.uuid, frames, store_tree(batch, intake.tree), birth, writer.has_chosen_uuid)
 
 
 def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) -> list[Bundle]:
-    """Make what was captured durable, then visible, in one commit."""
+    """
+    Make what was captured durable, then visible, in one commit.
+
+    Raises:
+        AlreadyExists: Another bundle has, or had, a uuid that was chosen.
+    """
     batch.seal()
     made: list[Bundle] = []
     recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}
@@ -196,7 +215,8 @@ def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
             written.append(_add_draft(batch, bundle))
         return written
 
-    context.catalog.commit(drafts, actor=runs.actor())
+    chosen = [each.uuid for each in captured if each.has_chosen_uuid]
+    context.catalog.commit(drafts, actor=runs.actor(), unused=chosen)
     context.recorded_runs.update(recorded)
     return made
 
@@ -323,8 +343,8 @@ def _new_uuid(context: Context, wanted: str | None) -> str:
         text = str(uuids.UUID(wanted))
     except ValueError as exc:
         raise InvalidInput(f"not a uuid: {wanted!r}", hint="leave it out to get a new one") from exc
-    if context.catalog.get(text) is not None or context.bundle_directory(text).exists():
-        raise AlreadyExists(f"there is a bundle {text} already", hint="leave the uuid out to get a new one")
+    if context.catalog.known([text]) or context.bundle_directory(text).exists():
+        raise AlreadyExists(f"there is or was a bundle {text}", hint="leave the uuid out to get a new one")
     return text
 
 

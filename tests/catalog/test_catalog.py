@@ -17,7 +17,15 @@ from disdat.core import digest, event, manifest
 from disdat.core.bundle import Run
 from disdat.core.event import Draft
 from disdat.durable import Disk
-from disdat.errors import BadQuery, BundleNotFound, ContextNotFound, Corrupt, DigestMismatch, UnknownFormat
+from disdat.errors import (
+    AlreadyExists,
+    BadQuery,
+    BundleNotFound,
+    ContextNotFound,
+    Corrupt,
+    DigestMismatch,
+    UnknownFormat,
+)
 from tests.catalog.contexts import (
     HOME,
     PACKAGES,
@@ -124,6 +132,21 @@ def test_a_change_that_raises_while_it_is_drafted_changes_nothing(catalog: Catal
     assert dump(directory) == before
     add_now(catalog)
     assert catalog.counts().bundles == 2
+
+
+def test_a_uuid_that_is_to_be_unused_is_so_though_others_commit_meanwhile(catalog: Catalog, directory: Path) -> None:
+    """A bundle that was removed, and one whose event alone is known, have their uuids too."""
+    here, gone, tagged = add_now(catalog), add_now(catalog), bundle().uuid
+    catalog.commit([removed(gone), event.tagged(tagged, set_to={"k": "v"})])
+    before = (directory / "log" / "00000001.log").read_bytes()
+    new = bundle()
+    for taken in (here, gone, tagged):
+        with pytest.raises(AlreadyExists, match=taken):
+            catalog.commit([added(new)], unused=[new.uuid, taken])
+    assert (directory / "log" / "00000001.log").read_bytes() == before
+    assert catalog.known([here, gone, tagged, new.uuid]) == {here, gone, tagged}
+    catalog.commit([added(new)], unused=[new.uuid])
+    assert catalog.get(new.uuid) is not None
 
 
 def test_nothing_to_change_writes_nothing(catalog: Catalog, directory: Path) -> None:

@@ -1,0 +1,342 @@
+"""
+Anything that may be done to a home, in any order, by two processes' worth of objects, cut short at any step.
+
+After every step what is on the disk is what the model says: every bundle there is complete and right, its latest
+version is the latest, and a name finds that very name.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from disdat.catalog.queries import Row
+from disdat.context import Context, Home
+from disdat.errors import AlreadyExists
+from disdat.ops import add, bundles, contexts, find, maintain
+from disdat.ops.bundles import Birth, BundleWriter
+from disdat.testing.faults import Crash, FailingDisk
+from tests.catalog.contexts import dump
+from tests.stateful.model import Known, Model, content, observed
+
+MEMORY = Path("/dev/shm")
+DAY_US = 86_400_000_000
+
+HOMES = st.integers(0, 1)
+CRASHES = st.none() | st.integers(1, 6) | st.integers(1, 30)
+CONTEXTS = st.sampled_from(["one", "two", "three"])
+NAMES = st.sampled_from(["a", "A", "a*", "[ab]", "%", "_", "a' OR 1=1 --", "é\n", "a@2026", "../a", "."])
+ANY_NAMES = NAMES | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
+KEYS = st.sampled_from(["k", "K", "k:", "%"])
+TAGS = st.dictionaries(KEYS, st.sampled_from(["", "v", "w"]), max_size=2)
+FILES = st.sampled_from([b"", b"small", b"other", b"x" * 70_000, b"y" * 65_536])
+VALUES = st.sampled_from(
+    [
+        None,
+        7,
+        "text",
+        [1, {"a": (2.5, None)}],
+        np.arange(5),
+        np.arange(10_000),
+        pd.DataFrame({"n": [1, 2], "s": ["a", None]}),
+    ]
+)
+PICKS = st.integers(0, 1000)
+
+Act = Callable[[Home], object]
+Effect = Callable[[Model, list[str]], None]
+
+
+class HomeMachine(RuleBasedStateMachine):
+    """The rules. Each takes which of the two homes acts, and at which of its steps it is killed, if at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Path(tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        self.root = self.place / "home"
+        self.ahead_us = 0
+        self.model = Model()
+        self.homes = [self.opened(), self.opened()]
+        self.turn = 0
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.place)
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000 + self.ahead_us
+
+    def opened(self) -> Home:
+        return Home(self.root, clock_us=self.now_us)
+
+    def perform(
+        self, which: int, crash: int | None, act: Act, effect: Effect, *, made: int = 0, context: str = ""
+    ) -> None:
+        """Do it, and hold what is there against the model; killed on the way, it is done or it is not."""
+        was_cut = False
+        home = self.homes[which]
+        if crash is not None:
+            home = Home(self.root, disk=FailingDisk(crash, error=Crash), clock_us=self.now_us)
+        try:
+            act(home)
+        except Crash:
+            was_cut = True
+        now = observed(self.opened())
+        before, after = self.model, self.model.copy()
+        new = [uuid for uuid in now.contexts.get(context, {}) if uuid not in before.contexts.get(context, {})]
+        if len(new) == made:
+            effect(after, new)
+            if now == after:
+                self.model = after
+                return
+        assert was_cut, f"acknowledged, but there is {now}, not {after}"
+        assert now == before, f"neither done nor undone: {now}"
+
+    # Making bundles
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, name=ANY_NAMES, value=VALUES, tags=TAGS)
+    def write(self, which: int, crash: int | None, pick: int, name: str, value: object, tags: dict[str, str]) -> None:
+        context = self.any_context(pick)
+
+        def effect(model: Model, new: list[str]) -> None:
+            model.contexts[context][new[0]] = Known(name, content(value), tags)
+
+        act: Act = lambda home: bundles.write(home.context(context), value, Birth(name, tags=tags))  # noqa: E731
+        self.perform(which, crash, act, effect, made=1, context=context)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, names=st.lists(NAMES, min_size=1, max_size=4), value=VALUES)
+    def write_many(self, which: int, crash: int | None, pick: int, names: list[str], value: object) -> None:
+        context = self.any_context(pick)
+        values = [[number, value] for number in range(len(names))]
+
+        def effect(model: Model, new: list[str]) -> None:
+            for uuid, name, each in zip(new, names, values, strict=True):
+                model.contexts[context][uuid] = Known(name, content(each), {})
+
+        def act(home: Home) -> None:
+            births = [(each, Birth(name)) for each, name in zip(values, names, strict=True)]
+            bundles.write_many(home.context(context), births)
+
+        self.perform(which, crash, act, effect, made=len(names), context=context)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, name=NAMES, files=st.lists(FILES, min_size=1, max_size=3))
+    def write_files(self, which: int, crash: int | None, pick: int, name: str, files: list[bytes]) -> None:
+        """As a pipeline does: files written at the bundle's own paths."""
+        context = self.any_context(pick)
+
+        def effect(model: Model, new: list[str]) -> None:
+            stored = ["list", *((f"{n}.bin", data) for n, data in enumerate(files))]
+            model.contexts[context][new[0]] = Known(name, stored, {})
+
+        def act(home: Home) -> None:
+            writer = BundleWriter(home.context(context))
+            paths = [writer.file(f"{n}.bin") for n in range(len(files))]
+            for path, data in zip(paths, files, strict=True):
+                path.write_bytes(data)
+            writer.close([str(path) for path in paths], Birth(name))
+
+        self.perform(which, crash, act, effect, made=1, context=context)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, name=NAMES, data=FILES, tags=TAGS)
+    def add(self, which: int, crash: int | None, pick: int, name: str, data: bytes, tags: dict[str, str]) -> None:
+        context = self.any_context(pick)
+        source = self.place / "source.bin"
+        source.write_bytes(data)
+
+        def effect(model: Model, new: list[str]) -> None:
+            model.contexts[context][new[0]] = Known(name, ("source.bin", data), tags)
+
+        act: Act = lambda home: add.add(home.context(context), name, [source], tags=tags)  # noqa: E731
+        self.perform(which, crash, act, effect, made=1, context=context)
+
+    # Changing what is said of them
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, key=KEYS, value=st.sampled_from(["1", "2"]))
+    def tag(self, which: int, crash: int | None, pick: int, key: str, value: str) -> None:
+        context, uuid = self.any_bundle(pick)
+
+        def effect(model: Model, _: list[str]) -> None:
+            model.contexts[context][uuid].tags[key] = value
+
+        self.change(which, crash, context, uuid, lambda c, row: bundles.tag(c, row, set_to={key: value}), effect)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def untag(self, which: int, crash: int | None, pick: int) -> None:
+        context, uuid = self.any_bundle(pick)
+        keys = sorted(self.model.contexts[context][uuid].tags)[:1]
+
+        def effect(model: Model, _: list[str]) -> None:
+            for key in keys:
+                del model.contexts[context][uuid].tags[key]
+
+        self.change(which, crash, context, uuid, lambda c, row: bundles.tag(c, row, unset=keys), effect)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def commit(self, which: int, crash: int | None, pick: int) -> None:
+        context, uuid = self.any_bundle(pick)
+
+        def effect(model: Model, _: list[str]) -> None:
+            model.contexts[context][uuid].committed = True
+
+        self.change(which, crash, context, uuid, lambda c, row: bundles.commit(c, [row]), effect)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, all_versions=st.booleans())
+    def remove(self, which: int, crash: int | None, pick: int, all_versions: bool) -> None:
+        context, uuid = self.any_bundle(pick)
+        name = self.model.contexts[context][uuid].name
+
+        def effect(model: Model, _: list[str]) -> None:
+            for other, known in list(model.contexts[context].items()):
+                if other == uuid or (all_versions and known.name == name):
+                    del model.contexts[context][other]
+
+        def change(of: Context, row: Row) -> None:
+            rows = of.catalog.versions(name) if all_versions else [row]
+            bundles.remove(of, rows, force=True)
+
+        self.change(which, crash, context, uuid, change, effect)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def reaffirm(self, which: int, crash: int | None, pick: int) -> None:
+        context, uuid = self.any_bundle(pick)
+        effect: Effect = lambda model, _: model.made_anew(context, uuid)  # noqa: E731
+        self.change(which, crash, context, uuid, lambda c, row: bundles.reaffirm(c, [row.uuid]), effect)
+
+    # Contexts
+
+    @rule(which=HOMES, crash=CRASHES, name=CONTEXTS)
+    def create_context(self, which: int, crash: int | None, name: str) -> None:
+        def act(home: Home) -> None:
+            try:
+                contexts.create(home, name)
+            except AlreadyExists:
+                assert name in self.model.contexts
+
+        self.perform(which, crash, act, lambda model, _: model.contexts.setdefault(name, {}) and None)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def switch(self, which: int, crash: int | None, pick: int) -> None:
+        name = self.any_context(pick)
+        self.perform(which, crash, lambda home: home.switch(name), lambda model, _: setattr(model, "current", name))
+
+    @precondition(lambda self: len(self.model.contexts) > 1)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def delete_context(self, which: int, crash: int | None, pick: int) -> None:
+        name = self.any_context(pick)
+        self.perform(which, crash, lambda home: contexts.delete(home, name), lambda model, _: model.delete(name))
+
+    # What must change nothing
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def reindex(self, which: int, crash: int | None, pick: int) -> None:
+        """Killed or not; row by row it is the catalog that was there."""
+        context = self.homes[which].context(self.any_context(pick))
+        context.catalog.counts()
+        before = dump(context.directory)
+        self.perform(which, crash, lambda home: maintain.reindex(home.context(context.name)), _nothing)
+        assert context.catalog.counts().bundles == len(self.model.contexts[context.name])
+        assert dump(context.directory) == before
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def lose_the_catalog(self, which: int, crash: int | None, pick: int) -> None:
+        context = self.any_context(pick)
+        for path in (self.root / "context" / context).glob("catalog*"):
+            path.unlink()
+        self.perform(which, crash, lambda home: home.context(context).catalog.counts(), _nothing)
+
+    @rule(what=st.sampled_from(["state.db", "leases", "staging"]))
+    def lose_what_may_be_lost(self, what: str) -> None:
+        path = self.root / "store" / what
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(pick=PICKS)
+    def lose_what_users_see(self, pick: int) -> None:
+        context, uuid = self.any_bundle(pick)
+        shutil.rmtree(self.root / "context" / context / "objects" / uuid, ignore_errors=True)
+
+    @rule(which=HOMES)
+    def reopen(self, which: int) -> None:
+        self.homes[which] = self.opened()
+
+    @rule(days=st.sampled_from([-1, 1, 400]))
+    def set_the_clock(self, days: int) -> None:
+        self.ahead_us += days * DAY_US
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, pick=PICKS)
+    def verify(self, which: int, pick: int) -> None:
+        assert maintain.verify(self.homes[which].context(self.any_context(pick))).findings == ()
+
+    # What holds after every step
+
+    @invariant()
+    def either_home_sees_what_there_is(self) -> None:
+        """Whoever acted last."""
+        self.turn = 1 - self.turn
+        assert observed(self.homes[self.turn]) == self.model
+
+    @invariant()
+    def a_name_is_that_name_and_its_latest_is_the_newest(self) -> None:
+        for context, known in self.model.contexts.items():
+            catalog = self.homes[self.turn].context(context).catalog
+            names = {each.name for each in known.values()}
+            assert catalog.names() == sorted(names)
+            for name in names | {"a", "a*", "%", "."}:
+                versions = [uuid for uuid, each in known.items() if each.name == name]
+                assert [row.uuid for row in catalog.versions(name)] == versions[::-1]
+                latest = find.get(self.homes[self.turn].context(context), name)
+                assert (latest.uuid if latest else None) == (versions[-1] if versions else None)
+
+    @property
+    def has_bundles(self) -> bool:
+        return any(self.model.contexts.values())
+
+    def any_context(self, pick: int) -> str:
+        return sorted(self.model.contexts)[pick % len(self.model.contexts)]
+
+    def any_bundle(self, pick: int) -> tuple[str, str]:
+        known = [(context, uuid) for context, bundles in self.model.contexts.items() for uuid in bundles]
+        return random.Random(pick).choice(known)
+
+    def change(
+        self,
+        which: int,
+        crash: int | None,
+        context: str,
+        uuid: str,
+        change: Callable[[Context, Row], None],
+        effect: Effect,
+    ) -> None:
+        def act(home: Home) -> None:
+            of = home.context(context)
+            change(of, find.by_uuid(of, uuid))
+
+        self.perform(which, crash, act, effect)
+
+
+def _nothing(_: Model, __: list[str]) -> None:
+    """Leave the model as it is."""

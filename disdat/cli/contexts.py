@@ -10,7 +10,7 @@ import click
 from disdat import config as configuration
 from disdat import ops
 from disdat.catalog.queries import Filter
-from disdat.cli import opening, options, render
+from disdat.cli import listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.context import Context, Home
@@ -142,8 +142,6 @@ def _uncommitted(here: Context) -> list[str]:
 
 
 def _status_lines(found: Status, uncommitted: list[str]) -> list[str]:
-    shown = ", ".join(map(render.one_line, uncommitted[:_SHOWN_NAMES]))
-    more = f" and {len(uncommitted) - _SHOWN_NAMES:,} more" if len(uncommitted) > _SHOWN_NAMES else ""
     return render.fields(
         [
             ("context", found.context),
@@ -153,9 +151,17 @@ def _status_lines(found: Status, uncommitted: list[str]) -> list[str]:
             ("files", f"{found.files:,}"),
             ("size", render.size(found.size_bytes)),
             ("committed", f"{found.committed:,}"),
-            ("uncommitted", f"{found.uncommitted:,}" + (f": {shown}{more}" if shown else "")),
+            ("uncommitted", f"{found.uncommitted:,}" + _of_names(uncommitted)),
         ]
     )
+
+
+def _of_names(names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(map(listing.shown_name, names[:_SHOWN_NAMES]))
+    more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+    return f" of {render.count(len(names), 'name')}: {shown}{more}"
 
 
 def _status_json(found: Status, uncommitted: list[str]) -> Json:

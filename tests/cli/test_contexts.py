@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from disdat import ops
+from disdat.context import Home
+from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt
 
 
@@ -150,7 +153,15 @@ def test_status_counts_what_is_there(demo: Dsdt, add, home: Path):
     }
     shown = demo("status").out
     assert f"home:         {home}\n" in shown
-    assert "uncommitted:  2: a\n" in shown
+    assert "uncommitted:  2 of 1 name: a\n" in shown
+
+
+def test_status_counts_bundles_and_names_apart(demo: Dsdt, home: Path):
+    context = Home(home).context("demo")
+    for name in ("", "", "b\nc"):
+        ops.bundles.write(context, 1, Birth(name))
+    assert "uncommitted:  3 of 2 names: (unnamed), b\\nc\n" in demo("status").out
+    assert demo.json("status")["uncommitted_names"] == ["", "b\nc"]
 
 
 def test_config_shows_each_setting_and_where_it_comes_from(demo: Dsdt, home: Path, monkeypatch):

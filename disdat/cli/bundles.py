@@ -38,8 +38,11 @@ def add(
     else:
         with AddProgress(paths, shown=opening.wants_progress(choices)) as progress:
             made = ops.add.add(context, name, paths, tags=tags, progress=progress)
+    row = ops.find.by_uuid(context, made.uuid)
     if as_json:
-        render.out(render.as_json(listing.as_json(ops.find.by_uuid(context, made.uuid))))
+        render.out(render.as_json(listing.as_json(row)))
+    else:
+        render.say(choices, f"Added {listing.summary(row)}")
 
 
 @click.command(cls=Verb)

@@ -10,9 +10,12 @@ import pytest
 from tests.cli.conftest import Dsdt
 
 
-def test_adding_says_nothing(demo: Dsdt):
-    Path("a.txt").write_text("a", "utf-8")
-    assert demo("add", "data", "a.txt").out == ""
+def test_adding_says_which_bundle_was_made(demo: Dsdt):
+    Path("a.csv").write_text("a\n1\n", "utf-8")
+    for option in ([], ["-i"]):
+        said = demo("add", "data", "a.csv", *option).out
+        newest = demo.json("ls")[0]["uuid"]
+        assert re.fullmatch(rf"Added data {newest} of [-\d]+ [:\d]+\n", said)
 
 
 def test_adding_may_give_the_new_bundle_as_json(demo: Dsdt, add):
@@ -123,5 +126,11 @@ def test_names_are_never_interpreted(demo: Dsdt, add, name):
 
 def test_quiet_confirms_nothing(demo: Dsdt, add):
     add("data")
-    for args in (["commit", "data"], ["tag", "data", "k:v"], ["untag", "data", "k"], ["rm", "-f", "data"]):
+    for args in (
+        ["add", "data", "a.txt"],
+        ["commit", "data"],
+        ["tag", "data", "k:v"],
+        ["untag", "data", "k"],
+        ["rm", "-f", "data"],
+    ):
         assert demo(*args, "--quiet").out == ""

@@ -96,6 +96,7 @@ def untag(choices: Choices, ref: str, keys: Sequence[str]) -> None:
 @options.uuid("The bundle with this uuid, or first digits of it.")
 @click.option("--all", "every", is_flag=True, help="Every version that matches, not only the latest.")
 @click.option("--old", is_flag=True, help="Every version that matches but the latest.")
+@click.option("--uncommitted", is_flag=True, help="Of these, only those that are not committed.")
 @click.option("-f", "--force", is_flag=True, help="Committed bundles too.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.argument("name", callback=options.any_text, required=False)
@@ -108,6 +109,7 @@ def rm(
     uuid: str | None,
     every: bool,
     old: bool,
+    uncommitted: bool,
     force: bool,
     dry_run: bool,
 ) -> None:
@@ -122,6 +124,8 @@ def rm(
     context = opening.context(choices)
     which = ops.find.Which.ALL if every else ops.find.Which.OLD if old else ops.find.Which.LATEST
     rows = ops.find.chosen(context, name, uuid=uuid, tags=tags, which=which)
+    if uncommitted:
+        rows = [row for row in rows if not row.committed]
     if dry_run:
         render.out([f"Would remove {listing.summary(row)}" for row in rows] or ["No bundles to remove."])
         return

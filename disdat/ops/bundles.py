@@ -44,6 +44,7 @@ from disdat.store.objects import ObjectBatch
 
 CREATOR = f"disdat {__version__}"
 _BACK = re.compile(r"@-[0-9]+\Z")
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +265,13 @@ def remove(context: Context, rows: Sequence[Row], *, force: bool = False) -> Non
     """
     committed = [row for row in rows if row.committed]
     if committed and not force:
-        names = ", ".join(f"{row.name or '(unnamed)'} {row.uuid[:8]}" for row in committed[:3])
-        raise Conflict(f"{len(committed)} of {len(rows)} committed: {names}", hint="--force removes them too")
+        names = ", ".join(f"{row.name or '(unnamed)'} {row.uuid[:8]}" for row in committed[:_SHOWN])
+        more = ", ..." if len(committed) > _SHOWN else ""
+        alone = len(committed) == len(rows)
+        raise Conflict(
+            f"{len(committed)} of {len(rows)} committed: {names}{more}" + ("" if alone else "; nothing was removed"),
+            hint="--force removes them too" if alone else "--uncommitted removes the others, --force all of them",
+        )
     if rows:
         _change(context, [event.Draft(event.REMOVE, {"uuids": [row.uuid for row in rows]})])
 

@@ -108,6 +108,20 @@ def test_committed_bundles_are_removed_by_force_only(demo: Dsdt, add):
     assert demo.json("ls") == []
 
 
+def test_where_one_is_committed_none_is_removed_and_it_says_so(demo: Dsdt, add):
+    uuids = [add("data"), add("data"), add("data")]
+    demo("commit", "data@-1")
+    told = demo.run("rm", "--old", "data").err
+    assert told.splitlines() == [
+        f"dsdt: 1 of 2 committed: data {uuids[1][:8]}; nothing was removed",
+        "hint: --uncommitted removes the others, --force all of them",
+    ]
+    assert len(demo.json("ls")) == 3
+    assert demo("rm", "--old", "--uncommitted", "data").out.startswith(f"Removed data {uuids[0]} of ")
+    assert [row["uuid"] for row in demo.json("ls")] == [uuids[2], uuids[1]]
+    assert demo("rm", "--old", "--uncommitted", "data").out == "No bundles to remove.\n"
+
+
 def test_a_name_that_begins_a_uuid_removes_no_other_bundle(demo: Dsdt, add):
     """``dsdt rm face`` where nothing is named so leaves the bundle face1234… alone."""
     uuid = add("data")

@@ -28,6 +28,9 @@ RUN = "run"
 DECISIONS = "decisions"
 UNDO = "undo"
 
+_OF_ONE = frozenset({ADD, TAG, RENAME})
+_OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM})
+
 FEATURES: frozenset[str] = frozenset()
 """Reader features an event may require and this version has."""
 
@@ -65,10 +68,10 @@ class Event:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The uuids of the bundles this event speaks of."""
-        if "uuid" in self.payload:
+        """The uuids of the bundles this event speaks of; none of a kind that is not known, whatever it holds."""
+        if self.kind in _OF_ONE:
             return (cast("str", self.payload["uuid"]),)
-        return tuple(cast("Sequence[str]", self.payload.get("uuids", ())))
+        return tuple(cast("Sequence[str]", self.payload["uuids"])) if self.kind in _OF_SEVERAL else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,7 @@ def _check(event: Event) -> None:
     names = (event.id, event.writer, event.kind, event.write_id, *event.undoes, *event.requires, *event.subjects)
     "".join(names).encode("utf-8")
     _check_types(int, event.time_us, event.seq)
+    _check_types(Mapping, event.payload)
     if not (0 <= event.time_us < _LATEST_US and 0 <= event.seq < _LATEST_US):
         raise ValueError("a number is out of range")
     _check_payload(event.kind, event.payload)

@@ -338,8 +338,10 @@ def _valid_record_after(file: BinaryIO, offset: int) -> bool:
         file.seek(position)
         piece = file.read(_PIECE_BYTES)
         found = piece.find(_RECORD)
-        if found >= 0 and _payload_at(file, position + found) is not None:
-            return True
-        if found < 0 and len(piece) < _PIECE_BYTES:
+        while found >= 0:
+            if _payload_at(file, position + found) is not None:
+                return True
+            found = piece.find(_RECORD, found + 1)
+        if len(piece) < _PIECE_BYTES:
             return False
-        position += found + 1 if found >= 0 else len(piece) - len(_RECORD) + 1
+        position += len(piece) - len(_RECORD) + 1

@@ -20,6 +20,9 @@ from disdat.errors import InvalidInput, PathNotFound
 from disdat.store.objects import ObjectBatch
 from disdat.values.serializer import Blob
 
+MAX_DEPTH = 500
+"""A tree may have so many directories one inside another; who reads it goes down one call for each."""
+
 Progress = Callable[[int], None]
 """Called with the bytes that were taken in since the last call."""
 
@@ -114,6 +117,9 @@ class Intake:
         return place
 
     def _capture(self, paths: Sequence[Path], places: Sequence[str]) -> None:
+        for place in places:
+            if place.count("/") > MAX_DEPTH:
+                raise _too_deep(place)
         inside = os.path.join(self._directory, "")
         managed = [os.fspath(path).startswith(inside) for path in paths]
         self._check_inside({path.parent for path, own in zip(paths, managed, strict=True) if own})
@@ -179,12 +185,20 @@ def _walk(directory: str, real_root: str, prefix: bytes, above: tuple[str, ...])
                 raise InvalidInput(
                     f"the symbolic link {entry.path} leads back to a directory above it", hint="remove it"
                 )
+            if len(above) > MAX_DEPTH:
+                raise _too_deep(entry.path)
             yield from _walk(entry.path, real_root, prefix + name + b"/", (*above, inside))
         else:
             path = Path(entry.path)
             if not entry.is_file(follow_symlinks=False):
                 _check_file(path)
             yield encode_path(prefix + name), path
+
+
+def _too_deep(path: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path[:80]}… lies more than {MAX_DEPTH} directories deep", hint="store an archive of the directory instead"
+    )
 
 
 def _check_link(path: str, real: str, real_root: str) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from disdat.context import Context
 from disdat.errors import InvalidInput
-from disdat.ops import bundles
+from disdat.ops import add, bundles
 from disdat.ops.bundles import Birth, BundleWriter
+from disdat.ops.intake import MAX_DEPTH
 
 VALUES: dict[str, Callable[[Path], object]] = {
     "a large file": lambda directory: directory / "large",
@@ -48,3 +49,26 @@ def test_a_link_inside_the_bundles_directory_is_followed(context: Context) -> No
     assert isinstance(paths, list)
     assert [path.relative_to(writer.path) for path in paths] == [Path("real/f"), Path("link/f")]
     assert [path.read_bytes() for path in paths] == [b"x", b"x"]
+
+
+def test_directories_too_deep_to_be_read_again_are_refused(context: Context, tmp_path: Path) -> None:
+    """Any that are taken in come back."""
+    place = os.getcwd()
+    os.chdir(tmp_path)
+    for _ in range(MAX_DEPTH):
+        os.mkdir("d")
+        os.chdir("d")
+    for number in range(300):
+        Path(f"f{number}").touch()
+    os.mkdir("d")
+    os.chdir(place)
+    made = add.add(context, "n", [tmp_path / "d"])
+    paths = bundles.value(context, made.uuid)
+    assert isinstance(paths, list)
+    assert len(paths) == 300
+    deepest = tmp_path.joinpath(*["d"] * (MAX_DEPTH + 1))
+    (deepest / "d").mkdir()
+    (deepest / "d" / "f").touch()
+    for given in ([tmp_path / "d"], [deepest / "d" / "f", Path(place)]):
+        with pytest.raises(InvalidInput, match=f"more than {MAX_DEPTH} directories deep"):
+            add.add(context, "n", given)

@@ -96,11 +96,13 @@ def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     if not paths:
         raise InvalidInput("no path to add", hint="name a file or a directory")
     sources = [Path(os.path.abspath(path)) for path in paths]
+    seen: set[Path] = set()
     for given, source in zip(paths, sources, strict=True):
         if not os.path.exists(given):  # not of its absolute form: that of "" is the current directory
             raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint="check the path")
-        if sources.count(source) > 1:
+        if source in seen:
             raise InvalidInput(f"{os.fspath(given)} is named twice", hint="name each path once")
+        seen.add(source)
     return sources
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,15 @@ def test_several_paths_keep_their_places_below_what_they_share(context: Context)
     fill(Path(), ["p/x.csv", "q/x.csv", "q/d/y.csv"])
     bundle = add.add(context, "n", ["p/x.csv", "q/x.csv", "q/d"])
     assert paths_of(context, bundle) == ["p/x.csv", "q/d/y.csv", "q/x.csv"]
+
+
+def test_many_paths_cost_a_look_each(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"f{number}") for number in range(8_000)]
+    for path in paths:
+        Path(path).touch()
+    started = time.process_time()
+    add._sources(paths)
+    assert time.process_time() - started < 2
 
 
 def test_a_path_given_twice_is_refused(context: Context) -> None:

@@ -103,6 +103,7 @@ def by_pattern(context: Context, text: str) -> Filter:
     Raises:
         BundleNotFound: It is no pattern, and no bundle has this name.
     """
+    check_text("what is searched for", text)
     if context.catalog.latest(text):
         return Filter(name=text)
     if len(text) > 1 and text.startswith("/") and text.endswith("/"):
@@ -136,6 +137,7 @@ def resolve(context: Context, reference: str) -> Row:
 
 def of_name(context: Context, reference: str) -> Row | None:
     """What ``name`` or ``name@version`` names, as :func:`resolve`; None where there is no such name."""
+    check_text("what is searched for", reference)
     if row := context.catalog.latest(reference):
         return row
     name, at, version = reference.rpartition("@")

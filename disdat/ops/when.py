@@ -18,13 +18,16 @@ def parse(text: str) -> int:
     Raises:
         BadQuery: *text* is no date in either form.
     """
-    moment = _disdat(text) or _iso(text)
-    if moment is None:
-        raise BadQuery(
-            f"cannot read the date {text!r}",
-            hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone",
-        )
-    return to_us(moment)
+    try:
+        moment = _disdat(text) or _iso(text)
+        if moment is not None:
+            return to_us(moment)
+    except (ValueError, OverflowError) as exc:  # within a day of where Python's dates begin or end
+        raise BadQuery(f"the date {text!r} is too far away", hint="write one between 0002 and 9998") from exc
+    raise BadQuery(
+        f"cannot read the date {text!r}",
+        hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone",
+    )
 
 
 def parse_last(text: str) -> int:

@@ -22,6 +22,14 @@ def test_a_name_is_its_latest_version(context: Context, versions: list[Bundle]) 
     assert find.resolve(context, "n").uuid == versions[2].uuid
 
 
+def test_text_that_is_no_unicode_is_refused_rather_than_looked_for(context: Context, versions: list[Bundle]) -> None:
+    for text in ("\udcff", "\udcff*", "n@\udcff"):
+        with pytest.raises(InvalidInput, match="not valid Unicode"):
+            find.resolve(context, text)
+        with pytest.raises(InvalidInput, match="not valid Unicode"):
+            find.by_pattern(context, text)
+
+
 def test_minus_one_is_the_version_before(context: Context, versions: list[Bundle]) -> None:
     assert [find.resolve(context, f"n@-{back}").uuid for back in (0, 1, 2)] == [v.uuid for v in reversed(versions)]
     with pytest.raises(RefNotFound, match="n has 3 versions, none is 3 back"):

@@ -51,6 +51,12 @@ def test_what_is_no_date_is_refused_with_the_forms_to_use(text: str) -> None:
     assert "2026-03-01" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
+def test_a_date_beyond_what_can_be_counted_is_refused(zone: str, text: str) -> None:
+    with pytest.raises(BadQuery, match="too far away"):
+        when.parse(text)
+
+
 @pytest.mark.parametrize(
     ("text", "more_us"),
     [

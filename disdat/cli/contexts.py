@@ -58,7 +58,7 @@ def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, forc
         raise WrongUsage("no context is named", "`dsdt context -d NAME` deletes it")
     else:
         found = ops.contexts.listing(home)
-        if not found:
+        if not found and not as_json:
             render.note(choices, f"no contexts at {home.root}; `dsdt context NAME` makes one")
         render.out(render.as_json([_context_json(each) for each in found]) if as_json else map(_context_line, found))
 

@@ -67,7 +67,7 @@ def test_where_there_is_no_context_it_says_where_it_looked(dsdt: Dsdt, home: Pat
     ended = dsdt.run("context")
     assert (ended.code, ended.out) == (0, "")
     assert ended.err == f"no contexts at {home}; `dsdt context NAME` makes one\n"
-    assert dsdt.json("context", "--quiet") == []
+    assert dsdt.json("context") == []
     assert not home.exists()
 
 

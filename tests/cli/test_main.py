@@ -154,17 +154,15 @@ def test_at_a_terminal_a_long_table_is_its_head_and_tail(demo: Dsdt):
     assert len(demo("cat", "data").lines) == 1001
 
 
-def test_what_nobody_foresaw_is_one_line_and_the_traceback_is_to_be_had(demo: Dsdt, home: Path):
-    current = home / "current"
-    current.unlink()
-    current.mkdir()
-    ended = demo.run("ls")
+def test_what_nobody_foresaw_is_one_line_and_the_traceback_is_to_be_had(demo: Dsdt):
+    Path("odd_module.py").write_text("def __getattr__(name):\n    raise ZeroDivisionError(name)\n", "utf-8")
+    ended = demo.run("apply", "odd_module.Task")
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        f"dsdt: internal error: IsADirectoryError: [Errno 21] Is a directory: '{current}'",
+        "dsdt: internal error: ZeroDivisionError: Task",
         "hint: `dsdt --verbose …` shows the traceback",
     ]
-    assert "Traceback (most recent call last)" in demo.run("--verbose", "ls").err
+    assert "Traceback (most recent call last)" in demo.run("--verbose", "apply", "odd_module.Task").err
 
 
 @pytest.mark.parametrize("args", [("--verbose", "show", "none"), ("show", "none", "--verbose")])

@@ -120,7 +120,7 @@ def show(choices: Choices, ref: str, *, as_json: bool) -> None:
 
 
 @click.command(cls=Verb)
-@click.option("-d", "--depth", type=click.IntRange(min=0), metavar="N", help="Go back N steps only.")
+@click.option("-d", "--depth", type=options.AtLeast(0), metavar="N", help="Go back N steps only.")
 @options.json()
 @click.argument("ref", callback=options.text)
 @click.pass_obj

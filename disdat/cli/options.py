@@ -64,6 +64,24 @@ def last_moment(_: click.Context, __: click.Parameter, value: str | None) -> int
     return None if value is None else when.parse_last(value)
 
 
+class AtLeast(click.ParamType[int]):
+    """A whole number that is not less than another one."""
+
+    name = "number"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        if number < self._least:
+            self.fail(f"{number} is less than {self._least}", param, ctx)
+        return number
+
+
 def tags(help_text: str) -> Callable[[F], F]:
     """The option ``-t KEY:VALUE``, repeatable."""
     return click.option("-t", "--tag", "tags", multiple=True, metavar="KEY:VALUE", callback=key_values, help=help_text)

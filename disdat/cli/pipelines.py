@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -10,8 +10,10 @@ from disdat import config
 from disdat.cli import opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.config import Rerun
+from disdat.errors import InvalidInput
 from disdat.pipeline import params, run
 from disdat.pipeline.loading import load_class
+from disdat.pipeline.task import PipeTask
 from disdat.pipeline.work import Outcome
 
 _SHORT = 8
@@ -23,7 +25,7 @@ _SHORT = 8
 )
 @click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date.")
 @click.option("--force-all", is_flag=True, help="Run every task.")
-@click.option("-w", "--workers", type=click.IntRange(min=1), metavar="N", help="Run so many tasks at the same time.")
+@click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
 @click.option("-cs", "--central-scheduler", is_flag=True, help="Let a running luigid schedule the tasks.")
 @click.option(
     "-it",
@@ -73,16 +75,20 @@ def apply(
     What the task needs is run first; what is up to date is used again. The module is looked for in the current
     directory first. All that follows MODULE.CLASS are the task's parameters; options stand before it.
     """
-    settings, context = opening.settings(choices), opening.context(choices)
     if choices.profile is not None:
         config.set_aws_profile(choices.profile)
     transform = load_class(task)
+    if _asks_for_help(words):
+        render.out(_help(task, transform))
+        return
+    settings, context = opening.settings(choices), opening.context(choices)
+    given = _given(task, transform, words)
     told: list[tuple[str, Outcome]] = []
     try:
         run.apply(
             context,
             transform,
-            params.parse(transform, words),
+            given,
             output_bundle=output_bundle,
             output_tags=output_tags,
             force=force,
@@ -98,6 +104,38 @@ def apply(
             render.out(render.as_json([outcome.to_json(name) for name, outcome in told]))
         elif not choices.quiet:
             render.out(render.table([_cells(name, outcome) for name, outcome in told]))
+
+
+def _given(task: str, transform: type[PipeTask], words: Sequence[str]) -> dict[str, object]:
+    """The task's parameters; who wrote an option of dsdt among them is told where it stands."""
+    try:
+        return params.parse(transform, words)
+    except InvalidInput as exc:
+        ctx = click.get_current_context()
+        options_of_dsdt = {flag for param in ctx.command.get_params(ctx) for flag in param.opts}
+        misplaced = next((word for word in words if word.partition("=")[0] in options_of_dsdt), None)
+        if misplaced is None:
+            raise
+        hint = f"options of dsdt stand before the class: `dsdt apply {misplaced} … {task}`"
+        raise InvalidInput(exc.message, hint=hint) from exc
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    return "--help" in words or list(words) == ["-h"]
+
+
+def _help(task: str, transform: type[PipeTask]) -> Iterator[str]:
+    """What may follow the class."""
+    found = params.explain(transform)
+    yield f"Parameters of {task}:" if found else f"{task} has no parameters."
+    for line in render.table([_parameter(each) for each in found]):
+        yield f"  {line}"
+    yield "Options of dsdt stand before the class; `dsdt apply --help` lists them."
+
+
+def _parameter(found: params.Described) -> list[str]:
+    default = "must be given" if found.default is None else f"default: {found.default or repr('')}"
+    return [f"--{found.name}", found.kind, render.one_line(default), render.one_line(found.description)]
 
 
 def _cells(task: str, outcome: Outcome) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import luigi
@@ -84,6 +85,34 @@ def describe(task: luigi.Task) -> str:
     """A task for people: ``Train(gamma=0.1)``, with its public significant parameters."""
     shown = [f"{name}={_short(text)}" for name, text, significant, public in _texts(task) if significant and public]
     return f"{task.get_task_family()}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A parameter for people: its name, what it holds, its default as text (None: it must be given), what it is for."""
+
+    name: str
+    kind: str
+    default: str | None
+    description: str
+
+
+def explain(cls: type[luigi.Task]) -> list[Described]:
+    """What *cls* may be told, in the order it names them; of what is not public no default."""
+    return [_described(cls, name, parameter) for name, parameter in cls.get_params()]
+
+
+def _described(cls: type[luigi.Task], name: str, parameter: luigi.Parameter[_Value]) -> Described:
+    family, default = cls.get_task_family(), None
+    if parameter.has_task_value(family, name):
+        is_public = parameter.visibility == ParameterVisibility.PUBLIC
+        value = parameter.task_value(family, name)
+        default = _default_text(parameter, value) if is_public else "***"
+    return Described(name, _kind(parameter), default, parameter.description or "")
+
+
+def _default_text(parameter: luigi.Parameter[_Value], value: object) -> str:
+    return "None" if value is None else _short(parameter.serialize(parameter.normalize(value)))
 
 
 def _texts(task: luigi.Task) -> list[tuple[str, str, bool, bool]]:

@@ -79,6 +79,28 @@ def test_what_follows_the_class_are_its_parameters(demo: Dsdt, pipe: str):
     assert demo.json("ls")[0]["params"] == {"n": "5", "label": "--json"}
 
 
+@pytest.mark.parametrize("misplaced", ["-f", "--force", "--rerun=version", "--quiet"])
+def test_an_option_that_follows_the_class_is_told_its_place(demo: Dsdt, pipe: str, misplaced):
+    ended = demo.run("apply", f"{pipe}.Total", misplaced)
+    assert ended.code == 1
+    assert ended.err.endswith(
+        f"hint: options of dsdt stand before the class: `dsdt apply {misplaced} … {pipe}.Total`\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_after_the_class_lists_its_parameters(demo: Dsdt, pipe: str, word):
+    shown = demo("apply", f"{pipe}.Numbers", word).lines
+    assert shown == [
+        f"Parameters of {pipe}.Numbers:",
+        "  --n      an int  default: 3",
+        "  --label  a str   default: none",
+        "Options of dsdt stand before the class; `dsdt apply --help` lists them.",
+    ]
+    assert "has no parameters" in demo("apply", f"{pipe}.Broken", word).out
+    assert demo.json("ls") == []
+
+
 def test_the_last_output_is_named_and_tagged_as_asked(demo: Dsdt, pipe: str):
     demo("apply", "-o", "sum", "-ot", "city:Rome", "-it", "any:thing", f"{pipe}.Total")
     [listed] = demo.json("ls", "-r")

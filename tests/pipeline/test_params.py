@@ -198,3 +198,24 @@ def test_what_identifies_includes_what_is_private_by_digest_only():
 
 def test_what_is_recorded_hides_secrets():
     assert params.recorded(Hidden()) == {"shown": "s" * 100, "aside": "2", "api_key": "***"}
+
+
+def test_parameters_are_explained_with_their_defaults_and_without_secrets():
+    class Told(PipeTask):
+        count = luigi.IntParameter(description="how many")
+        label = luigi.Parameter(default="none")
+        maybe = luigi.OptionalIntParameter(default=None)
+        many = luigi.ListParameter(default=[1, 2])
+        key = luigi.Parameter(default="hush", visibility=ParameterVisibility.HIDDEN)
+
+    assert [(each.name, each.kind, each.default, each.description) for each in params.explain(Told)] == [
+        ("count", "an int", None, "how many"),
+        ("label", "a str", "none", ""),
+        ("maybe", "an int or None", "None", ""),
+        ("many", "a list", "[1, 2]", ""),
+        ("key", "a str", "***", ""),
+    ]
+
+
+def test_every_parameter_can_be_explained():
+    assert all(each.default is not None for each in params.explain(Every))

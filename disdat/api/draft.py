@@ -87,6 +87,7 @@ class Draft:
         self.tags.update(tags)
 
     def add_params(self, params: Mapping[str, str]) -> None:
+        ops.bundles.check_mapping("params", params)
         for key, text in params.items():
             _text("the name of a parameter", key)
             _text(f"the parameter {key!r}", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # pandas takes a second to import, and only inline adds need 
     import pandas as pd  # takes a second, and only inline adds need it
 
 _SNIFFED_CHARS = 1 << 16
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def add(
@@ -99,7 +101,9 @@ def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     seen: set[Path] = set()
     for given, source in zip(paths, sources, strict=True):
         if not os.path.exists(given):  # not of its absolute form: that of "" is the current directory
-            raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint="check the path")
+            is_url = _URL.match(os.fspath(given))
+            hint = "URLs are not fetched: get the file, and add that" if is_url else "check the path"
+            raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint=hint)
         if source in seen:
             raise InvalidInput(f"{os.fspath(given)} is named twice", hint="name each path once")
         seen.add(source)

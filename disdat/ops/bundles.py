@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from disdat import __version__, config, values
+from disdat import __version__, values
 from disdat.catalog.catalog import Moment
 from disdat.catalog.queries import Row
 from disdat.context import Context
@@ -307,6 +307,7 @@ def reaffirm(context: Context, uuid_list: Sequence[str], *, run_id: str = "") ->
 
 def check_tags(tags: Mapping[str, str]) -> None:
     """Refuse tags a user may not set; TypeError, as Disdat raises it, where key or value is no str."""
+    check_mapping("tags", tags)
     for key, text in tags.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"tags are text: {key!r}: {text!r}")
@@ -315,6 +316,12 @@ def check_tags(tags: Mapping[str, str]) -> None:
             raise InvalidInput("a tag needs a key", hint="write key:value")
         if is_reserved(key):
             raise InvalidInput(f"the tag {key!r} is reserved", hint="`dsdt commit` commits; choose another key")
+
+
+def check_mapping(what: str, given: Mapping[str, str]) -> None:
+    """Refuse, with a TypeError, what is given in place of text by text."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{what} are a dict of text, such as {{'key': 'value'}}, not {given!r}")
 
 
 def check_text(what: str, text: str) -> None:
@@ -364,7 +371,7 @@ def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
         uuid=captured.uuid,
         name=birth.name or naming.default_name(method),
         processing_name=birth.processing_name or naming.bundle_processing_name(method, birth.params, upstream),
-        owner=birth.owner or config.login_name(),
+        owner=birth.owner or run.user,
         created_us=created_us,
         creator=CREATOR,
         home=context.home.id,
@@ -375,7 +382,7 @@ def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
         metrics=birth.metrics,
         parents=birth.parents,
         lineage=replace(
-            lineage, run=RunRef(run.id, digest.of_json(manifest.run_to_json(run)), run.packages, birth.task)
+            lineage, run=RunRef(run.id, runs.environment(run), run.packages, birth.task)
         ),
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
+from disdat.core import similar
 from disdat.core.bundle import NOTHING
 from disdat.errors import BadQuery, BundleNotFound, RefNotFound
 from disdat.ops import when
@@ -22,6 +23,8 @@ MIN_PREFIX = 4
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 _BACK = re.compile(r"-([0-9]+)")
 _SHOWN = 5
+_MOST_COMPARED = 10_000
+"""Names that are compared with a mistyped one; of more, it takes too long."""
 
 
 class Which(enum.Enum):
@@ -55,7 +58,7 @@ def need(
     if row is None:
         raise BundleNotFound(
             f"no bundle {_described(name, uuid, tags)} in the context {context.name}",
-            hint="`dsdt ls` shows what is there",
+            hint=_near(context, name, otherwise="`dsdt ls` shows what is there"),
         )
     return row
 
@@ -111,7 +114,8 @@ def by_pattern(context: Context, text: str) -> Filter:
     if any(wild in text for wild in "*?["):
         return Filter(name_glob=text)
     raise BundleNotFound(
-        f"no bundle named {text!r} in the context {context.name}", hint="quote a glob such as 'my.*' to search"
+        f"no bundle named {text!r} in the context {context.name}",
+        hint=_near(context, text, otherwise="quote a glob such as 'my.*' to search"),
     )
 
 
@@ -128,9 +132,9 @@ def resolve(context: Context, reference: str) -> Row:
     if row is None and _PREFIX.fullmatch(reference):
         row = _by_prefix(context, reference)
     if row is None:
+        forms = "a reference is NAME, NAME@UUID-PREFIX, NAME@-1, NAME@DATE or a uuid prefix of 4 or more digits"
         raise BundleNotFound(
-            f"no bundle {reference!r} in the context {context.name}",
-            hint="a reference is NAME, NAME@UUID-PREFIX, NAME@-1, NAME@DATE or a uuid prefix of 4 or more digits",
+            f"no bundle {reference!r} in the context {context.name}", hint=_near(context, reference, otherwise=forms)
         )
     return row
 
@@ -188,7 +192,7 @@ def chosen(
     if not select(context, reference, uuid=whole, tags=tags):
         raise BundleNotFound(
             f"no bundle {_described(reference, uuid, tags)} in the context {context.name}",
-            hint="`dsdt ls` shows what is there",
+            hint=_near(context, reference, otherwise="`dsdt ls` shows what is there"),
         )
     return select(context, reference, uuid=whole, tags=tags, which=which)
 
@@ -199,7 +203,10 @@ def _version(reference: str, name: str, version: str, versions: Sequence[Row]) -
     starting = [row for row in versions if row.uuid.startswith(version)]
     if starting and version:
         return _only(reference, starting)
-    moment = when.parse_last(version)
+    try:
+        moment = when.parse_last(version)
+    except BadQuery as exc:
+        raise BadQuery(f"{version!r} is neither the beginning of a uuid of {name} nor a date", hint=exc.hint) from exc
     earlier = [row for row in versions if row.created_us <= moment]
     if not earlier:
         raise RefNotFound(f"{name} had no version by {version}", hint=f"its first is {_moment(versions[-1])}")
@@ -223,6 +230,18 @@ def _only(reference: str, found: Sequence[Row]) -> Row:
 def _by_prefix(context: Context, prefix: str) -> Row | None:
     found = context.catalog.search(Filter(uuid_prefix=prefix, limit=_SHOWN + 1))
     return _only(prefix, found) if found else None
+
+
+def _near(context: Context, reference: str | None, *, otherwise: str) -> str:
+    """A hint at the name that may have been meant, and where none is near, *otherwise*."""
+    if not reference:
+        return otherwise
+    names = context.catalog.names()
+    name, at, _ = reference.rpartition("@")
+    wanted = name if at else reference
+    if wanted in names or len(names) > _MOST_COMPARED:
+        return otherwise
+    return similar.hint(wanted, names, otherwise=otherwise)
 
 
 def _moment(row: Row) -> str:

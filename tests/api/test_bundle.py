@@ -174,6 +174,8 @@ def test_dependencies_that_cannot_be_told_apart_are_refused(ctx):
 WRONG_TYPES = {
     "tag value": lambda b: b.add_tags({"a": 1}),
     "tag key": lambda b: b.add_tags({1: "a"}),
+    "tags that are a list": lambda b: b.add_tags(["a"]),
+    "params that are a list": lambda b: b.add_params(["a"]),
     "param value": lambda b: b.add_params({"a": 1}),
     "param key": lambda b: b.add_params({1: "a"}),
     "name": lambda b: setattr(b, "name", 1),

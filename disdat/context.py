@@ -77,6 +77,7 @@ class Home:
         self.root = root.expanduser().absolute()
         self.disk = disk or Disk()
         self.clock_us = clock_us
+        self._format = self.root / _FORMAT_FILE
         self._lock = threading.RLock()
         self._contexts: dict[str, tuple[_Stamp, Context]] = {}
         self._marker = _read_marker(self.root)
@@ -111,12 +112,14 @@ class Home:
             StorageError: It cannot be written; PermissionDenied where that is why.
             UnknownFormat: It needs a writer feature this version lacks.
         """
+        if self._marker and self._marker.writers <= WRITER_FEATURES and _inode(self._format) == self._marker.inode:
+            return
         with self._lock, storage_errors(f"write to {self.root}"):
             if self._marker is None:
                 self._marker = self._create()
             if missing := self._marker.writers - WRITER_FEATURES:
                 raise UnknownFormat(str(self.root), found=sorted(missing), supported=sorted(WRITER_FEATURES))
-            if self._marker.inode != (self.root / _FORMAT_FILE).stat().st_ino:
+            if self._marker.inode != self._format.stat().st_ino:
                 self._marker = self._renewed()
 
     def context_names(self) -> list[str]:
@@ -232,7 +235,7 @@ class Home:
                 break  # nothing was made here, nor above
             self.disk.sync_dir(above)
         with suppress(FileExistsError):  # another process made it first: its id counts
-            self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
+            self._make_file(self._format, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
         self.disk.sync_dir(self.root)
         return self._reread()
 
@@ -241,7 +244,7 @@ class Home:
         marker = self._reread()
         if marker.inode == marker.found_inode:
             return marker
-        self._make_file(self.root / _FORMAT_FILE, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
+        self._make_file(self._format, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
         self.disk.sync_dir(self.root)
         return self._reread()
 
@@ -275,6 +278,8 @@ class Context:
         self.home = home
         self.name = name
         self.directory = home.root / "context" / name
+        self.objects = self.directory / "objects"
+        """Where the files of its bundles are seen, each bundle's below its uuid."""
         self.recorded_runs: set[str] = set()
         """Ids of the runs whose record is in this context's log already, as far as this process knows."""
 
@@ -283,11 +288,6 @@ class Context:
 
     def __reduce__(self) -> tuple[Callable[[str, str], Context], tuple[str, str]]:
         return _reopen, (str(self.home.root), self.name)
-
-    @property
-    def objects(self) -> Path:
-        """Where the files of its bundles are seen, each bundle's below its uuid."""
-        return self.directory / "objects"
 
     def bundle_directory(self, uuid: str) -> Path:
         """Where the files of one bundle are seen; not made by asking."""
@@ -363,6 +363,13 @@ def resolve(home: Home, name: str | None) -> Context:
 def nothing_kept(home: Home) -> str:
     """What to say of a home that is not there, which may be because it is elsewhere."""
     return f"nothing is kept at {home.root} yet"
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:  # whoever needs the file says what is wrong with it
+        return None
 
 
 def _reopen(root: str, name: str) -> Context:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 from disdat import capture
 from disdat.context import Context, now_us
 from disdat.core import canonical, digest, event, manifest
 from disdat.core.bundle import Run
 from disdat.core.canonical import Json
+from disdat.core.digest import Digest
 
 
 @cache
@@ -30,6 +31,12 @@ def actor() -> str:
     """Who makes a change: ``user@host``."""
     run = of_process()
     return f"{run.user}@{run.host}"
+
+
+@lru_cache(maxsize=16)
+def environment(run: Run) -> Digest:
+    """The digest of a run's record, by which its bundles name it."""
+    return digest.of_json(manifest.run_to_json(run))
 
 
 def draft(run: Run) -> event.Draft:

@@ -96,6 +96,11 @@ class Additions:
         self._young: set[Path] = set()
         self._sound: dict[str, bool] = {}
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was taken in."""
+        return self._lock.held
+
     def begin(self) -> None:
         """Keep collection out from now on, and learn what other writers packed."""
         if not self._lock.held:

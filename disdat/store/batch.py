@@ -141,6 +141,8 @@ class ObjectBatch:
             StorageError: The disk refused, or an adopted file was written to meanwhile. Some objects may be in
                 the store then, which harms nothing.
         """
+        if not self._added.begun:
+            return
         with self._storing():
             self._added.seal()
 

@@ -158,6 +158,8 @@ class Home:
         check_context_name(name)
         self.ensure()
         directory = self.root / "context" / name
+        if _stamp(directory / "context.json") is not None:
+            raise AlreadyExists(f"the context {name!r} already exists")
         with storage_errors(f"create context {name!r}"):
             for part in ("log", "objects"):
                 self.disk.mkdir(directory / part)

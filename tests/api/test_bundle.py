@@ -287,7 +287,7 @@ def test_an_exception_in_the_block_leaves_nothing(ctx, home):
 def test_a_value_that_cannot_be_stored_leaves_nothing(ctx, home, tmp_path):
     outside = tmp_path / "outside.bin"
     outside.write_bytes(os.urandom(2 * LARGE))
-    api.Bundle(ctx, "first", 1)
+    api.Bundle(ctx, "first", bytes(LARGE))  # an object, so that the store is there
     before = snapshot(home)
     for value in ([1, {"a": object()}], [outside, object()]):
         with pytest.raises(Unserializable):

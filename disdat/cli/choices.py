@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +74,26 @@ EVERYWHERE: tuple[click.Option, ...] = (
 )
 
 
+@contextmanager
+def placed(ctx: click.Context) -> Iterator[None]:
+    """Let what is wrong with the words of *ctx* know it, so that its help can be named."""
+    try:
+        yield
+    except click.UsageError as exc:
+        exc.ctx = exc.ctx or ctx
+        raise
+
+
 class Verb(click.Command):
     """
     A command that also takes the options of :data:`EVERYWHERE`.
 
     Where it has an option of the same name itself, its own counts.
     """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with placed(ctx):
+            return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         own = super().get_params(ctx)

@@ -81,7 +81,9 @@ def ls(
 @click.command(cls=Verb)
 @options.tags("Of the versions with this tag; repeatable.")
 @options.uuid("The bundle with this uuid, or first digits of it.")
-@click.option("-f", "--file", "target", metavar="FILE", help="Write the value to FILE as CSV instead.")
+@click.option(
+    "-f", "--file", "target", callback=options.not_empty, metavar="FILE", help="Write the value to FILE as CSV instead."
+)
 @click.argument("name", metavar="[REF]", callback=options.any_text, required=False)
 @click.pass_obj
 def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: str | None, target: str | None) -> None:

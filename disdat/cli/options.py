@@ -23,7 +23,7 @@ def text(ctx: click.Context, param: click.Parameter, value: Words) -> Words:
     """What was given, which must be Unicode and not empty."""
     for word in _each(value):
         if not word:
-            raise WrongUsage(f"{param.human_readable_name} is empty", "give it a value, or leave it out", ctx)
+            raise WrongUsage(f"{_called(param)} is empty", "give it a value, or leave it out", ctx)
     return any_text(ctx, param, value)
 
 
@@ -33,8 +33,15 @@ def any_text(ctx: click.Context, param: click.Parameter, value: Words) -> Words:
         try:
             word.encode("utf-8")
         except UnicodeEncodeError as exc:
-            what = f"{param.human_readable_name} is not valid Unicode: {word!r}"
+            what = f"{_called(param)} is not valid Unicode: {word!r}"
             raise WrongUsage(what, "write it in UTF-8", ctx) from exc
+    return value
+
+
+def not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """What was given, of any bytes, as the name of a file may be."""
+    if value == "":
+        raise WrongUsage(f"{_called(param)} is empty", "give it a value, or leave it out", ctx)
     return value
 
 
@@ -101,3 +108,8 @@ def _each(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else value
+
+
+def _called(param: click.Parameter) -> str:
+    """What people know a parameter by: an option's long form, an argument's name."""
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name.strip("[].")

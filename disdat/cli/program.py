@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from disdat.cli.choices import EVERYWHERE
+from disdat.cli.choices import EVERYWHERE, placed
 from disdat.cli.options import WrongUsage
 from disdat.registry import Lazy
 
@@ -84,6 +84,10 @@ OTHER_WORDS: Mapping[str, str] = {
 
 class Program(click.Group):
     """``dsdt`` itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with placed(ctx):
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

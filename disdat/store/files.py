@@ -68,7 +68,8 @@ def steadily(path: Path, read: Callable[[], T]) -> T:
 
 def read_all(file: BinaryIO, size_bytes: int) -> bytes:
     """A file's bytes; Changed if they are not as many as it had."""
-    data = os.pread(file.fileno(), size_bytes + 1, 0)
+    with _read_errors(file):
+        data = os.pread(file.fileno(), size_bytes + 1, 0)
     if len(data) != size_bytes:
         raise Changed
     return data
@@ -209,7 +210,7 @@ class ChangedDirectories:
 def _opened(path: Path) -> BinaryIO:
     try:
         # Without O_NONBLOCK, opening a fifo would wait for somebody to write to it.
-        return open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0)
+        return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except FileNotFoundError as exc:
         raise PathNotFound(f"no such file: {path}", hint="check the path") from exc
     except PermissionError as exc:
@@ -234,5 +235,15 @@ def _pieces(file: BinaryIO, size_bytes: int) -> Iterator[memoryview]:
 
 def _fill(file: BinaryIO, buffer: memoryview) -> int:
     # An unbuffered file's readinto is one read(2).
-    count: int = file.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO lacks it; raw and buffered files have it
+    with _read_errors(file):
+        count: int = file.readinto(buffer)  # type: ignore[attr-defined]  # BinaryIO lacks it; raw and buffered have it
     return count
+
+
+@contextmanager
+def _read_errors(file: BinaryIO) -> Iterator[None]:
+    """Say of a file that cannot be read that it is this one: who copies it would blame the store."""
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(f"cannot read {file.name}: {exc.strerror}") from exc

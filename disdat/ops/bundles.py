@@ -381,9 +381,7 @@ def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
         params=birth.params,
         metrics=birth.metrics,
         parents=birth.parents,
-        lineage=replace(
-            lineage, run=RunRef(run.id, runs.environment(run), run.packages, birth.task)
-        ),
+        lineage=replace(lineage, run=RunRef(run.id, runs.environment(run), run.packages, birth.task)),
     )
 
 

@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar
 from disdat.core.digest import CHUNK_BYTES, Digest, Hasher
 from disdat.durable import Disk
 from disdat.errors import InvalidInput, PathNotFound, PermissionDenied, StorageError
+from disdat.store.sparse import writing_copy
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -90,17 +91,19 @@ def copy_file(
     """
     Give an empty *target* the bytes of *source*, and return their digest; not durable yet.
 
-    Shares blocks where the file system can; otherwise reads once. Changed if there are not *size_bytes*.
+    Shares blocks where the file system can; otherwise reads once, and leaves holes where *source* has some.
+    Changed if there are not *size_bytes*.
     """
     if disk.clone(source, target):
         with open(target.name, "rb", buffering=0) as clone:
             return hash_file(clone, size_bytes, progress)
     hasher, write_back = Hasher(expected_bytes=size_bytes), WriteBack(target, disk)
-    for piece in _pieces(source, size_bytes):
-        hasher.update(piece)
-        disk.write(target, piece)
-        write_back.reached(hasher.size_bytes)
-        progress(len(piece))
+    with writing_copy(source, target, disk=disk) as write:
+        for piece in _pieces(source, size_bytes):
+            hasher.update(piece)
+            write(piece)
+            write_back.reached(hasher.size_bytes)
+            progress(len(piece))
     return hasher.digest()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from disdat.core.digest import CHUNK_BYTES
 from disdat.durable import Disk
+from disdat.store.sparse import writing_copy
 
 READ_ONLY = 0o444
 EXECUTABLE = 0o555
@@ -46,8 +47,9 @@ def place_copy(source: Path, target: Path, mode: int, *, disk: Disk) -> None:
     with _discarded_on_error(beside, disk):
         with source.open("rb", buffering=0) as file, disk.create(beside) as copy:
             if not disk.clone(file, copy):
-                while piece := file.read(CHUNK_BYTES):
-                    disk.write(copy, piece)
+                with writing_copy(file, copy, disk=disk) as write:
+                    while piece := file.read(CHUNK_BYTES):
+                        write(piece)
         disk.chmod(beside, mode)
         disk.rename(beside, target)
 

@@ -14,8 +14,9 @@ ALGORITHM = "blake3"
 HEX_DIGITS = 64
 CHUNK_BYTES = 1 << 20
 """Bytes are read and hashed in pieces of this size."""
-THREADED_FROM_BYTES = 1 << 20
-"""Content of at least this size is hashed on several threads."""
+THREADED_FROM_BYTES = 8 << 20
+"""Content of at least this size is hashed on several threads; below, starting them takes longer than it saves."""
+_THREADS = 4
 
 _DIGEST = re.compile(r"blake3:[0-9a-f]{64}")
 _LOGICAL = re.compile(r"([a-z]+[0-9]+):(blake3:[0-9a-f]{64})")
@@ -72,14 +73,19 @@ class LogicalDigest(str):
         return Digest(self.partition(":")[2])
 
 
+def threads_for(expected_bytes: int) -> int:
+    """How many threads are to hash so many bytes."""
+    # Never blake3.AUTO: it has one set of threads for the process, and a forked child would wait for its parent's.
+    return _THREADS if expected_bytes >= THREADED_FROM_BYTES else 1
+
+
 class Hasher:
     """Hashes a stream piece by piece. Not thread-safe; big pieces are hashed on several threads."""
 
     __slots__ = ("_hash", "size_bytes")
 
     def __init__(self, *, expected_bytes: int = 0) -> None:
-        threads = blake3.AUTO if expected_bytes >= THREADED_FROM_BYTES else 1
-        self._hash = blake3(max_threads=threads)
+        self._hash = blake3(max_threads=threads_for(expected_bytes))
         self.size_bytes = 0
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:

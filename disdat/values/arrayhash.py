@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from disdat.core import canonical
 from disdat.core.canonical import Json
-from disdat.core.digest import THREADED_FROM_BYTES
+from disdat.core.digest import threads_for
 
 PIECE_BYTES = 1 << 20
 """Arrays are read in pieces of this size, so that a big one is never copied whole."""
@@ -48,7 +48,7 @@ def hasher(kind: Json, shape: Sequence[int], *, expected_bytes: int = 0) -> blak
     """A hash of an array of this kind and shape, to be given its content."""
     head = canonical.encode([kind, list(shape)])
     start = b"array1" + len(head).to_bytes(8, "little") + head
-    return blake3(start, max_threads=blake3.AUTO if expected_bytes >= THREADED_FROM_BYTES else 1)
+    return blake3(start, max_threads=threads_for(expected_bytes))
 
 
 def kind_of(dtype: np.dtype[Any]) -> Json:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,9 +38,20 @@ def test_pieces_hash_as_the_whole(pieces: list[bytes]) -> None:
 
 
 def test_several_threads_hash_as_one() -> None:
-    data = bytes(range(256)) * 16_384
+    data = bytes(range(256)) * 32_768
     assert len(data) >= digest.THREADED_FROM_BYTES
     assert digest.of_chunks([data], expected_bytes=len(data)) == digest.of_chunks([data]) == digest.of_bytes(data)
+
+
+def test_a_forked_child_hashes_on_several_threads_as_its_parent_did() -> None:
+    """Threads do not survive a fork: who waits for those of the parent waits for ever."""
+    data = bytes(digest.THREADED_FROM_BYTES)
+    assert digest.of_chunks([data], expected_bytes=len(data)) == digest.of_bytes(data)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        os._exit(digest.of_chunks([data], expected_bytes=len(data)) != digest.of_bytes(data))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_any_buffer_is_hashed_by_its_bytes() -> None:

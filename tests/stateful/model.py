@@ -28,12 +28,18 @@ Bundles = dict[str, Known]
 """The bundles of a context by uuid, in the order in which they were made or found right again."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
-    """What is in a home."""
+    """What is in a home. Two are equal if the order of their bundles is the same too."""
 
     contexts: dict[str, Bundles] = field(default_factory=dict)
     current: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self._listed() == other._listed()
+
+    def _listed(self) -> tuple[object, ...]:
+        return self.current, {name: list(bundles.items()) for name, bundles in self.contexts.items()}
 
     def copy(self) -> Model:
         return deepcopy(self)

@@ -368,7 +368,8 @@ WITHOUT_CONTEXT = {"init", "context", "switch", "config"}
 def options_of(name: str) -> list[click.Option]:
     command = COMMANDS[name].load()
     assert isinstance(command, Verb)
-    found = command.get_params(click.Context(command))
+    # Click makes a command's help option once, of the names that the first context has.
+    found = command.get_params(click.Context(command, help_option_names=["-h", "--help"]))
     return [each for each in found if isinstance(each, click.Option) and each.name != "help"]
 
 

@@ -28,17 +28,15 @@ Bundles = dict[str, Known]
 """The bundles of a context by uuid, in the order in which they were made or found right again."""
 
 
-@dataclass(eq=False)
+@dataclass
 class Model:
-    """What is in a home. Two are equal if the order of their bundles is the same too."""
+    """What is in a home."""
 
     contexts: dict[str, Bundles] = field(default_factory=dict)
     current: str | None = None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and self._listed() == other._listed()
-
-    def _listed(self) -> tuple[object, ...]:
+    def listed(self) -> tuple[object, ...]:
+        """All of it in a form whose equality takes the order of bundles into account."""
         return self.current, {name: list(bundles.items()) for name, bundles in self.contexts.items()}
 
     def copy(self) -> Model:

@@ -36,7 +36,14 @@ def parse_last(text: str) -> int:
 
 
 def to_us(moment: datetime) -> int:
-    """A datetime as µs since the epoch; a naive one is local time."""
+    """
+    A datetime as µs since the epoch; a naive one is local time.
+
+    Where the clocks are set back, the first of the two hours; an hour that they leave out is the one after it.
+    """
+    if moment.utcoffset() is None:
+        # Not astimezone(), for which a time that is left out comes an hour earlier, before times that were there.
+        return round(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
     since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
@@ -55,7 +62,7 @@ def from_us(time_us: int) -> datetime:
 def _disdat(text: str) -> datetime | None:
     for pattern in _DISDAT_FORMATS:
         try:
-            return datetime.strptime(text.strip(), pattern).astimezone()
+            return datetime.strptime(text.strip(), pattern)  # noqa: DTZ007 - local time, as :func:`to_us` reads it
         except ValueError:
             continue
     return None

@@ -77,3 +77,15 @@ NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # Hypothesis wants its bound
 @given(st.datetimes(min_value=NAIVE_EPOCH, timezones=st.just(UTC)))
 def test_a_moment_survives_to_the_microsecond(moment: datetime) -> None:
     assert when.from_us(when.to_us(moment)) == moment
+
+
+def test_an_hour_that_the_clocks_leave_out_is_the_one_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with :meth:`datetime.timestamp`. In Berlin, 29 March 2026 has no time from 02:00 to 03:00."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        left_out = [when.parse("2026-03-29T02:30"), when.parse("03-29-2026 02:30:00")]
+        assert left_out == [when.parse("2026-03-29T03:30")] * 2 == [when.parse("2026-03-29T01:30Z")] * 2
+    finally:
+        monkeypatch.undo()
+        time.tzset()

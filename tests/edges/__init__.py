@@ -1,0 +1,1 @@
+"""Where a promise is tried at its edge."""

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, TypeAlias, TypeVar, cast
 
 from disdat.catalog import index, queries
@@ -30,6 +31,8 @@ from disdat.core.digest import Digest
 from disdat.core.event import Draft, Event
 from disdat.durable import Disk, storage_errors
 from disdat.errors import AlreadyExists, BundleNotFound, Corrupt, ObjectNotFound, StorageError
+
+_FULL_BYTES = 1 << 20
 
 _T = TypeVar("_T")
 
@@ -432,7 +435,11 @@ def _errors(directory: Path) -> Iterator[None]:
         with storage_errors(what):
             yield
     except sqlite3.Error as exc:
-        full = getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-        raise StorageError(
-            f"cannot {what}: {exc}", hint="free some space and run the command again" if full else ""
-        ) from exc
+        hint = "free some space and run the command again" if _is_full(exc, directory) else ""
+        raise StorageError(f"cannot {what}: {exc}", hint=hint) from exc
+
+
+def _is_full(error: sqlite3.Error, directory: Path) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Of a disk too full for its shared memory, SQLite says no more than that it could not write.
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and disk_usage(directory).free < _FULL_BYTES)

@@ -324,8 +324,20 @@ def _open(frame: Frame, source: Source) -> Iterator[pq.ParquetFile]:
         raise Corrupt(f"the table {frame.name!r} has no content")
     path, offset, length = source.open_path(frame.digest)
     is_whole = offset == 0 and path.stat().st_size == length
-    with pq.ParquetFile(str(path) if is_whole else pa.BufferReader(source.read(frame.digest))) as file:
+    with pq.ParquetFile(str(path) if is_whole else pa.BufferReader(_owned(source.read(frame.digest)))) as file:
         yield file
+
+
+def _owned(data: bytes) -> pa.Buffer:
+    """
+    The bytes in memory of Arrow's own.
+
+    Arrow's threads may drop the last reference to what they read a moment later. If that were a Python object while
+    the interpreter ends, the process would abort.
+    """
+    stream = pa.BufferOutputStream()
+    stream.write(data)
+    return stream.getvalue()
 
 
 def _fields(frame: Frame, file: pq.ParquetFile) -> Mapping[str, Any]:

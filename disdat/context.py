@@ -186,6 +186,7 @@ class Home:
         Waits for who is changing the context.
         """
         context = self.context(name)
+        self.ensure()
         trash = self.root / "store" / "trash"
         target = trash / f"context-{event.ulid(self.clock_us())}"
         with storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
@@ -216,6 +217,7 @@ class Home:
     def switch(self, name: str) -> Context:
         """Make a context the current one, for every process that names none."""
         context = self.context(name)
+        self.ensure()
         with storage_errors(f"switch to {name!r}"):
             self._make_file(self.root / "current", lambda _: f"{name}\n".encode(), self.disk.rename)
             self.disk.sync_dir(self.root)

@@ -61,7 +61,14 @@ def _no_pages() -> Iterator[Sequence[Row]]:
 
 
 def reindex(context: Context) -> int:
-    """Make the catalog again from the log; how many bundles are in it. Readers see the old one until it is whole."""
+    """
+    Make the catalog again from the log; how many bundles are in it. Readers see the old one until it is whole.
+
+    Raises:
+        Corrupt: The log is damaged; the catalog stays as it is.
+        StorageError: It cannot be written.
+    """
+    context.home.ensure()
     return context.catalog.reindex()
 
 

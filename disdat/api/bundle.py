@@ -286,19 +286,16 @@ class Bundle:
         return f"<Bundle {self.name!r} {self.uuid} in {self._context.name}, {self._condition()}>"
 
     def _repr_html_(self) -> str:
-        from html import escape  # its table of entities is 3 ms, and only notebooks need it
+        """What a notebook shows; of a table the first rows, whatever its size."""
+        from disdat.api import html  # only notebooks need it
 
-        rows = {"name": self.name, "uuid": self.uuid, "context": self._context.name}
+        facts = {"name": self.name, "uuid": self.uuid, "context": self._context.name, "state": self._condition()}
         try:
-            listed = {"tags": _listed(self.tags), "params": _listed(self.params)}
+            facts |= {"tags": _listed(self.tags), "params": _listed(self.params)}
+            found = ops.details.of(self._context, self._stored.row) if self.closed else None
         except BundleNotFound:
-            listed = {"": "removed"}
-        cells = "".join(
-            f"<tr><th>{key}</th><td>{escape(text)}</td></tr>"
-            for key, text in {**rows, "state": self._condition(), **listed}.items()
-            if text
-        )
-        return f"<table>{cells}</table>"
+            return html.facts({**facts, "": "removed"})
+        return html.facts(facts) if found is None else html.details(facts, found)
 
     @property
     def _draft(self) -> Draft:

@@ -114,6 +114,18 @@ def _frame_lines(found: Details) -> Iterator[str]:
         yield from (f"  {line}" for line in render.table([[render.one_line(cell) for cell in row] for row in cells]))
         if len(columns) > _SHOWN_COLUMNS:
             yield f"  and {len(columns) - _SHOWN_COLUMNS:,} more; --json lists them all"
+        yield from (f"  {line}" for line in _head_lines(found, frame))
+
+
+def _head_lines(found: Details, frame: Frame) -> Iterator[str]:
+    """The first rows of a table under the names of their columns."""
+    head = found.heads.get(frame.name, ())
+    if not head:
+        return
+    names = [column.name for column in found.columns[frame.name][: len(head[0])]]
+    yield "first rows:"
+    cells = [[render.one_line(cell) for cell in row] for row in (names, *head)]
+    yield from (f"  {line}" for line in render.table(cells))
 
 
 def _frame_line(frame: Frame) -> str:

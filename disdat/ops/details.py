@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +22,11 @@ from disdat.ops.reading import BundleSource
 
 if TYPE_CHECKING:  # 100 ms that only tables need
     import pyarrow as pa
+    from pyarrow import parquet
 
+HEAD_ROWS = 5
+HEAD_COLUMNS = 8
+_CELL_CHARS = 24
 _SMALL_JSON_BYTES = 400
 _FROM_PANDAS = frozenset({"dataframe", "series"})
 
@@ -46,6 +51,8 @@ class Details:
     run: Run | None
     columns: Mapping[str, Sequence[Column]]
     """The columns of each frame that is a table, by the frame's name."""
+    heads: Mapping[str, Sequence[Sequence[str]]]
+    """The first :data:`HEAD_ROWS` rows of each such frame, cut to :data:`HEAD_COLUMNS` columns and to short texts."""
     literal: str | None
     """The value as Python prints it, where it is a small literal."""
     why: str
@@ -53,16 +60,18 @@ class Details:
 
 
 def of(context: Context, row: Row) -> Details:
-    """The details of a bundle; of its bytes, reads only what tells the types of a table's columns."""
+    """The details of a bundle; of its bytes, reads only what tells the types and first rows of a table."""
     bundle = context.catalog.bundle(row.uuid)
     ref = bundle.lineage.run
+    tables = {frame.name: _table(context, frame) for frame in bundle.frames if frame.kind == "table"}
     return Details(
         row=row,
         bundle=bundle,
         files=BundleSource(context, bundle).tree,
         directory=context.bundle_directory(row.uuid),
         run=context.catalog.run(ref.id) if ref else None,
-        columns={frame.name: _columns(context, frame) for frame in bundle.frames if frame.kind == "table"},
+        columns={name: columns for name, (columns, _) in tables.items()},
+        heads={name: head for name, (_, head) in tables.items()},
         literal=_literal(context, bundle),
         why=_why(context, ref.id, row.uuid) if ref else "",
     )
@@ -81,25 +90,44 @@ def _literal(context: Context, bundle: Bundle) -> str | None:
     return repr(values.load(bundle.frames, BundleSource(context, bundle)))
 
 
-def _columns(context: Context, frame: Frame) -> list[Column]:
+def _table(context: Context, frame: Frame) -> tuple[list[Column], Sequence[Sequence[str]]]:
     names = cast("Sequence[str]", frame.details.get("columns", ()))
     files = cast("Sequence[str]", frame.details.get("files", ()))
-    try:
-        types = _types(context, frame)
-    except (Corrupt, ObjectNotFound, ValueError, KeyError):  # what is known without the bytes is shown all the same
-        types = {}
-    return [Column(name, types.get(name, ""), name in files) for name in names]
+    types: Mapping[str, str] = {}
+    head: Sequence[Sequence[str]] = ()
+    # What is known without the bytes is shown all the same.
+    with suppress(Corrupt, ObjectNotFound, ValueError, KeyError), _opened(context, frame) as table:
+        types = _types(frame, table.schema_arrow)
+        head = _head(table, names[:HEAD_COLUMNS])
+    return [Column(name, types.get(name, ""), name in files) for name in names], head
 
 
-def _types(context: Context, frame: Frame) -> dict[str, str]:
+@contextmanager
+def _opened(context: Context, frame: Frame) -> Iterator[parquet.ParquetFile]:
     from pyarrow import parquet  # 100 ms that only tables need
 
     assert frame.digest is not None
     path, offset, size_bytes = context.home.store.open_path(frame.digest)
     with path.open("rb") as file:
         file.seek(offset)
-        # An object in a pack is small; one of its own is a whole file, of which only the end is read.
-        schema = parquet.read_schema(io.BytesIO(file.read(size_bytes)) if path.suffix == ".pack" else file)
+        # An object in a pack is small; one of its own is a whole file, of which only what is needed is read.
+        with parquet.ParquetFile(io.BytesIO(file.read(size_bytes)) if path.suffix == ".pack" else file) as table:
+            yield table
+
+
+def _head(table: parquet.ParquetFile, names: Sequence[str]) -> Sequence[Sequence[str]]:
+    batch = next(table.iter_batches(HEAD_ROWS, columns=list(names)), None)
+    if batch is None or not names:
+        return ()
+    return list(zip(*([_cell(each) for each in batch.column(name)] for name in names), strict=True))
+
+
+def _cell(scalar: pa.Scalar) -> str:
+    text = str(scalar) if scalar.is_valid else ""
+    return text if len(text) <= _CELL_CHARS else f"{text[: _CELL_CHARS - 1]}…"
+
+
+def _types(frame: Frame, schema: pa.Schema) -> dict[str, str]:
     described = json.loads(schema.metadata[b"disdat"])
     if frame.form in _FROM_PANDAS:
         return {each["column"]: _pandas_name(each["cells"], schema, each["column"]) for each in described["columns"]}

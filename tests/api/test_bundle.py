@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from disdat import api
@@ -536,3 +537,26 @@ def test_a_bundle_shows_what_it_is_and_escapes_it(ctx):
     assert repr(bundle).startswith(f"<Bundle '<data>' {bundle.uuid} in ctx, closed 20")
     assert "&lt;data&gt;" in bundle._repr_html_()
     assert "<b>" not in bundle._repr_html_()
+
+
+def test_a_notebook_shows_the_first_rows_sizes_and_inputs(ctx):
+    source = api.Bundle(ctx, "raw<", [1, "<i>"])
+    table = pd.DataFrame({"<col>": range(10_000), "text": ["<script>"] * 10_000})
+    shown = api.Bundle(ctx, "table", table, dependencies={"source": source})._repr_html_()
+    assert "source: raw&lt;" in shown
+    assert "10,000 × 2" in shown
+    assert "<th>&lt;col&gt;</th>" in shown
+    assert shown.count("&lt;script&gt;") == 5
+    assert "<script>" not in shown
+    assert "<pre>[1, &#x27;&lt;i&gt;&#x27;]</pre>" in source._repr_html_()
+
+
+def test_a_notebook_shows_a_bundle_of_every_kind(ctx, tmp_path):
+    (tmp_path / "a").write_text("a", "utf-8")
+    for number, data in enumerate((None, tmp_path / "a", np.arange(9), {"a": [np.arange(9)] * 20}, "x" * 10_000)):
+        bundle = api.Bundle(ctx, f"b{number}", data)
+        if not bundle.closed:
+            bundle.close()
+        shown = bundle._repr_html_()
+        assert bundle.uuid in shown
+        assert len(shown) < 5000

@@ -254,6 +254,17 @@ def test_show_lists_the_columns_of_tables(demo: Dsdt, home: Path):
     assert frame["columns"][1] == {"name": "n", "type": "float64", "files": False}
 
 
+def test_show_has_the_first_rows_of_a_table_on_a_line_each(demo: Dsdt, home: Path):
+    import pandas as pd  # a second that other tests of this module need not wait
+
+    table = pd.DataFrame({"n": range(100), "text": ["two\nlines"] * 100})
+    ops.bundles.write(Home(home).context("demo"), table, Birth("table"))
+    lines = [line.split() for line in demo("show", "table").lines]
+    begin = lines.index(["first", "rows:"])
+    assert lines[begin + 1 : begin + 4] == [["n", "text"], ["0", "two\\nlines"], ["1", "two\\nlines"]]
+    assert lines[begin + 6][0] == "4"
+
+
 def test_show_as_json_has_what_the_listing_has_and_more(demo: Dsdt, add):
     uuid = add("data", "-t", "k:v")
     shown = demo.json("show", "data")

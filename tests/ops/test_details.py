@@ -116,3 +116,21 @@ def test_they_show_what_the_context_says_now(context: Context) -> None:
     bundles.tag(context, find.need(context, "data"), set_to={"k": "v"})
     found = details.of(context, find.need(context, "data"))
     assert (found.row.tags, dict(made.tags)) == ({"k": "v"}, {})
+
+
+@pytest.mark.parametrize("rows", [3, 50_000])
+def test_the_first_rows_of_a_table_are_there_as_short_texts(context: Context, rows: int) -> None:
+    table = pd.DataFrame({"n": range(rows), "s": ["x" * 100] * rows, "none": [None] * rows})
+    bundles.write(context, table, Birth("data"))
+    [head] = details.of(context, find.need(context, "data")).heads.values()
+    assert [row[0] for row in head] == [str(n) for n in range(min(rows, details.HEAD_ROWS))]
+    assert {row[1] for row in head} == {"x" * 23 + "…"}
+    assert {row[2] for row in head} == {""}
+
+
+def test_a_wide_table_shows_its_first_columns_and_an_empty_one_no_rows(context: Context) -> None:
+    wide = pd.DataFrame({f"c{n}": [n] for n in range(100)})
+    bundles.write(context, {"wide": wide, "empty": wide.iloc[:0]}, Birth("data"))
+    heads = details.of(context, find.need(context, "data")).heads
+    assert sorted(map(len, heads.values())) == [0, 1]
+    assert [len(row) for head in heads.values() for row in head] == [details.HEAD_COLUMNS]

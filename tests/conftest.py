@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
+
+# How long one example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("disdat", deadline=None)
+hypothesis.settings.load_profile("disdat")
 
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")

@@ -27,14 +27,14 @@ class PackCheck:
 
 
 def check_all(path: Path, wanted: Choose, progress: Progress) -> PackCheck:
-    """Read all bytes of a pack, in memory for one object; FileNotFoundError if it was collected."""
+    """Read all bytes of a pack that has something wanted, in memory for one object; FileNotFoundError if it is gone."""
     right: list[Digest] = []
     wrong: list[Digest] = []
     damage: Corrupt | None = None
     try:
         with PackReader(path) as reader:
             asked = wanted(entry.digest for entry in reader.contents)
-            for entry, data in reader.each():
+            for entry, data in reader.each() if asked else ():
                 if entry.digest in asked:
                     (right if of_bytes(data) == entry.digest else wrong).append(entry.digest)
                 progress(len(data))

@@ -17,6 +17,8 @@ from disdat.ops import add, bundles, contexts, maintain
 from disdat.ops.bundles import Birth, BundleWriter
 from tests.faults.processes import child
 
+pytestmark = pytest.mark.slow
+
 SIZES = [10, 100_000, 3_000_000]
 
 

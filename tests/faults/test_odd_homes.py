@@ -16,6 +16,8 @@ from disdat.cli.main import main
 from disdat.context import Home
 from tests.faults.scenarios import prepare
 
+pytestmark = pytest.mark.slow
+
 READS = [["ls"], ["cat", "old"], ["show", "old"], ["status"], ["verify"], ["lineage", "old"]]
 CHANGES = [
     ["add", "n", __file__],

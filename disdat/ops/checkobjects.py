@@ -108,7 +108,15 @@ class ObjectCheck:
             self.wrong[digest] = self.wrong[digest] or self._store.pack_paths(holding=[digest])
         else:
             self._needed.found([digest])
-            self.unlisted.update(self._store.pack_paths(holding=[digest]))
+            for pack in self._store.pack_paths(holding=[digest]):
+                self._check_unlisted(pack)
+
+    def _check_unlisted(self, path: Path) -> None:
+        """Find out what is wrong with a pack that lacks in its index what was found in it."""
+        if path not in self.unlisted:
+            self.unlisted.add(path)
+            if not any(check.path == path for check in self.packs):
+                self._note(checking.check_all(path, set, self.read))
 
 
 def _sizes(paths: list[Path]) -> Iterator[int]:

@@ -7,7 +7,8 @@ import mmap
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,11 +75,12 @@ def object_file(store: ObjectStore, digest: Digest) -> Path:
     return store.root / "objects" / "blake3" / digest.hex[:2] / digest.hex
 
 
-def open_to_all(directory: Path) -> None:
-    """Let a user who is not us make files in a test's directory."""
-    directory.chmod(0o777)
-    for above in directory.parents[:2]:
-        above.chmod(0o755)
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory in which every user may make files; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="disdat-test-") as directory:
+        os.chmod(directory, 0o777)
+        yield Path(directory)
 
 
 def files_of(root: Path) -> list[Path]:
@@ -350,11 +352,10 @@ def test_what_is_no_file_is_refused(store: ObjectStore, tmp_path: Path) -> None:
                 batch.put_file(path)
 
 
-def test_a_file_that_may_not_be_read_is_refused_by_name(tmp_path: Path) -> None:
-    open_to_all(tmp_path)
+def test_a_file_that_may_not_be_read_is_refused_by_name(open_path: Path) -> None:
     with unprivileged():
-        path = file(tmp_path / "mine" / "secret", SMALL, 0o000)
-        batch = ObjectStore(tmp_path / "mine" / "store").batch()
+        path = file(open_path / "mine" / "secret", SMALL, 0o000)
+        batch = ObjectStore(open_path / "mine" / "store").batch()
         with batch, pytest.raises(PermissionDenied, match=f"may not read {path}"):
             batch.put_file(path)
 
@@ -638,14 +639,13 @@ def test_state_may_be_deleted_while_others_have_it_open(store: ObjectStore) -> N
         connection.close()
 
 
-def test_a_home_nobody_may_write_to_can_be_read_and_stays_as_it_is(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_a_home_nobody_may_write_to_can_be_read_and_stays_as_it_is(open_path: Path) -> None:
+    home = open_path / "home"
     home.mkdir()
     written = ObjectStore(home / "store")
     digests = put(written, SMALL, LARGE)
     written.close()
     (home / "store" / "state.db").unlink()
-    open_to_all(tmp_path)
     for path in (*home.rglob("*"), home):
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
@@ -656,6 +656,8 @@ def test_a_home_nobody_may_write_to_can_be_read_and_stays_as_it_is(tmp_path: Pat
         with store.batch() as batch, pytest.raises(PermissionDenied):
             batch.put(b"more")
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o755)
 
 
 # Placing

@@ -17,6 +17,7 @@ SWITCHING = """\
 import sys
 from pathlib import Path
 from disdat.context import Home
+from tests.conftest import missing
 home = Home(Path(sys.argv[1]))
 sys.stdin.read(1)
 for _ in range(int(sys.argv[3])):
@@ -51,7 +52,7 @@ def device(path: Path) -> int:
 def test_files_of_another_file_system_are_added_and_placed(in_memory: Path, tmp_path: Path) -> None:
     """No link leads across, so that bytes are copied."""
     if device(in_memory) == device(tmp_path):
-        pytest.skip("needs two file systems")
+        missing("two file systems")
     for home, source in ((in_memory / "home", tmp_path / "data"), (tmp_path / "home", in_memory / "data")):
         context = contexts.create(Home(home), "demo")
         source.mkdir()

@@ -17,6 +17,7 @@ from disdat.context import Context, Home
 from disdat.errors import StorageError
 from disdat.ops import maintain
 from disdat.testing.faults import FailingDisk
+from tests.conftest import missing
 from tests.faults.scenarios import SCENARIOS, Scenario, prepare, state
 from tests.faults.test_crashes import check_usable
 
@@ -40,7 +41,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     mounted = os.geteuid() == 0 and _mount(place)
     if not mounted:
-        pytest.skip("may not mount a file system here; a disk that says it is full is tested beside this")
+        missing("the right to mount a small file system")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 

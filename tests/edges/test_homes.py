@@ -12,12 +12,12 @@ import pytest
 from disdat.context import Context, Home
 from disdat.ops import add, bundles, contexts, maintain
 from tests.cli.conftest import Dsdt
+from tests.conftest import missing
 
 SWITCHING = """\
 import sys
 from pathlib import Path
 from disdat.context import Home
-from tests.conftest import missing
 home = Home(Path(sys.argv[1]))
 sys.stdin.read(1)
 for _ in range(int(sys.argv[3])):

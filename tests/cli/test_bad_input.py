@@ -536,16 +536,14 @@ def test_it_says_how_to_go_on(furnished: Dsdt, line, hint):
 @pytest.fixture
 def as_user(furnished: Dsdt, home: Path) -> Iterator[None]:
     """Not root for the rest of the test, to whom the home and its surroundings belong."""
-    around = [parent for parent in home.parents if parent.stat().st_mode & 0o011 != 0o011]
-    for parent in around:
-        parent.chmod(0o711)
+    for parent in home.parents:
+        if parent.stat().st_mode & 0o011 != 0o011:
+            parent.chmod(0o711)  # for good: tests that run beside this one lie below the same directories
     if os.geteuid() == 0:
         for place in home.parent.rglob("*"):
             os.chown(place, NOBODY, NOBODY, follow_symlinks=False)
     with unprivileged():
         yield
-    for parent in around:
-        parent.chmod(0o700)
 
 
 @pytest.mark.parametrize("name", ["secret.txt", "tree", "closed"])

@@ -22,7 +22,7 @@ $(DOCS): pyproject.toml setup.py bootstrap.sh
 demo: $(DEV)
 	@$(BIN)/python examples/demo.py
 
-# Every test but the soak tests; in a directory of its own, for pytest's usual one is closed to other users by any other run.
+# Every test but the soak tests; in a directory of its own: every start of pytest closes the usual one to other users.
 test: $(DEV)
 	@place=$$(mktemp -d) && chmod 755 "$$place" && trap 'rm -rf "$$place"' EXIT && \
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" --basetemp="$$place/tests" $(ARGS)

@@ -30,7 +30,8 @@ from disdat.values.serializer import Blob, Sink, Source
 
 FORMAT = 1
 METADATA_KEY = b"disdat"
-ROW_GROUP_BYTES = 64 << 20
+ROW_GROUP_BYTES = 16 << 20
+"""While a table is read, two row groups are in memory beside it."""
 MOST_ROWS = 16 * CHUNK_ROWS
 """Of a row group; as many as pyarrow writes."""
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -79,6 +81,11 @@ class Step(luigi.Task, metaclass=Uncached):
 
     # What luigi asks
 
+    @classmethod
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """None: they are the task's. Luigi asks often, and would look through all of the class each time."""
+        return []
+
     @property
     def task_family(self) -> str:
         return str(self._task.get_task_family())
@@ -132,7 +139,7 @@ def run(steps: Iterable[Step], results: dict[str, Outcome], *, workers: int, cen
     """
     with _luigi_logging(verbose=verbose):
         scheduler = _Remote(results, _url()) if central else _Local(results)
-        worker = Worker(
+        worker: Any = _Worker(  # luigi does not annotate its own
             scheduler=scheduler,
             worker_processes=workers,
             keep_alive=False,
@@ -177,11 +184,50 @@ class _Recording:
         return super().add_task(*args, **kwargs)  # type: ignore[misc]  # the scheduler beside this class has it
 
 
+class _Worker(Worker):
+    """Luigi's worker, but what a task in this process came to reaches it without a pipe and a thread."""
+
+    def __init__(self, **kwargs: Any) -> None:  # luigi's
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # luigi does not annotate its own
+        # Luigi only puts, gets and closes.
+        self._task_result_queue = _Results(self._task_result_queue)  # type: ignore[assignment]
+
+
+class _Results:
+    """What became of tasks, as luigi puts it: those of other processes through *elsewhere*."""
+
+    def __init__(self, elsewhere: multiprocessing.Queue[object]) -> None:
+        self._elsewhere = elsewhere
+        self._here: deque[object] = deque()
+        self._driver = os.getpid()
+
+    def put(self, result: object) -> None:
+        if os.getpid() == self._driver:
+            self._here.append(result)
+        else:
+            self._elsewhere.put(result)
+
+    def get(self, timeout: float) -> object:
+        return self._here.popleft() if self._here else self._elsewhere.get(timeout=timeout)
+
+    def close(self) -> None:
+        self._elsewhere.close()
+
+
 class _Local(_Recording, Scheduler):
     def __init__(self, results: dict[str, Outcome]) -> None:
         # Pruning is for workers that went away; here there is one, and it is this process.
         super().__init__(prune_on_get_work=False, record_task_history=False)  # type: ignore[no-untyped-call]  # as above
         self.results = results
+
+    def count_pending(self, worker: str) -> dict[str, Any]:
+        """
+        Nothing: luigi looks through all that is open to say so, with each task it gives out.
+
+        A worker asks for it to know whether to stay when there is nothing to do, and ours does not stay.
+        """
+        counted = dict.fromkeys(("n_pending_tasks", "n_unique_pending", "n_pending_last_scheduled"), 0)
+        return {**counted, "worker_state": self._state.get_worker(worker).state, "running_tasks": []}
 
 
 class _Remote(_Recording, RemoteScheduler):

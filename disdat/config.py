@@ -111,6 +111,24 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def home() -> Path:
+    """
+    The home that :func:`load` finds at this moment.
+
+    Every call of the API asks for it, so it is remembered, for as long as there is no config file, together with
+    what it followed from: the variables, and nothing there where the file would be.
+    """
+    said = tuple(map(os.environ.get, _LEADING_HOME))
+    known = _known_homes.get(said)
+    if known is not None and _is_missing(known.config_file):
+        return known.home
+    settings = load()
+    if settings.config_file is not None and _is_missing(settings.config_file) and all(map(_is_absolute, said)):
+        _known_homes.clear()  # one is enough
+        _known_homes[said] = _KnownHome(str(settings.config_file), settings.home)
+    return settings.home
+
+
 def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Where each setting comes from, by its field's name: a variable, a place in the config file, or ``default``."""
     source = _Source.open(_process(environ))
@@ -215,6 +233,37 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "remote": frozenset({"layout"}),
 }
 """What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""
+
+
+_LEADING_HOME = ("DISDAT_HOME", "DISDAT_CONFIG", "XDG_CONFIG_HOME", "HOME")
+"""The variables that say where bundles and the config file are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownHome:
+    """The home where no config file is."""
+
+    config_file: str
+    home: Path
+
+
+_known_homes: dict[tuple[str | None, ...], _KnownHome] = {}
+"""By what :data:`_LEADING_HOME` said."""
+
+
+def _is_missing(path: str | Path) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:  # whoever reads the file says what is wrong with it
+        return False
+    return False
+
+
+def _is_absolute(text: str | None) -> bool:
+    """Whether a variable says the same in every directory."""
+    return not text or text.startswith(("/", "~"))
 
 
 @dataclass(frozen=True, slots=True)

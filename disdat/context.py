@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from disdat import config
 from disdat.catalog.catalog import Catalog
@@ -40,7 +40,7 @@ READER_FEATURES: frozenset[str] = frozenset()
 WRITER_FEATURES: frozenset[str] = frozenset()
 MAX_NAME_BYTES = 200
 
-_Stamp = tuple[int, int]
+_Stamp: TypeAlias = "tuple[int, int]"
 _FORMAT_FILE = "format"
 _UNFINISHED = ".new-"
 
@@ -78,8 +78,9 @@ class Home:
         self.disk = disk or Disk()
         self.clock_us = clock_us
         self._format = self.root / _FORMAT_FILE
+        self._format_path = str(self._format)  # it is looked at many times, which a Path makes slow
         self._lock = threading.RLock()
-        self._contexts: dict[str, tuple[_Stamp, Context]] = {}
+        self._contexts: dict[str, _Known] = {}
         self._marker = _read_marker(self.root)
 
     @classmethod
@@ -112,7 +113,7 @@ class Home:
             StorageError: It cannot be written; PermissionDenied where that is why.
             UnknownFormat: It needs a writer feature this version lacks.
         """
-        if self._marker and self._marker.writers <= WRITER_FEATURES and _inode(self._format) == self._marker.inode:
+        if self._marker and self._marker.writers <= WRITER_FEATURES and _inode(self._format_path) == self._marker.inode:
             return
         with self._lock, storage_errors(f"write to {self.root}"):
             if self._marker is None:
@@ -137,15 +138,19 @@ class Home:
         The same object for every call, until its ``context.json`` is another: a context that another process
         deleted and made anew is not taken for the one that was.
         """
+        known = self._contexts.get(name)
+        if known is not None and _stamp(known.path) == known.stamp:
+            return known.context
         check_context_name(name)
         with self._lock:
-            stamp = _stamp(self.root / "context" / name / "context.json")
+            path = str(self.root / "context" / name / "context.json")
+            stamp = _stamp(path)
             if stamp is None:
                 raise ContextNotFound(name, hint=self._hint_for(name))
             known = self._contexts.get(name)
-            if known is None or known[0] != stamp:
-                known = self._contexts[name] = stamp, Context(self, name)
-            return known[1]
+            if known is None or known.stamp != stamp:
+                known = self._contexts[name] = _Known(Context(self, name), path, stamp)
+            return known.context
 
     def create_context(self, name: str, *, settings: Mapping[str, Json] | None = None) -> Context:
         """
@@ -158,7 +163,7 @@ class Home:
         check_context_name(name)
         self.ensure()
         directory = self.root / "context" / name
-        if _stamp(directory / "context.json") is not None:
+        if _stamp(str(directory / "context.json")) is not None:
             raise AlreadyExists(f"the context {name!r} already exists")
         with storage_errors(f"create context {name!r}"):
             for part in ("log", "objects"):
@@ -339,6 +344,14 @@ class Context:
         )
 
 
+class _Known(NamedTuple):
+    """A context that was opened, its ``context.json``, and what that was then."""
+
+    context: Context
+    path: str
+    stamp: _Stamp
+
+
 def check_context_name(name: str) -> None:
     """Refuse what cannot name a context; the rule is in ``docs/format.md``."""
     reason = _name_fault(name)
@@ -369,9 +382,9 @@ def nothing_kept(home: Home) -> str:
     return f"nothing is kept at {home.root} yet"
 
 
-def _inode(path: Path) -> int | None:
+def _inode(path: str) -> int | None:
     try:
-        return path.stat().st_ino
+        return os.stat(path).st_ino
     except OSError:  # whoever needs the file says what is wrong with it
         return None
 
@@ -392,11 +405,11 @@ def _name_fault(name: str) -> str:
     return ""
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def _stamp(path: str) -> _Stamp | None:
     """What tells this file from another one of its name; None where there is none."""
     with storage_errors(f"read {path}"):
         try:
-            found = path.stat()
+            found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
     return found.st_ino, found.st_mtime_ns

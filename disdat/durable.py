@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from disdat.errors import DisdatError, PermissionDenied, StorageError
@@ -129,16 +129,32 @@ def _fsync(path: Path, flags: int) -> None:
         os.close(fd)
 
 
-@contextmanager
-def storage_errors(what: str) -> Iterator[None]:
+def storage_errors(what: str) -> AbstractContextManager[None]:
     """Turn an OSError inside into StorageError or PermissionDenied with one line on what could not be done."""
-    try:
-        yield
-    except DisdatError:
-        raise
-    except PermissionError as exc:
-        raise PermissionDenied(f"cannot {what}: permission denied: {exc.filename or ''}".rstrip(": ")) from exc
-    except OSError as exc:
-        hint = "free some space and run the command again" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        where = f": {exc.filename}" if exc.filename else ""
-        raise StorageError(f"cannot {what}: {exc.strerror or exc}{where}", hint=hint) from exc
+    return _Translation(what)
+
+
+class _Translation:
+    """A class, because a small commit enters many, and a generator takes three times as long."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and not isinstance(error, DisdatError):
+            raise _translated(self._what, error) from error
+
+
+def _translated(what: str, error: OSError) -> StorageError:
+    if isinstance(error, PermissionError):
+        return PermissionDenied(f"cannot {what}: permission denied: {error.filename or ''}".rstrip(": "))
+    hint = "free some space and run the command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    where = f": {error.filename}" if error.filename else ""
+    return StorageError(f"cannot {what}: {error.strerror or error}{where}", hint=hint)

@@ -264,3 +264,27 @@ def test_a_chosen_profile_wins_over_both_variables(monkeypatch, tmp_path):
         monkeypatch.setenv(name, "before")
     config.set_aws_profile("work")
     assert load().profile == "work"
+
+
+@pytest.mark.parametrize("place", [{}, {"DISDAT_HOME": "{at}/named"}, {"DISDAT_HOME": "relative"}])
+def test_the_home_asked_for_alone_is_the_one_of_the_settings_whatever_changed_since(tmp_path, monkeypatch, place):
+    """Asking twice, then after a change of directory, of the config file, and of the variables."""
+    for name in ("DISDAT_HOME", "DISDAT_CONFIG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, text in place.items():
+        monkeypatch.setenv(name, text.format(at=tmp_path))
+    found = [config.home(), config.home()]
+    assert found == [load().home, load().home]
+    monkeypatch.chdir(tmp_path)
+    assert config.home() == load().home
+    file = tmp_path / ".config" / "disdat" / "disdat.cfg"
+    file.parent.mkdir(parents=True)
+    file.write_text("[core]\nhome = elsewhere\n", encoding="utf-8")
+    assert config.home() == load().home
+    file.write_text("[core]\nhome = further\n", encoding="utf-8")
+    assert config.home() == load().home
+    file.unlink()
+    assert config.home() == load().home == (found[0] if place != {"DISDAT_HOME": "relative"} else tmp_path / "relative")
+    monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "last"))
+    assert config.home() == tmp_path / "last"

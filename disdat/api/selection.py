@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from disdat import config, ops
 
 if TYPE_CHECKING:  # it brings in SQLAlchemy, which importing the API must not
     from disdat.context import Context, Home
 
+
+class _Known(NamedTuple):
+    """A home that was opened, its ``format`` file, and the inode of that then."""
+
+    home: Home
+    marker: str
+    inode: int
+
+
 ContextLike: TypeAlias = "str | Context"
 """A context: its local name, ``remote/local``, or itself."""
 
-_homes: dict[Path, tuple[int, Home]] = {}
+_homes: dict[Path, _Known] = {}
 # A child that was forked opens its own: the parent's threads may have held a home's lock at that moment.
 os.register_at_fork(after_in_child=_homes.clear)
 
 
 def home() -> Home:
     """The home the settings name at this moment."""
-    return home_at(config.load().home)
+    return home_at(config.home())
 
 
 def home_at(root: Path) -> Home:
     """The home in a directory: the same object for every call, until another one lies there."""
+    known = _homes.get(root)
+    if known is not None and _inode(known.marker) == known.inode:
+        return known.home
     from disdat.context import Home  # it brings in SQLAlchemy, which importing the API must not
 
-    inode = _inode(root / "format")
-    if inode is None:
-        return Home(root)
-    known = _homes.get(root)
-    if known is None or known[0] != inode:
-        known = _homes[root] = inode, Home(root)
-    return known[1]
+    marker = str(root / "format")
+    inode = _inode(marker)
+    opened = Home(root)
+    if inode is not None:
+        _homes[root] = _Known(opened, marker, inode)
+    return opened
 
 
 def context(named: ContextLike) -> Context:
@@ -48,8 +59,8 @@ def context(named: ContextLike) -> Context:
     return named.home.context(named.name)
 
 
-def _inode(path: Path) -> int | None:
+def _inode(path: str) -> int | None:
     try:
-        return path.stat().st_ino
+        return os.stat(path).st_ino
     except OSError:  # to open the home says what is wrong with it, if anything is
         return None

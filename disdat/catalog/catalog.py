@@ -138,6 +138,10 @@ class Catalog:
         """
         return self._read(lambda connection: queries.search(connection, wanted))
 
+    def search_each(self, wanted: Sequence[Filter]) -> list[list[Row]]:
+        """What :meth:`search` gives for each of *wanted*, all as of one moment."""
+        return self._read(lambda connection: [queries.search(connection, each) for each in wanted])
+
     def latest(self, name: str, *, tags: Mapping[str, str] = NOTHING, committed: bool | None = None) -> Row | None:
         """The newest bundle of a name, of those with all *tags* and, if given, *committed* or not; None if none."""
         wanted = Filter(name=name, tags=tags, committed=committed, limit=1)

@@ -7,7 +7,7 @@ The graph is walked once, with a stack of its own: a chain of ten thousand tasks
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from disdat.pipeline.reuse import Reuse
 from disdat.pipeline.session import External, Session
 from disdat.pipeline.task import Declared, PipeTask, declared, state_of
 from disdat.pipeline.work import Coded, Outcome, Work, identify, reused, settle
+
+_PORTION = 100
+"""So many tasks' earlier results are asked for at once."""
 
 _Identity = tuple[type[PipeTask], tuple[tuple[str, str], ...]]
 
@@ -89,16 +92,33 @@ def discover(root: PipeTask, session: Session, asked: Asked) -> list[Node]:
 
 def decide_known(nodes: list[Node]) -> None:
     """Decide every task whose inputs are all there already, each after its inputs; the others stay open."""
-    for node in nodes:
-        node.work = replace(node.work, inputs=_known_inputs(node))
-        if len(node.work.inputs) < len(node.inputs) or node.work.forced:
-            continue
-        known = identify(node.work)
-        decision = settle(known)
-        if isinstance(decision, Reuse):
-            node.outcome = reused(known, decision)
-        else:
-            node.work = replace(node.work, why=decision.why)
+    read = {id(each) for node in nodes for each in node.upstream.values()}
+    for first in range(0, len(nodes), _PORTION):
+        portion = nodes[first : first + _PORTION]
+        _look_back(portion, read)
+        for node in portion:
+            _decide(node)
+
+
+def _look_back(nodes: list[Node], read: Set[int]) -> None:
+    """Ask together for earlier results, and read what the inputs probably are; *read* has the ids of the inputs."""
+    session = nodes[0].work.session
+    names = {id(node): (node.work.processing_name, node.work.name) for node in nodes}
+    session.look_back(list(names.values()))
+    newest = [session.earlier(*names[id(node)])[:1] for node in nodes if id(node) in read]
+    session.read([row.uuid for rows in newest for row in rows])
+
+
+def _decide(node: Node) -> None:
+    node.work = replace(node.work, inputs=_known_inputs(node))
+    if len(node.work.inputs) < len(node.inputs) or node.work.forced:
+        return
+    known = identify(node.work)
+    decision = settle(known)
+    if isinstance(decision, Reuse):
+        node.outcome = reused(known, decision)
+    else:
+        node.work = replace(node.work, why=decision.why)
 
 
 def _known_inputs(node: Node) -> dict[str, str]:

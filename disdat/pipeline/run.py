@@ -6,6 +6,7 @@ import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
 
 from disdat import config
+from disdat.catalog.queries import Filter
 from disdat.context import Context
 from disdat.errors import ApplyError, InvalidInput, TaskFailed
 from disdat.ops import bundles, runs
@@ -139,12 +140,14 @@ def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> l
 
     Of several of one name in a run the last counts, so that the next run like this one changes nothing.
     """
-    by_name: dict[str, list[str]] = {}
+    used_again = {node.work.name for node, outcome in decided if outcome.decision == "reused"}
+    by_name: dict[str, list[str]] = {name: [] for name in used_again}
     for node, outcome in decided:
-        if outcome.bundle is not None:
-            by_name.setdefault(node.work.name, []).append(outcome.bundle)
-    latest = {name: session.context.catalog.latest(name) for name in by_name}
-    return [uuids[-1] for name, uuids in by_name.items() if (row := latest[name]) and row.uuid not in uuids]
+        if outcome.bundle is not None and node.work.name in used_again:
+            by_name[node.work.name].append(outcome.bundle)
+    latest = session.context.catalog.search_each([Filter(name=name, limit=1) for name in by_name])
+    found = zip(by_name.values(), latest, strict=True)
+    return [uuids[-1] for uuids, rows in found if rows and rows[0].uuid not in uuids]
 
 
 def _result(nodes: Sequence[Node]) -> dict[str, bool]:

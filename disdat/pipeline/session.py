@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
@@ -16,6 +16,8 @@ from disdat.pipeline.reuse import Rerun
 
 KEPT_BUNDLES = 256
 """Of so many bundles the manifest is kept in memory, the oldest first to go."""
+LOOKED_BACK = 8
+"""So many of the newest results of a processing name are looked at to say why a task runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Session:
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
+    _earlier: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
         return Session, (self.context, self.run, self.rerun, self.code_version, self.force_all, self.verbose)
@@ -61,21 +64,53 @@ class Session:
 
         return self._pinned(described, name, newest)
 
-    def given(self, argument: str, uuid: str) -> Dependency:
-        """A bundle as the input *argument*, with the digests it has; NotFound if it was removed meanwhile."""
-        if uuid not in self._read:
-            row = self.context.catalog.get(uuid)
-            if row is None:
-                raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
-            bundle = self.bundle(uuid)
+    def look_back(self, wanted: Sequence[tuple[str, str]]) -> None:
+        """Look up together what :meth:`earlier` gives for each of these processing and human names."""
+        search_each = self.context.catalog.search_each
+        by_processing_name = search_each([Filter(processing_name=name, limit=LOOKED_BACK) for name, _ in wanted])
+        self._earlier.update(zip(wanted, by_processing_name, strict=True))
+        others = [each for each in wanted if not self._earlier[each]]
+        self._earlier.update(zip(others, search_each([Filter(name=name, limit=1) for _, name in others]), strict=True))
+
+    def earlier(self, processing_name: str, name: str) -> list[Row]:
+        """
+        The newest bundles of a processing name, newest first; where there are none, the latest of the human name.
+
+        They are those there were when they were first asked for.
+        """
+        wanted = (processing_name, name)
+        if wanted not in self._earlier:
+            self.look_back([wanted])
+        return self._earlier[wanted]
+
+    def read(self, uuids: Iterable[str]) -> None:
+        """Read together what :meth:`given` needs of these bundles; those that were removed are left out."""
+        rows = self.context.catalog.rows([uuid for uuid in uuids if uuid not in self._read])
+        for uuid, bundle in self.bundles(list(rows)).items():
+            row = rows[uuid]
             self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
-        return replace(self._read[uuid], argument=argument)
+
+    def given(self, inputs: Mapping[str, str]) -> dict[str, Dependency]:
+        """The bundles *inputs* by argument, with the digests they have; NotFound if one was removed meanwhile."""
+        self.read(inputs.values())
+        for argument, uuid in inputs.items():
+            if uuid not in self._read:
+                raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
+        return {argument: replace(self._read[uuid], argument=argument) for argument, uuid in inputs.items()}
 
     def bundle(self, uuid: str) -> Bundle:
         """A bundle as its manifest records it."""
         if uuid not in self._bundles:
             self._keep(self.context.catalog.bundle(uuid))
         return self._bundles[uuid]
+
+    def bundles(self, uuids: Sequence[str]) -> dict[str, Bundle]:
+        """Bundles as their manifests record them; those that were removed are left out."""
+        found = {uuid: self._bundles[uuid] for uuid in uuids if uuid in self._bundles}
+        read = self.context.catalog.bundles([uuid for uuid in uuids if uuid not in found])
+        for each in read.values():
+            self._keep(each)
+        return found | read
 
     def remember(self, made: Bundle) -> None:
         """Keep what was just made, so that what reads it need not look it up."""

@@ -95,7 +95,7 @@ def inside_a_task() -> bool:
 
 def identify(work: Work) -> Known:
     """The key *work* has with its inputs; reads their manifests."""
-    inputs = {argument: work.session.given(argument, uuid) for argument, uuid in work.inputs.items()}
+    inputs = work.session.given(work.inputs)
     key = identity.task_key(
         cls=work.code.name,
         params=params.identifying(work.task),
@@ -224,9 +224,12 @@ def _priors(work: Work, wanted: Wanted) -> Iterator[Prior]:
             return
         if work.why:
             return
-    rows = catalog.by_processing_name(work.processing_name)
-    if not rows and (latest := catalog.latest(work.name)):
-        rows = [latest]
+        rows = work.session.earlier(work.processing_name, work.name)
+    else:
+        # Here they decide: what was looked up before may be outdated.
+        rows = catalog.by_processing_name(work.processing_name)
+        if not rows and (latest := catalog.latest(work.name)):
+            rows = [latest]
     yield from (_prior(work.session, row) for row in _worth_reading(rows, wanted))
 
 

@@ -337,6 +337,12 @@ def test_bundles_are_found_by_what_made_them(catalog: Catalog) -> None:
     assert {row.uuid for row in catalog.by_processing_name("task_x_1")} == set(uuids)
 
 
+def test_several_searches_at_once_give_what_each_gives_alone(catalog: Catalog) -> None:
+    add(catalog, *(bundle(name) for name in ("a", "b", "a")))
+    wanted = [Filter(name="a"), Filter(name="nothing"), Filter(name="a", limit=1), Filter(name="b")]
+    assert catalog.search_each(wanted) == [catalog.search(each) for each in wanted]
+
+
 def test_a_manifest_may_be_an_object(directory: Path) -> None:
     store, made = Store(), rich_bundle()
     name = store.put(manifest.encode(made))

@@ -25,6 +25,8 @@ INLINE_ENTRIES = 256
 SHARD_ENTRIES = 4096
 NODE_FORMAT = 1
 
+_Node = Mapping[str, Json]
+
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -49,6 +51,15 @@ class TreeRef:
     root: Digest
     file_count: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    files: Mapping[str, Entry]
+    directories: Mapping[str, Digest]
+
+
+_Files = list[tuple[str, Entry]]
 
 
 class Tree(Mapping[str, Entry]):
@@ -97,6 +108,18 @@ class Tree(Mapping[str, Entry]):
             return self
         prefix = directory + "/"
         return Tree((p[len(prefix) :], e) for p, e in self._entries.items() if p.startswith(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """How two trees differ: what only the new one has, what only the old one has, old and new of what changed."""
+
+    added: Tree
+    removed: Tree
+    changed: Mapping[str, tuple[Entry, Entry]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
 
 
 def encode_path(raw: bytes) -> str:
@@ -157,6 +180,33 @@ def from_nodes(root: Digest, fetch: Callable[[Digest], bytes]) -> Tree:
         return Tree(_walk(root, "", fetch))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise Corrupt(f"{root} is not a tree: {exc}") from exc
+
+
+def diff(old: Tree, new: Tree) -> Diff:
+    """How *new* differs from *old*. Where a file became a directory, it is removed and what lies below is added."""
+    before, after = old._entries, new._entries
+    return Diff(
+        added=Tree({path: entry for path, entry in after.items() if path not in before}),
+        removed=Tree({path: entry for path, entry in before.items() if path not in after}),
+        changed={p: (was, after[p]) for p, was in before.items() if p in after and after[p] != was},
+    )
+
+
+def diff_nodes(old_root: Digest, new_root: Digest, fetch: Callable[[Digest], bytes]) -> Diff:
+    """
+    What :func:`diff` gives for the trees with these root nodes, reading only nodes that are not in both.
+
+    Raises:
+        Corrupt: A node is not a node, or its paths leave the tree.
+        UnknownFormat: A node was written by a later version.
+    """
+    old: _Files = []
+    new: _Files = []
+    try:
+        _unequal(old_root, new_root, "", fetch, (old, new))
+        return diff(Tree(old), Tree(new))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
+        raise Corrupt(f"{old_root} or {new_root} is not a tree: {exc}") from exc
 
 
 def to_json(tree: Mapping[str, Entry]) -> list[Json]:
@@ -240,24 +290,73 @@ def _ref_json(ref: TreeRef) -> dict[str, Json]:
 
 
 def _walk(digest: Digest, prefix: str, fetch: Callable[[Digest], bytes]) -> Iterator[tuple[str, Entry]]:
-    for item in _node_items(digest, fetch):
-        if "/" in str(item["name"]):
-            raise Corrupt(f"{digest} is not a tree node: {item['name']!r} is not a name")
-        path = prefix + str(item["name"])
+    for item in _items(_node(digest, fetch), fetch):
+        path = prefix + _name(item)
         if "tree" in item:
             yield from _walk(Digest.parse(str(item["tree"])), path + "/", fetch)
         else:
             yield path, _entry(item)[1]
 
 
-def _node_items(digest: Digest, fetch: Callable[[Digest], bytes]) -> Iterator[Mapping[str, Json]]:
+def _unequal(
+    old: Digest | None, new: Digest | None, prefix: str, fetch: Callable[[Digest], bytes], sides: tuple[_Files, _Files]
+) -> None:
+    """Add the files of two directories to *sides*, but for files, directories and shards that are equal in both."""
+    if old == new:
+        return
+    if old is None or new is None:
+        for files, digest in zip(sides, (old, new), strict=True):
+            files.extend(_walk(digest, prefix, fetch) if digest else ())
+        return
+    was, now = _node(old, fetch), _node(new, fetch)
+    if "shards" in was and "shards" in now:
+        shards, others = _shards(was), _shards(now)
+        for key in shards.keys() | others.keys():
+            _unequal(shards.get(key), others.get(key), prefix, fetch, sides)
+        return
+    before, after = _directory(was, fetch), _directory(now, fetch)
+    for name in before.files.keys() | after.files.keys():
+        pair = before.files.get(name), after.files.get(name)
+        for files, entry in zip(sides, pair, strict=True):
+            if entry and pair[0] != pair[1]:
+                files.append((prefix + name, entry))
+    for name in before.directories.keys() | after.directories.keys():
+        _unequal(before.directories.get(name), after.directories.get(name), f"{prefix}{name}/", fetch, sides)
+
+
+def _directory(node: _Node, fetch: Callable[[Digest], bytes]) -> _Directory:
+    items = list(_items(node, fetch))
+    directories = {_name(item): Digest.parse(str(item["tree"])) for item in items if "tree" in item}
+    files = {_name(item): _entry(item)[1] for item in items if "tree" not in item}
+    if len(directories.keys() | files.keys()) < len(items):
+        raise InvalidInput("a name occurs twice")
+    return _Directory(files, directories)
+
+
+def _name(item: _Node) -> str:
+    name = str(item["name"])
+    if "/" in name:
+        raise InvalidInput(f"{name!r} is not a name")
+    return name
+
+
+def _node(digest: Digest, fetch: Callable[[Digest], bytes]) -> _Node:
     node = canonical.decode(fetch(digest))
     if not isinstance(node, dict):
         raise Corrupt(f"{digest} is not a tree node")
     if node.get("format") != NODE_FORMAT:
         raise UnknownFormat(f"tree node {digest}", found=node.get("format"), supported=NODE_FORMAT)
+    return node
+
+
+def _shards(node: _Node) -> dict[str, Digest]:
+    return {key: Digest.parse(child) for key, child in cast("Mapping[str, str]", node["shards"]).items()}
+
+
+def _items(node: _Node, fetch: Callable[[Digest], bytes]) -> Iterator[_Node]:
+    """The files and directories of one directory, its shards put together."""
     if "shards" in node:
-        for child in cast("Mapping[str, str]", node["shards"]).values():
-            yield from _node_items(Digest.parse(child), fetch)
+        for child in _shards(node).values():
+            yield from _items(_node(child, fetch), fetch)
     else:
-        yield from cast("list[Mapping[str, Json]]", node["entries"])
+        yield from cast("list[_Node]", node["entries"])

@@ -221,6 +221,60 @@ def test_logical_digests_tell_names_bits_and_bytes_apart_but_not_where_a_name_en
     assert tree.file_logical("a", Entry(A, 1)) == tree.file_logical("a", Entry(A, 999)), "the digest says the size"
 
 
+def assert_differs(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> None:
+    """Both ways of comparing say the same, and what they say leads from *old* to *new* and is no more than that."""
+    (before, nodes), (after, more) = tree.to_nodes(Tree(old)), tree.to_nodes(Tree(new))
+    found = tree.diff(Tree(old), Tree(new))
+    assert tree.diff_nodes(before.root, after.root, (nodes | more).__getitem__) == found
+    kept = {path: entry for path, entry in old.items() if path not in found.removed}
+    assert kept | dict(found.added) | {path: now for path, (_, now) in found.changed.items()} == dict(new)
+    assert all(was == old[path] and was != now for path, (was, now) in found.changed.items())
+    assert not found.added.keys() & old.keys()
+    assert not found.removed.keys() & new.keys()
+    assert bool(found) == (Tree(old) != Tree(new))
+
+
+@given(trees, trees)
+def test_a_diff_leads_from_one_tree_to_the_other(old: Tree, new: Tree) -> None:
+    assert_differs(old, new)
+    assert not tree.diff(old, Tree(dict(old)))
+
+
+few = st.dictionaries(st.sampled_from(["a", "a/b", "a/c", "b", "b/a/a", "c/a", "c/b"]), entries).filter(is_tree)
+
+
+@given(few, few)
+def test_a_file_may_become_a_directory_and_a_directory_a_file(old: dict[str, Entry], new: dict[str, Entry]) -> None:
+    assert_differs(old, new)
+
+
+@given(
+    st.sets(st.integers(0, 40), max_size=40), st.sets(st.integers(0, 40), max_size=40), st.sampled_from(["", "below/"])
+)
+def test_crowded_directories_are_compared_however_they_are_split(old: set[int], new: set[int], where: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "SHARD_ENTRIES", 4)
+        assert_differs({f"{where}{i}": Entry(A, i) for i in old}, {f"{where}{i}": Entry(B, i % 3) for i in new})
+
+
+def test_comparing_reads_only_the_nodes_that_differ() -> None:
+    files = many(9000) | {f"{a}/{b}/f": Entry(A, 20 * a + b) for a in range(20) for b in range(20)}
+    before, nodes = tree.to_nodes(Tree(files))
+    after, more = tree.to_nodes(Tree(files | {"f00077": Entry(B, 1), "3/4/f": Entry(B, 1)}))
+    read: list[Digest] = []
+
+    def fetch(name: Digest) -> bytes:
+        read.append(name)
+        return (nodes | more)[name]
+
+    found = tree.diff_nodes(before.root, after.root, fetch)
+    assert set(found.changed) == {"f00077", "3/4/f"}
+    assert sorted(read) == sorted(nodes.keys() ^ more.keys()), "each node that is not in both, once"
+    read.clear()
+    assert not tree.diff_nodes(before.root, before.root, fetch)
+    assert read == []
+
+
 BROKEN: list[canonical.Json] = [
     [],
     "text",
@@ -245,6 +299,16 @@ def test_what_is_no_node_is_corrupt(node: canonical.Json) -> None:
     data = canonical.encode(node)
     with pytest.raises(Corrupt):
         tree.from_nodes(digest.of_bytes(data), lambda _: data)
+
+
+@pytest.mark.parametrize("node", BROKEN, ids=repr)
+def test_what_is_no_node_is_compared_with_nothing(node: canonical.Json) -> None:
+    empty, nodes = tree.to_nodes(Tree({}))
+    data = canonical.encode(node)
+    nodes[digest.of_bytes(data)] = data
+    for roots in ((empty.root, digest.of_bytes(data)), (digest.of_bytes(data), empty.root)):
+        with pytest.raises(Corrupt):
+            tree.diff_nodes(*roots, nodes.__getitem__)
 
 
 def test_bytes_that_are_no_json_are_corrupt_and_a_later_format_is_unknown() -> None:

@@ -11,12 +11,14 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 from disdat.core.digest import Digest
 from disdat.core.tree import INLINE_ENTRIES, Entry, Tree, TreeRef, encode_path, to_nodes
 from disdat.durable import storage_errors
 from disdat.errors import InvalidInput, PathNotFound
+from disdat.store.files import StrPath
 from disdat.store.objects import ObjectBatch
 from disdat.values.serializer import Blob
 
@@ -60,7 +62,7 @@ class Intake:
         for path in new:
             _check_file(path)
             self._placed[path] = self._take(self._own(path) or self._free_place(path))
-        self._capture(new, [self._placed[path] for path in new])
+        self._capture([os.fspath(path) for path in new], [self._placed[path] for path in new])
         return [self._placed[path] for path in absolute]
 
     def add_directory(self, path: Path) -> str:
@@ -75,14 +77,17 @@ class Intake:
 
     def add_tree(self, root: Path, place: str) -> None:
         """Take in every file below *root*, at its relative path below *place* (``""``: the tree's root)."""
-        found = list(files_below(root))
         prefix = place + "/" if place else ""
-        self._capture([path for _, path in found], [prefix + relative for relative, _ in found])
+        places, paths = [], []
+        for relative, path in files_below(root):
+            places.append(prefix + relative)
+            paths.append(path)
+        self._capture(paths, places)
 
     def add_at(self, path: Path, place: str) -> None:
         """Take in one file at this place of the tree."""
         _check_file(path)
-        self._capture([path], [place])
+        self._capture([os.fspath(path)], [place])
 
     def entry(self, path: str) -> Entry:
         return self._entries[path]
@@ -116,20 +121,20 @@ class Intake:
         self._above.update(_above(place))
         return place
 
-    def _capture(self, paths: Sequence[Path], places: Sequence[str]) -> None:
+    def _capture(self, paths: Sequence[str], places: Sequence[str]) -> None:
         for place in places:
             if place.count("/") > MAX_DEPTH:
                 raise _too_deep(place)
         inside = os.path.join(self._directory, "")
-        managed = [os.fspath(path).startswith(inside) for path in paths]
-        self._check_inside({path.parent for path, own in zip(paths, managed, strict=True) if own})
-        outside = [path for path, own in zip(paths, managed, strict=True) if not own]
+        own = {path for path in paths if path.startswith(inside)}
+        self._check_inside({os.path.dirname(path) for path in own})
+        outside = [path for path in paths if path not in own]
         stored = iter(self._batch.put_files(outside, progress=self._progress))
-        for path, place, own in zip(paths, places, managed, strict=True):
-            self._entries[place] = self._batch.adopt_file(path) if own else next(stored)
+        for path, place in zip(paths, places, strict=True):
+            self._entries[place] = self._batch.adopt_file(Path(path)) if path in own else next(stored)
         self._tree = None
 
-    def _check_inside(self, directories: Iterable[Path]) -> None:
+    def _check_inside(self, directories: Iterable[str]) -> None:
         """Refuse what only seems to be the bundle's own: to adopt it would change files that are somebody's."""
         root = os.path.realpath(self._directory)
         for directory in directories:
@@ -156,7 +161,7 @@ def store_tree(batch: ObjectBatch, tree: Tree) -> Tree | TreeRef:
     return ref
 
 
-def files_below(root: Path) -> Iterator[tuple[str, Path]]:
+def files_below(root: Path) -> Iterator[tuple[str, str]]:
     """
     Every regular file below *root*: its encoded relative path, and where it is.
 
@@ -169,16 +174,18 @@ def files_below(root: Path) -> Iterator[tuple[str, Path]]:
     """
     real = os.path.realpath(root)
     with storage_errors(f"read {root}"):
-        yield from _walk(os.fspath(root), real, b"", (real,))
+        yield from _walk(os.fspath(root), real, "", (real,))
 
 
-def _walk(directory: str, real_root: str, prefix: bytes, above: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+def _walk(directory: str, real_root: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Of what is below *directory*, whose encoded path is *prefix*, the real directories down to it being *above*."""
     with os.scandir(directory) as entries:
-        found = sorted(((os.fsencode(entry.name), entry) for entry in entries), key=lambda pair: pair[0])
-    for name, entry in found:
+        found = sorted(entries, key=attrgetter("name"))
+    for entry in found:
         real = os.path.realpath(entry.path) if entry.is_symlink() else ""
         if real:
             _check_link(entry.path, real, real_root)
+        place = prefix + encode_path(os.fsencode(entry.name))
         if entry.is_dir():
             inside = real or os.path.join(above[-1], entry.name)
             if inside in above:
@@ -187,12 +194,11 @@ def _walk(directory: str, real_root: str, prefix: bytes, above: tuple[str, ...])
                 )
             if len(above) > MAX_DEPTH:
                 raise _too_deep(entry.path)
-            yield from _walk(entry.path, real_root, prefix + name + b"/", (*above, inside))
+            yield from _walk(entry.path, real_root, place + "/", (*above, inside))
         else:
-            path = Path(entry.path)
             if not entry.is_file(follow_symlinks=False):
-                _check_file(path)
-            yield encode_path(prefix + name), path
+                _check_file(entry.path)
+            yield place, entry.path
 
 
 def _too_deep(path: str) -> InvalidInput:
@@ -211,9 +217,9 @@ def _check_link(path: str, real: str, real_root: str) -> None:
         )
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: StrPath) -> None:
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError as exc:
         raise PathNotFound(f"no such file: {path}", hint="check the path") from exc
     except OSError as exc:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
 from disdat.store.packs import Pack, Packed, PackReader
 from disdat.store.placing import READ_ONLY
-from disdat.store.statcache import Hashed, StatCache
-from disdat.store.state import State
+from disdat.store.statcache import StatCache
+from disdat.store.state import Row, State
 
 SMALL_BYTES = 64 << 10
 """Objects smaller than this go into packs."""
@@ -84,12 +84,14 @@ class Additions:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.staging = Staging(parts.root / "staging", disk=parts.disk)
-        self.hashed: list[Hashed] = []
-        """Files of the user to remember in the stat cache."""
+        self.read: list[Row] = []
+        """Files of the user that were hashed, as the stat cache remembers them."""
         self._lock = FileLock(parts.root / "lock", disk=parts.disk)
         self._changed = parts.directories.change(parts.disk)
         self._small: dict[Digest, bytes] = {}
         self._small_bytes = 0
+        self._writer: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
         self._packs: dict[Path, Pack] = {}
         self._packed: set[Digest] = set()
         self._large: dict[Digest, Staged] = {}
@@ -111,6 +113,8 @@ class Additions:
     def end(self) -> None:
         """Remove what was not sealed, and let collection run."""
         try:
+            if self._writer is not None:
+                self._writer.shutdown()
             self.staging.discard_all()
         finally:
             self._lock.release()
@@ -124,7 +128,7 @@ class Additions:
                 self._small[digest] = objects[digest]
                 self._small_bytes += len(objects[digest])
                 if self._small_bytes >= PACK_BYTES:
-                    self._write_pack()
+                    self._begin_pack()
 
     def keep(self, digest: Digest, staged: Staged) -> None:
         """Keep a large object unless the store has it."""
@@ -163,7 +167,7 @@ class Additions:
 
     def seal(self) -> None:
         """Make everything durable and give it its name."""
-        self._write_pack()
+        self._end_pack()
         self._sync_files()
         placed = self._place()
         if placed or self._young:
@@ -171,7 +175,7 @@ class Additions:
         self.parts.synced.update(self._young, (each.path for each in placed))
         self._remember(placed)
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
-        self._young, self.hashed = set(), []
+        self._young = set()
 
     def _is_sound(self, name: str) -> bool:
         if name not in self._sound:
@@ -197,28 +201,51 @@ class Additions:
         if path not in self.parts.synced and time.time_ns() - found.st_ctime_ns < YOUNG_NS:
             self._young.add(path)
 
-    def _write_pack(self) -> None:
-        if not self._small:
-            return
+    def _begin_pack(self) -> None:
+        """Let a thread write a pack of what is held, while the objects of the next one are read."""
+        self._end_writing()
+        objects = self._take_small()
+        self._writer = self._writer or ThreadPoolExecutor(1)
+        self._written = self._writer.submit(self._write_pack, objects)
+
+    def _end_pack(self) -> None:
+        """Write a pack of what is left."""
+        self._end_writing()
+        if self._small:
+            self._write_pack(self._take_small())
+
+    def _end_writing(self) -> None:
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+    def _take_small(self) -> dict[Digest, bytes]:
+        objects, self._small, self._small_bytes = self._small, {}, 0
+        self._packed |= objects.keys()
+        return objects
+
+    def _write_pack(self, objects: dict[Digest, bytes]) -> None:
         path, file = self.staging.create()
         with file:
-            pack = packs.write(self._small, lambda piece: self.parts.disk.write(file, piece))
+            pack = packs.write(objects, lambda piece: self.parts.disk.write(file, piece))
             self.parts.disk.start_write_back(file, 0, file.tell())
         self.parts.disk.chmod(path, READ_ONLY)
         self._packs[path] = pack
-        self._packed |= self._small.keys()
-        self._small, self._small_bytes = {}, 0
 
     def _sync_files(self) -> None:
         disk = self.parts.disk
         paths = [*self._packs, *(staged.path for staged in self._large.values()), *sorted(self._young)]
-        if len(paths) > MANY_FILES:
-            disk.sync_file_system(self.parts.root)
-        elif len(paths) == 1:
+        if len(paths) == 1:
             disk.sync_path(paths[0])
         elif paths:
             with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
-                list(pool.map(disk.sync_path, paths))
+                if len(paths) > MANY_FILES:
+                    syncing = [pool.submit(disk.sync_file_system, self.parts.root)]
+                else:
+                    syncing = [pool.submit(disk.sync_path, path) for path in paths]
+                self._remember_read()  # while the disk works; it is true whatever becomes of the batch
+                for each in syncing:
+                    each.result()
 
     def _place(self) -> list[_Placed]:
         """Give everything its name."""
@@ -256,11 +283,16 @@ class Additions:
             self.parts.disk.unlink(target)
             raise StorageError(f"{path} changed while it was stored", hint="close it before its bundle is closed")
 
+    def _remember_read(self) -> None:
+        self.parts.cache.remember_files(self.read)
+        self.read = []
+
     def _remember(self, placed: Iterable[_Placed]) -> None:
         parts = self.parts
         known = [(each.hashed, each.digest) for each in placed]
         parts.state.change(
             parts.cache.object_rows(known),
-            parts.cache.file_rows(self.hashed),
+            parts.cache.file_rows(self.read),
             *parts.packed.index_rows(self._packs.values()),
         )
+        self.read = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,20 +21,21 @@ from disdat.errors import InvalidInput, PathNotFound
 from disdat.store import files
 from disdat.store.additions import SMALL_BYTES, Additions, Parts, Staged
 from disdat.store.blob import Blob
-from disdat.store.files import Changed, Progress
+from disdat.store.files import Changed, Progress, StrPath
 from disdat.store.loose import is_executable
 from disdat.store.placing import CANNOT_LINK, EXECUTABLE, READ_ONLY, place_link
-from disdat.store.statcache import Hashed, Known
-from disdat.store.state import BATCH
+from disdat.store.statcache import Known, StatCache
+from disdat.store.state import BATCH, Row
 
 THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A large file of the user that was read, and its copy, unless the store has the bytes."""
+    """A large file of the user that was read, what to remember of it, and its copy, unless the store has the bytes."""
 
-    hashed: Hashed
+    entry: Entry
+    row: Row
     staged: Staged | None
 
 
@@ -85,7 +86,7 @@ class ObjectBatch:
                 keep_file=self._keep_written,
             )
 
-    def put_file(self, path: Path) -> Entry:
+    def put_file(self, path: StrPath) -> Entry:
         """
         Take in one file that is the user's and stays as it is; see :meth:`put_files`.
 
@@ -97,7 +98,7 @@ class ObjectBatch:
         """
         return self.put_files([path])[0]
 
-    def put_files(self, paths: Sequence[Path], progress: Progress | None = None) -> list[Entry]:
+    def put_files(self, paths: Sequence[StrPath], progress: Progress | None = None) -> list[Entry]:
         """
         Take in files that are the user's and stay as they are; their entries, in order.
 
@@ -156,14 +157,17 @@ class ObjectBatch:
         self._disk.chmod(path, READ_ONLY)
         self._added.keep(digest, Staged(path))
 
-    def _put_some(self, paths: Sequence[Path], report: Progress, pool: ThreadPoolExecutor) -> list[Entry]:
+    def _put_some(self, paths: Sequence[StrPath], report: Progress, pool: ThreadPoolExecutor) -> list[Entry]:
+        at_ns = time.time_ns()
         stats = [_stat(path) for path in paths]
         notes = self._parts.cache.files(stats)
         entries = self._known(stats, notes, report)
         missing = [n for n in range(len(paths)) if n not in entries]
         large = [n for n in missing if stats[n].st_size >= SMALL_BYTES]
         copies = pool.map(lambda n: self._read_large(paths[n], notes[n], report), large)
-        entries |= self._put_small({n: paths[n] for n in missing if stats[n].st_size < SMALL_BYTES}, report)
+        small = [n for n in missing if stats[n].st_size < SMALL_BYTES]
+        read = self._put_small([paths[n] for n in small], [stats[n] for n in small], at_ns, report)
+        entries |= zip(small, read, strict=True)
         entries |= {n: self._keep(read) for n, read in zip(large, copies, strict=True)}
         return [entries[n] for n in range(len(paths))]
 
@@ -181,28 +185,32 @@ class ObjectBatch:
                 report(size_bytes)
         return entries
 
-    def _put_small(self, paths: Mapping[int, Path], report: Progress) -> dict[int, Entry]:
-        entries: dict[int, Entry] = {}
+    def _put_small(
+        self, paths: Sequence[StrPath], stats: Sequence[os.stat_result], at_ns: int, report: Progress
+    ) -> list[Entry]:
+        """Take in files that were seen to be small after *at_ns*."""
+        entries: list[Entry] = []
         objects: dict[Digest, bytes] = {}
-        for number, path in paths.items():
-            data, hashed = _read_small(path)
-            objects[hashed.digest] = data
-            entries[number] = _entry(hashed)
-            self._added.hashed.append(hashed)
+        for path, seen in zip(paths, stats, strict=True):
+            data, found = _read_small(path, seen)
+            digest = of_bytes(data)
+            objects[digest] = data
+            entries.append(Entry(digest, len(data), is_executable(found)))
+            self._added.read.append(StatCache.file_row(found, digest, at_ns))
             report(len(data))
         self._added.hold(objects)
         return entries
 
-    def _read_large(self, path: Path, note: Known | None, report: Progress) -> _Read:
+    def _read_large(self, path: StrPath, note: Known | None, report: Progress) -> _Read:
         """Copy and hash a file; one that was hashed before is hashed first, and copied only if it is new."""
         if note is not None:
-            hashed = files.steadily(path, lambda: _hash(path))
-            if self._added.has_large(hashed.digest):
-                report(hashed.stat.st_size)
-                return _Read(hashed, None)
+            known = files.steadily(path, lambda: _hash(path))
+            if self._added.has_large(known.entry.digest):
+                report(known.entry.size_bytes)
+                return known
         return files.steadily(path, lambda: self._copy(path, report))
 
-    def _copy(self, path: Path, report: Progress) -> _Read:
+    def _copy(self, path: StrPath, report: Progress) -> _Read:
         at_ns = time.time_ns()
         staged, target = self._added.staging.create()
         try:
@@ -212,21 +220,22 @@ class ObjectBatch:
         except BaseException:
             self._added.staging.discard(staged)
             raise
-        return _Read(Hashed(found, digest, at_ns), Staged(staged))
+        return _Read(_entry(found, digest), StatCache.file_row(found, digest, at_ns), Staged(staged))
 
     def _keep(self, read: _Read) -> Entry:
-        self._added.hashed.append(read.hashed)
+        self._added.read.append(read.row)
         if read.staged is not None:
-            self._added.keep(read.hashed.digest, read.staged)
-        return _entry(read.hashed)
+            self._added.keep(read.entry.digest, read.staged)
+        return read.entry
 
     def _adopt_small(self, path: Path, found: os.stat_result) -> Entry:
         # With another name, the mode would change under that one too.
         if found.st_nlink == 1 and found.st_uid == os.geteuid():
             self._disk.chmod(path, EXECUTABLE if is_executable(found) else READ_ONLY)
-        data, hashed = _read_small(path)
-        self._added.hold({hashed.digest: data})
-        return _entry(hashed)
+        data, found = _read_small(path, path.stat())
+        digest = of_bytes(data)
+        self._added.hold({digest: data})
+        return _entry(found, digest)
 
     def _known_adopted(self, found: os.stat_result) -> Entry | None:
         digest = self._parts.cache.objects([found])[0]
@@ -295,9 +304,9 @@ class _Report:
             self._stopped = True
 
 
-def _stat(path: Path) -> os.stat_result:
+def _stat(path: StrPath) -> os.stat_result:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError as exc:
         raise PathNotFound(f"no such file: {path}", hint="check the path") from exc
     if not stat.S_ISREG(found.st_mode):
@@ -305,25 +314,27 @@ def _stat(path: Path) -> os.stat_result:
     return found
 
 
-def _entry(hashed: Hashed) -> Entry:
-    return Entry(hashed.digest, hashed.stat.st_size, is_executable(hashed.stat))
+def _entry(found: os.stat_result, digest: Digest) -> Entry:
+    return Entry(digest, found.st_size, is_executable(found))
 
 
-def _read_small(path: Path) -> tuple[bytes, Hashed]:
-    return files.steadily(path, lambda: _read_small_once(path))
+def _read_small(path: StrPath, seen: os.stat_result) -> tuple[bytes, os.stat_result]:
+    """The bytes of a small file, and what it was: what was *seen*, unless it has changed since."""
+    try:
+        return files.read_unchanged(path, seen), seen
+    except Changed:
+        return files.steadily(path, lambda: _read_small_anew(path))
 
 
-def _read_small_once(path: Path) -> tuple[bytes, Hashed]:
-    at_ns = time.time_ns()
-    with files.reading(path) as (file, found):
-        if found.st_size >= SMALL_BYTES:
-            raise Changed(path)
-        data = files.read_all(file, found.st_size)
-    return data, Hashed(found, of_bytes(data), at_ns)
+def _read_small_anew(path: StrPath) -> tuple[bytes, os.stat_result]:
+    seen = _stat(path)
+    if seen.st_size >= SMALL_BYTES:
+        raise Changed(path)
+    return files.read_unchanged(path, seen), seen
 
 
-def _hash(path: Path) -> Hashed:
+def _hash(path: StrPath) -> _Read:
     at_ns = time.time_ns()
     with files.reading(path) as (file, found):
         digest = files.hash_file(file, found.st_size)
-    return Hashed(found, digest, at_ns)
+    return _Read(_entry(found, digest), StatCache.file_row(found, digest, at_ns), None)

@@ -29,7 +29,7 @@ from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
 from disdat.store.packs import PackReader
 from disdat.store.placing import place_bytes, place_copy, place_link
-from disdat.store.statcache import Hashed, Known, StatCache
+from disdat.store.statcache import Known, StatCache
 from disdat.store.state import State
 
 T = TypeVar("T")
@@ -233,7 +233,7 @@ class ObjectStore:
         except Changed:
             return False
         if entry.size_bytes >= SMALL_BYTES:
-            self._cache.remember_files([Hashed(found, digest, at_ns)])
+            self._cache.remember_files([StatCache.file_row(found, digest, at_ns)])
         return digest == entry.digest
 
     def _search(self, digest: Digest, look: Callable[[Digest], T | None]) -> T:

@@ -96,9 +96,7 @@ class PackIndex:
         """The statements that note what packs hold, for one :meth:`State.change`."""
         new = list(new)
         names: list[Row] = [(pack.name,) for pack in new]
-        contents: list[Row] = [
-            (entry.digest.raw, entry.offset, entry.length, pack.name) for pack in new for entry in pack.contents
-        ]
+        contents: list[Row] = [(*row, pack.name) for pack in new for row in pack.rows()]
         return (
             ("INSERT OR IGNORE INTO pack (name) VALUES (?)", names),
             ("INSERT OR REPLACE INTO packed SELECT ?, id, ?, ? FROM pack WHERE name = ?", contents),
@@ -147,7 +145,7 @@ class PackIndex:
     def _read_footer(self, name: str) -> None:
         try:
             with PackReader(self.path(name)) as reader:
-                self._state.change(*self.index_rows([Pack(name, reader.contents)]))
+                self._state.change(*self.index_rows([reader.pack]))
         except FileNotFoundError:
             return  # collected since the directory was listed
         except Corrupt as exc:

@@ -8,7 +8,8 @@ an array in a pack can be memory-mapped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ MAX_BYTES = 64 << 20
 """A pack holds at most this many bytes of objects."""
 
 _MAGIC, _END = b"DSDTPAK1", b"DSDTPEND"
-_ENTRY_BYTES = 48
+_ENTRY = struct.Struct("<32sQQ")
 _DIGEST_BYTES = 32
 _TRAILER_BYTES = 56
 _UNHASHED_BYTES = _DIGEST_BYTES + len(_END)
@@ -40,22 +41,35 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """What a pack is called, without suffix, and what is in it, in order of the digests."""
+    """What a pack is called, without suffix, and what is in it."""
 
     name: str
-    contents: tuple[Packed, ...]
+    index: bytes
+    """As it lies in the file, in order of the digests."""
+
+    @property
+    def contents(self) -> tuple[Packed, ...]:
+        return tuple(Packed(Digest.from_raw(raw), offset, length) for raw, offset, length in self.rows())
+
+    def rows(self) -> Iterator[tuple[bytes, int, int]]:
+        """Yield each object's digest as its 32 bytes, its offset and its length: what is cheap of many objects."""
+        return _ENTRY.iter_unpack(self.index)
 
 
-def write(objects: Mapping[Digest, bytes], sink: Callable[[bytes], None]) -> Pack:
-    """Hand the bytes of a pack of *objects* to *sink*, in pieces of about 1 MiB; the pack's name is known after."""
-    hasher = Hasher(expected_bytes=sum(map(len, objects.values())))
-    contents: list[Packed] = []
-    for piece in _gather(_body(objects, contents), CHUNK_BYTES):
+def write(objects: dict[Digest, bytes], sink: Callable[[bytes], None]) -> Pack:
+    """
+    Hand the bytes of a pack of *objects* to *sink*, in pieces of about 1 MiB; the pack's name is known after.
+
+    What was gathered is taken out of *objects*, so that who collects the next pack can use its memory.
+    """
+    hasher = Hasher()
+    index = bytearray()
+    for piece in _gather(_body(objects, index), CHUNK_BYTES):
         hasher.update(piece)
         sink(piece)
     name = hasher.digest()
     sink(name.raw + _END)
-    return Pack(name.hex, tuple(contents))
+    return Pack(name.hex, bytes(index))
 
 
 class PackReader:
@@ -72,7 +86,7 @@ class PackReader:
         self.path = path
         self._file: BinaryIO = path.open("rb", buffering=0)
         try:
-            self.contents = self._read_index()
+            self.pack = self._read_index()
         except BaseException:
             self._file.close()
             raise
@@ -82,6 +96,11 @@ class PackReader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    @property
+    def contents(self) -> tuple[Packed, ...]:
+        """The objects, in order of their digests."""
+        return self.pack.contents
 
     def read(self, entry: Packed) -> bytes:
         """The bytes of an object; DigestMismatch unless they are its."""
@@ -116,19 +135,18 @@ class PackReader:
         for offset in range(0, end, CHUNK_BYTES):
             yield os.pread(self._file.fileno(), min(CHUNK_BYTES, end - offset), offset)
 
-    def _read_index(self) -> tuple[Packed, ...]:
+    def _read_index(self) -> Pack:
         fd = self._file.fileno()
         size_bytes = os.fstat(fd).st_size
         self._check_frame(os.pread(fd, len(_MAGIC), 0), size_bytes)
         trailer = os.pread(fd, _TRAILER_BYTES, size_bytes - _TRAILER_BYTES)
         start, count = _number(trailer, 0), _number(trailer, 8)
-        if start + count * _ENTRY_BYTES + _TRAILER_BYTES != size_bytes or not trailer.endswith(_END):
+        if start + count * _ENTRY.size + _TRAILER_BYTES != size_bytes or not trailer.endswith(_END):
             raise self._damaged("its end is missing or is not an index")
-        index = os.pread(fd, count * _ENTRY_BYTES, start)
-        contents = tuple(_entry(index, at) for at in range(0, len(index), _ENTRY_BYTES))
-        if not _are_in_order(contents, start):
+        pack = Pack(self.path.name.removesuffix(SUFFIX), os.pread(fd, count * _ENTRY.size, start))
+        if not _are_in_order(pack, start):
             raise self._damaged("its index does not match its objects")
-        return contents
+        return pack
 
     def _check_frame(self, magic: bytes, size_bytes: int) -> None:
         if magic != _MAGIC and magic.startswith(_MAGIC[:-1]):
@@ -167,17 +185,17 @@ def checked(path: Path, entry: Packed, data: bytes) -> bytes:
     return data
 
 
-def _body(objects: Mapping[Digest, bytes], contents: list[Packed]) -> Iterator[bytes]:
-    """Yield all but the hash and the end, noting in *contents* where each object is."""
+def _body(objects: dict[Digest, bytes], index: bytearray) -> Iterator[bytes]:
+    """Yield all but the hash and the end, noting in *index* where each object is."""
     yield _MAGIC
     offset = len(_MAGIC)
     for digest in sorted(objects):
-        contents.append(Packed(digest, offset, len(objects[digest])))
-        offset += len(objects[digest])
-        yield objects[digest]
-    for entry in contents:
-        yield entry.digest.raw + _bytes(entry.offset) + _bytes(entry.length)
-    yield _bytes(offset) + _bytes(len(contents))
+        data = objects.pop(digest)
+        index += _ENTRY.pack(digest.raw, offset, len(data))
+        offset += len(data)
+        yield data
+    yield bytes(index)
+    yield _bytes(offset) + _bytes(len(index) // _ENTRY.size)
 
 
 def _gather(parts: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
@@ -193,19 +211,14 @@ def _gather(parts: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
     yield b"".join(held)
 
 
-def _are_in_order(contents: Sequence[Packed], end: int) -> bool:
+def _are_in_order(pack: Pack, end: int) -> bool:
     """Whether the objects lie one after another, by digest, and fill the pack up to its index."""
-    offset, last = len(_MAGIC), ""
-    for entry in contents:
-        if entry.offset != offset or entry.digest <= last:
+    expected, last = len(_MAGIC), b""
+    for raw, offset, length in pack.rows():
+        if offset != expected or raw <= last:
             return False
-        offset, last = offset + entry.length, entry.digest
-    return offset == end
-
-
-def _entry(index: bytes, at: int) -> Packed:
-    digest = Digest.from_raw(index[at : at + _DIGEST_BYTES])
-    return Packed(digest, _number(index, at + _DIGEST_BYTES), _number(index, at + _DIGEST_BYTES + 8))
+        expected, last = offset + length, raw
+    return expected == end
 
 
 def _number(data: bytes, at: int) -> int:

@@ -8,6 +8,7 @@ linking a checkout to one changes it. Files of the user are known by change time
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from disdat.store.state import Row, State
 SETTLED_NS = 2_000_000_000
 """A user's file is known only if it was this old when hashed: a change in the same tick leaves its times alone."""
 
+_SIGN = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -26,15 +29,6 @@ class Known:
     digest: Digest
     trusted: bool
     """Whether it is that still; if not, it is worth hashing before it is copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hashed:
-    """A file, the digest its bytes have, and when hashing began, in ns since the epoch."""
-
-    stat: os.stat_result
-    digest: Digest
-    at_ns: int
 
 
 class StatCache:
@@ -63,31 +57,34 @@ class StatCache:
         return "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?)", rows
 
     @staticmethod
-    def file_rows(files: Iterable[Hashed]) -> tuple[str, list[Row]]:
-        """The statement that remembers files of the user."""
-        rows: list[Row] = [
-            (*_key(file.stat), *_content(file.stat), file.stat.st_ctime_ns, file.at_ns, file.digest.raw)
-            for file in files
-        ]
+    def file_row(stat: os.stat_result, digest: Digest, at_ns: int) -> Row:
+        """What is remembered of a user's file that had this digest when hashing began, in ns since the epoch."""
+        return (*_key(stat), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, at_ns, digest.raw)
+
+    @staticmethod
+    def file_rows(rows: Iterable[Row]) -> tuple[str, Iterable[Row]]:
+        """The statement that remembers files of the user, each as :meth:`file_row` has it."""
         return "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", rows
 
     def remember_objects(self, objects: Iterable[tuple[os.stat_result, Digest]]) -> None:
         """Remember what objects were found to be."""
         self._state.change(self.object_rows(objects))
 
-    def remember_files(self, files: Iterable[Hashed]) -> None:
-        """Remember what files of the user were found to be."""
-        self._state.change(self.file_rows(files))
+    def remember_files(self, rows: Iterable[Row]) -> None:
+        """Remember what files of the user were found to be, each as :meth:`file_row` has it."""
+        self._state.change(self.file_rows(rows))
 
     def forget_object(self, found: os.stat_result) -> None:
         """Remember nothing of an object's file: it was found to be wrong, though it may look unchanged."""
         self._state.change(("DELETE FROM object WHERE dev = ? AND inode = ?", [_key(found)]))
 
     def _find(self, select: str, stats: Sequence[os.stat_result]) -> dict[tuple[int, int], tuple[Any, ...]]:
+        inodes: dict[int, list[Row]] = defaultdict(list)
+        for dev, inode in map(_key, stats):
+            inodes[dev].append((inode,))
         rows: list[tuple[Any, ...]] = []
-        for dev in sorted({_key(stat)[0] for stat in stats}):
-            inodes: list[Row] = [(inode,) for d, inode in map(_key, stats) if d == dev]
-            rows += self._state.query_many(f"{select} WHERE dev = {dev} AND inode IN ({{}})", inodes)
+        for dev in sorted(inodes):
+            rows += self._state.query_many(f"{select} WHERE dev = {dev} AND inode IN ({{}})", inodes[dev])
         return {row[:2]: row for row in rows}
 
 
@@ -97,7 +94,10 @@ def _known(row: tuple[Any, ...], stat: os.stat_result) -> Known:
 
 
 def _key(stat: os.stat_result) -> tuple[int, int]:
-    return _signed(stat.st_dev), _signed(stat.st_ino)
+    dev, inode = stat.st_dev, stat.st_ino
+    if dev < _SIGN and inode < _SIGN:
+        return dev, inode
+    return _signed(dev), _signed(inode)
 
 
 def _content(stat: os.stat_result) -> tuple[int, int]:
@@ -106,4 +106,4 @@ def _content(stat: os.stat_result) -> tuple[int, int]:
 
 def _signed(number: int) -> int:
     """Map a number of 64 bits to the range SQLite's integers have; some file systems use the top bit."""
-    return number - (1 << 64) if number >= 1 << 63 else number
+    return number - (_SIGN << 1) if number >= _SIGN else number

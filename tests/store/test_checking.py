@@ -19,7 +19,7 @@ ONE = of_bytes(b"one")
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     written: list[bytes] = []
-    made = packs.write(OBJECTS, written.append)
+    made = packs.write(dict(OBJECTS), written.append)
     path = tmp_path / f"{made.name}.pack"
     path.write_bytes(b"".join(written))
     return path

@@ -21,7 +21,7 @@ NAME = "dd3a795c6a5e99457cea845e8a7f696a46a6415bdb7425b1268fe3351b0528f4"
 
 def encode(objects: dict[Digest, bytes]) -> tuple[Pack, bytes]:
     pieces: list[bytes] = []
-    pack = packs.write(objects, pieces.append)
+    pack = packs.write(dict(objects), pieces.append)
     return pack, b"".join(pieces)
 
 
@@ -83,7 +83,7 @@ def test_the_bytes_of_a_pack_are_pinned() -> None:
 def test_a_pack_is_handed_on_in_pieces() -> None:
     objects = {of_bytes(data): data for data in (bytes([n]) * 60_000 for n in range(100))}
     pieces: list[bytes] = []
-    packs.write(objects, pieces.append)
+    packs.write(dict(objects), pieces.append)
     assert all(1 << 20 <= len(piece) < (1 << 20) + 65536 for piece in pieces[:-2])
 
 

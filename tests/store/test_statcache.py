@@ -12,7 +12,7 @@ import pytest
 
 from disdat.core.digest import of_bytes
 from disdat.durable import Disk
-from disdat.store.statcache import SETTLED_NS, Hashed, Known, StatCache
+from disdat.store.statcache import SETTLED_NS, Known, StatCache
 from disdat.store.state import State
 
 DIGEST = of_bytes(b"content")
@@ -75,7 +75,7 @@ def test_a_change_is_noticed(state: State, path: Path, change: object, object_kn
     """Objects are read-only, so their change time, which linking changes, does not count."""
     cache = StatCache(state)
     cache.remember_objects([(path.stat(), DIGEST)])
-    cache.remember_files([Hashed(path.stat(), DIGEST, time.time_ns())])
+    cache.remember_files([StatCache.file_row(path.stat(), DIGEST, time.time_ns())])
     assert callable(change)
     change(path)
     assert cache.objects([path.stat()]) == [DIGEST if object_known else None]
@@ -88,7 +88,7 @@ def test_a_file_that_was_new_when_it_was_hashed_is_not_trusted(
     state: State, path: Path, age_ns: int, trusted: bool
 ) -> None:
     cache = StatCache(state)
-    cache.remember_files([Hashed(path.stat(), DIGEST, LONG_AGO_NS + age_ns)])
+    cache.remember_files([StatCache.file_row(path.stat(), DIGEST, LONG_AGO_NS + age_ns)])
     assert cache.files([path.stat()]) == [Known(DIGEST, trusted)]
 
 

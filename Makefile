@@ -33,7 +33,7 @@ check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict disdat
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "$(FAST)" $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --hypothesis-profile=check -m "$(FAST)" $(ARGS)
 
 soak: $(DEV)
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)

@@ -14,6 +14,8 @@ import pytest
 
 # How long one example takes says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("disdat", deadline=None)
+# For `make check`, which is run before every commit: `make test` tries more examples.
+hypothesis.settings.register_profile("check", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("disdat")
 
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,9 @@ def place(source: Path) -> str:
     return source.relative_to(PACKAGE).as_posix()
 
 
-def nodes(source: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(source.read_bytes(), filename=str(source)))
+@functools.cache
+def nodes(source: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source.read_bytes(), filename=str(source))))
 
 
 def imported(node: ast.AST) -> set[str]:
@@ -36,14 +37,20 @@ def imported(node: ast.AST) -> set[str]:
     return set()
 
 
+@functools.cache
+def names(source: Path) -> list[tuple[int, str]]:
+    """Return every name, dotted or not, and its line."""
+    return [(n.lineno, ast.unparse(n)) for n in nodes(source) if isinstance(n, ast.Attribute | ast.Name)]
+
+
 def breaches(allowed: str, *spellings: str) -> list[str]:
     """List the places outside *allowed* (a file, or a directory with its slash) that say a spelling."""
     return [
-        f"{place(source)}:{node.lineno} says {ast.unparse(node)}"
+        f"{place(source)}:{line} says {name}"
         for source in SOURCES
         if not place(source).startswith(allowed)
-        for node in nodes(source)
-        if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in spellings
+        for line, name in names(source)
+        if name in spellings
     ]
 
 

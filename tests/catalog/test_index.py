@@ -119,7 +119,7 @@ def check_equal_to_fold(catalog: Catalog, events: list[Event]) -> None:
     assert [row.uuid for row in catalog.search(Filter())] == newest
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=histories(), data=st.data())
 def test_the_catalog_is_the_fold_however_the_events_come(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], data: st.DataObject
@@ -148,7 +148,7 @@ def test_the_catalog_is_the_fold_however_the_events_come(
     catalog.close()
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=histories(), data=st.data())
 def test_an_event_that_comes_twice_counts_once(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], data: st.DataObject

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from disdat import values
 from disdat.catalog.queries import Row
@@ -28,7 +25,6 @@ HEAD_ROWS = 5
 HEAD_COLUMNS = 8
 _CELL_CHARS = 24
 _SMALL_JSON_BYTES = 400
-_FROM_PANDAS = frozenset({"dataframe", "series"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +58,12 @@ class Details:
 def of(context: Context, row: Row) -> Details:
     """The details of a bundle; of its bytes, reads only what tells the types and first rows of a table."""
     bundle = context.catalog.bundle(row.uuid)
-    ref = bundle.lineage.run
-    tables = {frame.name: _table(context, frame) for frame in bundle.frames if frame.kind == "table"}
+    ref, source = bundle.lineage.run, BundleSource(context, bundle)
+    tables = {frame.name: _table(source, frame) for frame in bundle.frames if frame.kind == "table"}
     return Details(
         row=row,
         bundle=bundle,
-        files=BundleSource(context, bundle).tree,
+        files=source.tree,
         directory=context.bundle_directory(row.uuid),
         run=context.catalog.run(ref.id) if ref else None,
         columns={name: columns for name, (columns, _) in tables.items()},
@@ -90,29 +86,18 @@ def _literal(context: Context, bundle: Bundle) -> str | None:
     return repr(values.load(bundle.frames, BundleSource(context, bundle)))
 
 
-def _table(context: Context, frame: Frame) -> tuple[list[Column], Sequence[Sequence[str]]]:
+def _table(source: BundleSource, frame: Frame) -> tuple[list[Column], Sequence[Sequence[str]]]:
+    from disdat.values import tablefile  # 100 ms that only tables need
+
     names = cast("Sequence[str]", frame.details.get("columns", ()))
     files = cast("Sequence[str]", frame.details.get("files", ()))
     types: Mapping[str, str] = {}
     head: Sequence[Sequence[str]] = ()
     # What is known without the bytes is shown all the same.
-    with suppress(Corrupt, ObjectNotFound, ValueError, KeyError), _opened(context, frame) as table:
-        types = _types(frame, table.schema_arrow)
+    with suppress(Corrupt, ObjectNotFound, ValueError, KeyError), tablefile.opened(frame, source) as table:
+        types = tablefile.type_names(frame, table.schema_arrow, tablefile.fields(frame, table))
         head = _head(table, names[:HEAD_COLUMNS])
     return [Column(name, types.get(name, ""), name in files) for name in names], head
-
-
-@contextmanager
-def _opened(context: Context, frame: Frame) -> Iterator[parquet.ParquetFile]:
-    from pyarrow import parquet  # 100 ms that only tables need
-
-    assert frame.digest is not None
-    path, offset, size_bytes = context.home.store.open_path(frame.digest)
-    with path.open("rb") as file:
-        file.seek(offset)
-        # An object in a pack is small; one of its own is a whole file, of which only what is needed is read.
-        with parquet.ParquetFile(io.BytesIO(file.read(size_bytes)) if path.suffix == ".pack" else file) as table:
-            yield table
 
 
 def _head(table: parquet.ParquetFile, names: Sequence[str]) -> Sequence[Sequence[str]]:
@@ -125,43 +110,3 @@ def _head(table: parquet.ParquetFile, names: Sequence[str]) -> Sequence[Sequence
 def _cell(scalar: pa.Scalar) -> str:
     text = str(scalar) if scalar.is_valid else ""
     return text if len(text) <= _CELL_CHARS else f"{text[: _CELL_CHARS - 1]}…"
-
-
-def _types(frame: Frame, schema: pa.Schema) -> dict[str, str]:
-    described = json.loads(schema.metadata[b"disdat"])
-    if frame.form in _FROM_PANDAS:
-        return {each["column"]: _pandas_name(each["cells"], schema, each["column"]) for each in described["columns"]}
-    given = _read_schema(described["schema"])
-    return {each["column"]: str(field.type) for each, field in zip(described["columns"], given, strict=True)}
-
-
-def _read_schema(text: str) -> pa.Schema:
-    import pyarrow as pa  # 100 ms that only tables need
-
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
-
-
-def _pandas_name(cells: Mapping[str, Any], schema: pa.Schema, column: str) -> str:  # CELLS of docs/format.md
-    """What pandas calls the dtype that *cells* describes; what is stored as Arrow calls it, where there is no name."""
-    import numpy as np  # 100 ms that only tables need
-
-    match cells:
-        case {"numpy": name}:
-            return str(np.dtype(name).name)
-        case {"pandas": name}:
-            return str(name)
-        case {"str": _, "na": missing}:
-            return "str" if missing == "nan" else "string"
-        case {"zoned": unit, "zone": {"zone": zone}}:
-            return f"datetime64[{unit}, {zone}]"
-        case {"categories": _}:
-            return "category"
-        case {"period": frequency}:
-            return f"period[{frequency}]"
-        case {"interval": closed, "of": sides}:
-            return f"interval[{_pandas_name(sides, schema, column)}, {closed}]"
-        case {"object": _}:
-            return "object"
-        case {"arrow": str(text)}:
-            return f"{_read_schema(text).field(0).type}[pyarrow]"
-    return str(schema.field(column).type)

@@ -14,6 +14,7 @@ from disdat.core.canonical import Json
 from disdat.errors import Unserializable
 from disdat.values import columns, literal
 from disdat.values.columns import Cells, Stored
+from disdat.values.ipc import from_ipc, to_ipc
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,14 @@ def restore(fields: Mapping[str, Json] | None, levels: Sequence[Cells], row_coun
 
 def to_json(axis: Axis) -> Mapping[str, Json]:
     """An index with its levels in it, for one that is small: that of the columns."""
-    levels: list[Json] = [{"ipc": columns.to_ipc(level.all()), "cells": level.cells} for level in axis.levels]
+    levels: list[Json] = [{"ipc": to_ipc(level.all()), "cells": level.cells} for level in axis.levels]
     return {**axis.fields, "levels": levels} if levels else axis.fields
 
 
 def from_json(fields: Mapping[str, Json]) -> pd.Index:
     """The index :func:`to_json` was given."""
     levels = cast("Sequence[Mapping[str, Json]]", fields.get("levels", []))
-    arrays = [columns.restore(cast("Mapping[str, Json]", one["cells"]), columns.from_ipc(one["ipc"])) for one in levels]
+    arrays = [columns.restore(cast("Mapping[str, Json]", one["cells"]), from_ipc(one["ipc"])) for one in levels]
     return restore(fields, arrays, 0)
 
 

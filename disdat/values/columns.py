@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from disdat.core.canonical import Json
 from disdat.errors import Unserializable
 from disdat.values import literal, objects
 from disdat.values.columnhash import ColumnHash, column_digest, kind_of
+from disdat.values.ipc import decode_type, encode_type, from_ipc, to_ipc
 
 Cells: TypeAlias = "np.ndarray[Any, np.dtype[Any]] | pd.api.extensions.ExtensionArray"
 Arrow: TypeAlias = "pa.Array | pa.ChunkedArray"
@@ -81,21 +81,6 @@ def fill(target: np.ndarray[Any, np.dtype[Any]], column: pa.ChunkedArray) -> Non
         else:
             part[:] = chunk.to_numpy(zero_copy_only=False)
         start += len(chunk)
-
-
-def to_ipc(column: Arrow) -> str:
-    """A column as the base64 of an Arrow IPC stream."""
-    table = pa.table({"": column})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return base64.b64encode(sink.getvalue()).decode("ascii")
-
-
-def from_ipc(text: Json) -> pa.ChunkedArray:
-    """The column :func:`to_ipc` wrote."""
-    with pa.ipc.open_stream(base64.b64decode(str(text), validate=True)) as reader:
-        return reader.read_all().column(0)
 
 
 def store_dictionary(column: pa.ChunkedArray) -> Stored:
@@ -312,16 +297,6 @@ def store_arrow(column: pa.ChunkedArray, cells: Mapping[str, Json], where: str) 
     except (TypeError, pa.ArrowException) as exc:
         hint = "cast it to a type Parquet has"
         raise Unserializable(where, f"a column of type {column.type}: {exc}", hint=hint) from exc
-
-
-def encode_type(kind: pa.DataType) -> str:
-    """An Arrow type as base64 of the IPC message of a schema with one field."""
-    return base64.b64encode(pa.schema([pa.field("", kind)]).serialize()).decode("ascii")
-
-
-def decode_type(text: Json) -> pa.DataType:
-    """The type :func:`encode_type` was given."""
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(str(text), validate=True))).field(0).type
 
 
 _NARROWER = {pa.timestamp("s"): pa.timestamp("ms"), pa.time32("s"): pa.time32("ms"), pa.date64(): pa.date32()}

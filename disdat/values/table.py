@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,16 +18,15 @@ from disdat.core import canonical
 from disdat.core.bundle import Frame
 from disdat.core.canonical import Json
 from disdat.core.digest import LogicalDigest
-from disdat.errors import Corrupt, UnknownFormat, Unserializable
+from disdat.errors import Corrupt, Unserializable
 from disdat.registry import Registry
-from disdat.values import axes, columns, filecolumn, literal
+from disdat.values import axes, columns, filecolumn, literal, tablefile
 from disdat.values.columnhash import CHUNK_ROWS, table_logical
 from disdat.values.columns import Arrow, Cells, Stored
+from disdat.values.ipc import decode_schema
 from disdat.values.markers import Text
 from disdat.values.serializer import Blob, Sink, Source
 
-FORMAT = 1
-METADATA_KEY = b"disdat"
 ROW_GROUP_BYTES = 16 << 20
 """While a table is read, two row groups are in memory beside it."""
 MOST_ROWS = 16 * CHUNK_ROWS
@@ -94,8 +91,8 @@ class TableSerializer:
 
     def load(self, frame: Frame, source: Source) -> object:
         try:
-            with _open(frame, source) as file:
-                fields = _fields(frame, file)
+            with tablefile.opened(frame, source) as file:
+                fields = tablefile.fields(frame, file)
                 return _LOADERS[frame.form](fields, file, source)
         except (pa.ArrowException, ValueError, KeyError, TypeError, IndexError) as exc:
             raise Corrupt(f"the table {frame.name!r} cannot be read: {exc}") from exc
@@ -267,9 +264,9 @@ class _Output(io.RawIOBase):
 def _write(plan: Plan, blob: Blob) -> LogicalDigest:
     """Write the Parquet file and return ``table1``: a row group is hashed while it is written."""
     described = [column.to_json() for column in plan.columns]
-    fields = canonical.encode({"format": FORMAT, "rows": plan.row_count, "columns": described, **plan.fields})
+    fields = canonical.encode({"format": tablefile.FORMAT, "rows": plan.row_count, "columns": described, **plan.fields})
     schema = pa.schema([pa.field(column.name, column.stored.arrow_type) for column in plan.all])
-    schema = schema.with_metadata({METADATA_KEY: fields})
+    schema = schema.with_metadata({tablefile.METADATA_KEY: fields})
     hashers = _Hashers(plan)
     texts = [column.name for column in plan.all if _repeats(column.stored.arrow_type)]
     with ThreadPoolExecutor(1) as pool, _writer(blob, schema, texts) as writer:
@@ -319,36 +316,6 @@ class _Hashers:
         return [hasher.digest() for _, hasher in self._counted]
 
 
-@contextmanager
-def _open(frame: Frame, source: Source) -> Iterator[pq.ParquetFile]:
-    if frame.digest is None:
-        raise Corrupt(f"the table {frame.name!r} has no content")
-    path, offset, length = source.open_path(frame.digest)
-    is_whole = offset == 0 and path.stat().st_size == length
-    with pq.ParquetFile(str(path) if is_whole else pa.BufferReader(_owned(source.read(frame.digest)))) as file:
-        yield file
-
-
-def _owned(data: bytes) -> pa.Buffer:
-    """
-    The bytes in memory of Arrow's own.
-
-    Arrow's threads may drop the last reference to what they read a moment later. If that were a Python object while
-    the interpreter ends, the process would abort.
-    """
-    stream = pa.BufferOutputStream()
-    stream.write(data)
-    return stream.getvalue()
-
-
-def _fields(frame: Frame, file: pq.ParquetFile) -> Mapping[str, Any]:
-    """What the file says of itself; its shape is checked where it is used."""
-    fields: Mapping[str, Any] = json.loads((file.metadata.metadata or {})[METADATA_KEY])
-    if fields["format"] != FORMAT:
-        raise UnknownFormat(f"the table {frame.name!r}", found=fields["format"], supported=FORMAT)
-    return fields
-
-
 def _load_frame(fields: Mapping[str, Any], file: pq.ParquetFile, source: Source) -> pd.DataFrame:
     arrays, index = _load_columns(fields, file, source)
     columns_ = [pd.Series(cast("Any", array), index=index, dtype=array.dtype, copy=False) for array in arrays]
@@ -367,7 +334,7 @@ def _load_series(fields: Mapping[str, Any], file: pq.ParquetFile, source: Source
 
 
 def _load_arrow(fields: Mapping[str, Any], file: pq.ParquetFile, source: Source) -> pa.Table:
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(fields["schema"])))
+    schema = decode_schema(fields["schema"])
     read = file.read()
     arrays = []
     for n, (field, described) in enumerate(zip(schema, fields["columns"], strict=True)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -92,6 +92,9 @@ class Tree(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def items(self) -> ItemsView[str, Entry]:
+        return self._entries.items()  # Mapping's would look each path up
+
     def __repr__(self) -> str:
         return f"Tree({len(self)} files, {self.size_bytes} bytes)"
 
@@ -164,7 +167,7 @@ def tree_logical(tree: Mapping[str, Entry]) -> LogicalDigest:
 def to_nodes(tree: Tree) -> tuple[TreeRef, dict[Digest, bytes]]:
     """The tree as objects: its root, and every node's bytes by digest, children before parents."""
     nodes: dict[Digest, bytes] = {}
-    root = _directory_node([(path.split("/"), entry) for path, entry in tree.items()], nodes)
+    root = _directory_node(list(tree.items()), nodes)
     return root, nodes
 
 
@@ -228,7 +231,7 @@ def _is_encoded(path: str) -> bool:
 
 def _hash_file(hasher: blake3, name: str, entry: Entry) -> None:
     raw = name.encode("utf-8")
-    hasher.update(len(raw).to_bytes(8, "little") + raw + bytes([entry.executable]) + entry.digest.raw)
+    hasher.update(b"%b%b%c%b" % (len(raw).to_bytes(8, "little"), raw, entry.executable, entry.digest.raw))
 
 
 def _directories(paths: Iterable[str]) -> set[str]:
@@ -243,8 +246,10 @@ def _directories(paths: Iterable[str]) -> set[str]:
 
 
 def _entry_json(name: str, entry: Entry) -> dict[str, Json]:
-    plain: dict[str, Json] = {"name": name, "digest": entry.digest, "size": entry.size_bytes}
-    return plain | ({"mode": "x"} if entry.executable else {})
+    item: dict[str, Json] = {"name": name, "digest": entry.digest, "size": entry.size_bytes}
+    if entry.executable:
+        item["mode"] = "x"
+    return item
 
 
 def _entry(item: Mapping[str, Json]) -> tuple[str, Entry]:
@@ -254,14 +259,15 @@ def _entry(item: Mapping[str, Json]) -> tuple[str, Entry]:
     return str(item["name"]), Entry(digest, size_bytes, item.get("mode") == "x")
 
 
-def _directory_node(files: list[tuple[list[str], Entry]], nodes: dict[Digest, bytes]) -> TreeRef:
-    below: dict[str, list[tuple[list[str], Entry]]] = defaultdict(list)
+def _directory_node(files: _Files, nodes: dict[Digest, bytes]) -> TreeRef:
+    below: dict[str, _Files] = defaultdict(list)
     items: dict[str, dict[str, Json]] = {}
-    for parts, entry in files:
-        if len(parts) == 1:
-            items[parts[0]] = _entry_json(parts[0], entry)
+    for path, entry in files:
+        name, slash, rest = path.partition("/")
+        if slash:
+            below[name].append((rest, entry))
         else:
-            below[parts[0]].append((parts[1:], entry))
+            items[name] = _entry_json(name, entry)
     for name, inner in below.items():
         items[name] = {"name": name, **_ref_json(_directory_node(inner, nodes))}
     digest = _items_node(items, 0, nodes)

@@ -156,8 +156,7 @@ def store_tree(batch: ObjectBatch, tree: Tree) -> Tree | TreeRef:
     if len(tree) <= INLINE_ENTRIES:
         return tree
     ref, nodes = to_nodes(tree)
-    for node in nodes.values():
-        batch.put(node)
+    batch.put_known(nodes)
     return ref
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,15 +65,19 @@ class ObjectBatch:
     def put(self, data: bytes) -> Digest:
         """Take in bytes."""
         digest = of_bytes(data)
-        with self._storing():
-            if len(data) < SMALL_BYTES:
-                self._added.hold({digest: data})
-            elif not self._added.has_large(digest):
-                path, file = self._added.staging.create()
-                with file:
-                    self._disk.write(file, data)
-                self._keep_written(path, digest)
+        self.put_known({digest: data})
         return digest
+
+    def put_known(self, objects: Mapping[Digest, bytes]) -> None:
+        """Take in bytes whose digests are known."""
+        with self._storing():
+            self._added.hold({digest: data for digest, data in objects.items() if len(data) < SMALL_BYTES})
+            for digest, data in objects.items():
+                if len(data) >= SMALL_BYTES and not self._added.has_large(digest):
+                    path, file = self._added.staging.create()
+                    with file:
+                        self._disk.write(file, data)
+                    self._keep_written(path, digest)
 
     def blob(self) -> Blob:
         """A file to write an object to, hashed while it is written; a context manager."""
@@ -182,7 +186,7 @@ class ObjectBatch:
             size_bytes = stats[number].st_size
             if digest in small or (size_bytes >= SMALL_BYTES and self._added.has_large(digest)):
                 entries[number] = Entry(digest, size_bytes, is_executable(stats[number]))
-                report(size_bytes)
+        report(sum(entry.size_bytes for entry in entries.values()))
         return entries
 
     def _put_small(
@@ -197,8 +201,8 @@ class ObjectBatch:
             objects[digest] = data
             entries.append(Entry(digest, len(data), is_executable(found)))
             self._added.read.append(StatCache.file_row(found, digest, at_ns))
-            report(len(data))
         self._added.hold(objects)
+        report(sum(entry.size_bytes for entry in entries))
         return entries
 
     def _read_large(self, path: StrPath, note: Known | None, report: Progress) -> _Read:

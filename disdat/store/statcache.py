@@ -48,6 +48,8 @@ class StatCache:
     def files(self, stats: Sequence[os.stat_result]) -> list[Known | None]:
         """What files of the user were when last hashed; None where one never was."""
         found = self._find("SELECT dev, inode, size, mtime_ns, ctime_ns, hashed_ns, digest FROM file", stats)
+        if not found:  # as when a thousand files are new
+            return [None] * len(stats)
         return [_known(row, stat) if (row := found.get(_key(stat))) else None for stat in stats]
 
     @staticmethod

@@ -145,6 +145,8 @@ def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> l
     for node, outcome in decided:
         if outcome.bundle is not None and node.work.name in used_again:
             by_name[node.work.name].append(outcome.bundle)
+    if not by_name:
+        return []
     latest = session.context.catalog.search_each([Filter(name=name, limit=1) for name in by_name])
     found = zip(by_name.values(), latest, strict=True)
     return [uuids[-1] for uuids, rows in found if rows and rows[0].uuid not in uuids]

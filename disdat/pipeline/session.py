@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
@@ -69,8 +69,9 @@ class Session:
         search_each = self.context.catalog.search_each
         by_processing_name = search_each([Filter(processing_name=name, limit=LOOKED_BACK) for name, _ in wanted])
         self._earlier.update(zip(wanted, by_processing_name, strict=True))
-        others = [each for each in wanted if not self._earlier[each]]
-        self._earlier.update(zip(others, search_each([Filter(name=name, limit=1) for _, name in others]), strict=True))
+        if others := [each for each in wanted if not self._earlier[each]]:
+            latest = search_each([Filter(name=name, limit=1) for _, name in others])
+            self._earlier.update(zip(others, latest, strict=True))
 
     def earlier(self, processing_name: str, name: str) -> list[Row]:
         """
@@ -85,18 +86,23 @@ class Session:
 
     def read(self, uuids: Iterable[str]) -> None:
         """Read together what :meth:`given` needs of these bundles; those that were removed are left out."""
-        rows = self.context.catalog.rows([uuid for uuid in uuids if uuid not in self._read])
-        for uuid, bundle in self.bundles(list(rows)).items():
+        unread = [uuid for uuid in uuids if uuid not in self._read]
+        rows = self.context.catalog.rows(unread) if unread else {}
+        for uuid, bundle in self._recorded(list(rows)).items():
             row = rows[uuid]
             self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
 
     def given(self, inputs: Mapping[str, str]) -> dict[str, Dependency]:
         """The bundles *inputs* by argument, with the digests they have; NotFound if one was removed meanwhile."""
         self.read(inputs.values())
-        for argument, uuid in inputs.items():
-            if uuid not in self._read:
-                raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
+        _refuse_removed(inputs, self._read)
         return {argument: replace(self._read[uuid], argument=argument) for argument, uuid in inputs.items()}
+
+    def recorded(self, inputs: Mapping[str, Dependency]) -> dict[str, Bundle]:
+        """What was given, by argument, as the manifests record it; NotFound if one was removed meanwhile."""
+        found = self._recorded([each.uuid for each in inputs.values()])
+        _refuse_removed({argument: each.uuid for argument, each in inputs.items()}, found)
+        return {argument: found[each.uuid] for argument, each in inputs.items()}
 
     def bundle(self, uuid: str) -> Bundle:
         """A bundle as its manifest records it."""
@@ -104,19 +110,21 @@ class Session:
             self._keep(self.context.catalog.bundle(uuid))
         return self._bundles[uuid]
 
-    def bundles(self, uuids: Sequence[str]) -> dict[str, Bundle]:
-        """Bundles as their manifests record them; those that were removed are left out."""
-        found = {uuid: self._bundles[uuid] for uuid in uuids if uuid in self._bundles}
-        read = self.context.catalog.bundles([uuid for uuid in uuids if uuid not in found])
-        for each in read.values():
-            self._keep(each)
-        return found | read
-
     def remember(self, made: Bundle) -> None:
         """Keep what was just made, so that what reads it need not look it up."""
         self._keep(made)
         name = digest.of_bytes(manifest.encode(made))
         self._read[made.uuid] = Dependency("", made.uuid, made.name, made.processing_name, name, made.logical)
+
+    def _recorded(self, uuids: Sequence[str]) -> dict[str, Bundle]:
+        """Bundles as their manifests record them; those that were removed are left out."""
+        found = {uuid: self._bundles[uuid] for uuid in uuids if uuid in self._bundles}
+        if unread := [uuid for uuid in uuids if uuid not in found]:
+            read = self.context.catalog.bundles(unread)
+            for each in read.values():
+                self._keep(each)
+            found |= read
+        return found
 
     def _keep(self, bundle: Bundle) -> None:
         if len(self._bundles) >= KEPT_BUNDLES:
@@ -129,3 +137,9 @@ class Session:
             bundle = None if row is None else BundleHandle(self.context, row)
             self._externals[how, text] = External(f"{how} {text}", bundle)
         return self._externals[how, text]
+
+
+def _refuse_removed(inputs: Mapping[str, str], found: Container[str]) -> None:
+    for argument, uuid in inputs.items():
+        if uuid not in found:
+            raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")

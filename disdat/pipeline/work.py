@@ -165,11 +165,8 @@ def _make(known: Known, why: str) -> Outcome:
 
 def _call(known: Known) -> object:
     work = known.work
-    session = work.session
-    values = {
-        argument: bundles.value_of(session.context, session.bundle(each.uuid))
-        for argument, each in known.inputs.items()
-    }
+    recorded = work.session.recorded(known.inputs)
+    values = {argument: bundles.value_of(work.session.context, each) for argument, each in recorded.items()}
     value = work.task.pipe_run(**values)
     if inspect.isgenerator(value):
         raise InvalidInput(

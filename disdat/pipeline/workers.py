@@ -1,5 +1,5 @@
 """
-Luigi's scheduler and workers, running the tasks a plan left open.
+Luigi's workers, running the tasks a plan left open.
 
 What Luigi schedules are :class:`Step`, not the user's tasks: two tasks may share Luigi's id, and a step knows at
 once whether it is done. A worker process gets the uuids of the step's inputs and gives back what became of it.
@@ -7,7 +7,6 @@ once whether it is done. A worker process gets the uuids of the step's inputs an
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -23,14 +22,11 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, cast
 
 import luigi
-from luigi.interface import core
-from luigi.rpc import RemoteScheduler
-from luigi.scheduler import Scheduler
-from luigi.task_status import DONE, FAILED
 from luigi.worker import Worker
 
 from disdat.core.canonical import Json
 from disdat.pipeline import params
+from disdat.pipeline.scheduler import Local, Remote
 from disdat.pipeline.task import Uncached
 from disdat.pipeline.work import Outcome, Work, perform
 
@@ -138,7 +134,7 @@ def run(steps: Iterable[Step], results: dict[str, Outcome], *, workers: int, cen
     A step that failed is in there too; one whose input failed is not.
     """
     with _luigi_logging(verbose=verbose):
-        scheduler = _Remote(results, _url()) if central else _Local(results)
+        scheduler = Remote(results) if central else Local(results)
         worker: Any = _Worker(  # luigi does not annotate its own
             scheduler=scheduler,
             worker_processes=workers,
@@ -173,17 +169,6 @@ def own_frames(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-class _Recording:
-    """A scheduler that keeps what it is told became of each step."""
-
-    results: dict[str, Outcome]
-
-    def add_task(self, *args: Any, **kwargs: Any) -> Any:  # luigi's
-        if kwargs.get("status") in {DONE, FAILED} and kwargs.get("expl"):
-            self.results[kwargs["task_id"]] = _outcome(json.loads(kwargs["expl"]))
-        return super().add_task(*args, **kwargs)  # type: ignore[misc]  # the scheduler beside this class has it
-
-
 class _Worker(Worker):
     """Luigi's worker, but what a task in this process came to reaches it without a pipe and a thread."""
 
@@ -212,39 +197,6 @@ class _Results:
 
     def close(self) -> None:
         self._elsewhere.close()
-
-
-class _Local(_Recording, Scheduler):
-    def __init__(self, results: dict[str, Outcome]) -> None:
-        # Pruning is for workers that went away; here there is one, and it is this process.
-        super().__init__(prune_on_get_work=False, record_task_history=False)  # type: ignore[no-untyped-call]  # as above
-        self.results = results
-
-    def count_pending(self, worker: str) -> dict[str, Any]:
-        """
-        Nothing: luigi looks through all that is open to say so, with each task it gives out.
-
-        A worker asks for it to know whether to stay when there is nothing to do, and ours does not stay.
-        """
-        counted = dict.fromkeys(("n_pending_tasks", "n_unique_pending", "n_pending_last_scheduled"), 0)
-        return {**counted, "worker_state": self._state.get_worker(worker).state, "running_tasks": []}
-
-
-class _Remote(_Recording, RemoteScheduler):
-    def __init__(self, results: dict[str, Outcome], url: str) -> None:
-        super().__init__(url)  # type: ignore[no-untyped-call]  # luigi does not annotate its own
-        self.results = results
-
-
-def _outcome(told: object) -> Outcome:
-    """What a step told; where its process died, luigi's own words."""
-    return Outcome(*told) if isinstance(told, list) else Outcome("failed", str(told))
-
-
-def _url() -> str:
-    """Where luigi's configuration says that the central scheduler is."""
-    settings = core()
-    return settings.scheduler_url or f"http://{settings.scheduler_host}:{settings.scheduler_port}/"
 
 
 def _restore(work: Work, task_id: str) -> Step:

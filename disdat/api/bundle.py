@@ -40,6 +40,9 @@ class Bundle:
         TypeError: A name, tag or parameter is not text.
     """
 
+    _writer: BundleWriter | None = None
+    _abandoned = False
+
     def __init__(
         self,
         local_context: ContextLike,
@@ -56,18 +59,21 @@ class Bundle:
         stop_time: float = 0,
     ) -> None:
         self._context = selection.context(local_context)
-        self._writer: BundleWriter | None = None
-        self._abandoned = False
-        self._facts: Draft | Stored = Draft()
-        self.name, self.processing_name = name or "", processing_name or ""
-        self._draft.owner = owner or ""
-        self.add_tags(tags or {}).add_params(params or {}).add_code_ref(code_method or "")
-        self.add_dependencies((dependencies or {}).values(), (dependencies or {}).keys())
-        self.add_timing(start_time, stop_time)
+        draft = Draft()
+        self._facts: Draft | Stored = draft
+        draft.name, draft.processing_name, draft.owner = name or "", processing_name or "", owner or ""
+        draft.add_tags(tags or {})
+        draft.add_params(params or {})
+        if code_method:
+            draft.add_code_ref(code_method)
+        if dependencies:
+            self.add_dependencies(dependencies.values(), dependencies.keys())
+        draft.add_timing(start_time, stop_time)
         if vc_info is not None:
-            self.add_git_info(*vc_info)
+            draft.add_git_info(*vc_info)
         if data is not None:
-            self.add_data(data).close()
+            draft.add_data(data)
+            self._store(draft)
 
     @property
     def closed(self) -> bool:
@@ -229,14 +235,14 @@ class Bundle:
         Raises:
             Unserializable: The value cannot be stored. The bundle is abandoned, as after every error here.
         """
-        draft, writer = self._draft, self._writing()
+        draft = self._draft
         try:
+            self._writing()
             self._context = selection.context(self._context)
-            made = writer.close(draft.data, draft.birth())
+            self._store(draft)
         except BaseException:
             self.abandon()
             raise
-        self._facts = Stored(self._context, made)
         return self
 
     def abandon(self) -> None:
@@ -320,6 +326,9 @@ class Bundle:
             self._writer = ops.bundles.BundleWriter(self._context, uuid=force_uuid)
         return self._writer
 
+    def _store(self, draft: Draft) -> None:
+        self._facts = Stored(self._context, self._writing().close(draft.data, draft.birth()))
+
     def _condition(self) -> str:
         if isinstance(self._facts, Stored):
             moment = datetime.fromtimestamp(self.creation_date, UTC).astimezone()
@@ -334,8 +343,6 @@ def stored(context: Context, known: Known) -> Bundle:
     """The bundle of *context* that *known* speaks of."""
     bundle = Bundle.__new__(Bundle)
     bundle._context = context
-    bundle._writer = None
-    bundle._abandoned = False
     bundle._facts = Stored(context, known)
     return bundle
 

@@ -36,13 +36,29 @@ class Stored:
     """One bundle of a context; immutable but for its tags, which are those of the moment they are asked for."""
 
     def __init__(self, context: Context, known: Known) -> None:
+        # Listings make ten thousands: what can be computed when it is asked for is.
         self._context = context
         self._known = known
-        self.uuid = known.uuid
-        self.name = known.name
-        self.processing_name = known.processing_name
-        self.owner = known.owner
-        self.creation_date = known.created_us / 1_000_000
+
+    @property
+    def uuid(self) -> str:
+        return self._known.uuid
+
+    @property
+    def name(self) -> str:
+        return self._known.name
+
+    @property
+    def processing_name(self) -> str:
+        return self._known.processing_name
+
+    @property
+    def owner(self) -> str:
+        return self._known.owner
+
+    @property
+    def creation_date(self) -> float:
+        return self._known.created_us / 1_000_000
 
     @property
     def row(self) -> Row:

@@ -12,13 +12,14 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
+from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
 from disdat.catalog import index, queries
-from disdat.catalog.database import Database, Unusable, is_damaged
+from disdat.catalog.database import Database, Lent, Unusable, is_damaged
 from disdat.catalog.index import Fetch, State
 from disdat.catalog.lock import ContextLock
 from disdat.catalog.log import START, Log, Place, Position
@@ -107,7 +108,7 @@ class Catalog:
             StorageError: It could not be written, and nothing was changed; PermissionDenied where that is why.
             ContextNotFound: The context was deleted.
         """
-        with _errors(self._directory):
+        with _Errors(self._directory):
             writer = self._writer_id()
             return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids, unused))
 
@@ -239,7 +240,7 @@ class Catalog:
 
     def reindex(self) -> int:
         """Make the catalog again from the log, seen by readers all at once; returns how many bundles are here."""
-        with _errors(self._directory), self._lock.held():
+        with _Errors(self._directory), self._lock.held():
             self._rebuild(indexed=self._indexed())
         return self.counts().bundles
 
@@ -318,7 +319,7 @@ class Catalog:
         return recorded
 
     def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        with _errors(self._directory):
+        with _Errors(self._directory):
             if _is_read_only(self._directory):
                 return self._snapshot.read(query)
             return self._repairing(lambda: self._ask(query))
@@ -326,7 +327,7 @@ class Catalog:
     def _ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         while True:
             try:
-                with self._database.connection() as connection, _transaction(connection, "BEGIN"):
+                with self._database.connection() as connection, _Transaction(connection, "BEGIN"):
                     if not self._log.continues(index.state(connection).position):
                         return query(connection)
             except Unusable:  # made below
@@ -348,21 +349,22 @@ class Catalog:
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
         """Hold the lock, with a transaction on a catalog that has seen the whole log; commits it at the end."""
-        with ExitStack() as stack:
-            stack.enter_context(self._lock.held())
-            connection = self._usable(stack)
-            stack.enter_context(_transaction(connection, "BEGIN IMMEDIATE", commit=self._disk.sql_commit))
+        with (
+            self._lock.held(),
+            self._usable() as connection,
+            _Transaction(connection, "BEGIN IMMEDIATE", commit=self._disk.sql_commit),
+        ):
             seen = index.state(connection)
             if self._log.continues(seen.position):
                 self._catch_up(connection, seen.position)
                 seen = index.state(connection)
             yield connection, seen
 
-    def _usable(self, stack: ExitStack) -> sqlite3.Connection:
-        """A connection to the catalog, for as long as *stack*; it is made where there is none. Needs the lock."""
+    def _usable(self) -> Lent:
+        """A connection to the catalog, which is made where there is none. Needs the lock."""
         while True:
             try:
-                return stack.enter_context(self._database.connection())
+                return self._database.connection()
             except Unusable:
                 self._rebuild(indexed=START)
 
@@ -382,7 +384,7 @@ class Catalog:
         from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
 
         def fill(connection: sqlite3.Connection) -> None:
-            with _transaction(connection, "BEGIN"):
+            with _Transaction(connection, "BEGIN"):
                 tables.create(connection)
                 records = self._log.recover(START, indexed=indexed)
                 index.catch_up(connection, records, log=self._log, fetch=self._fetch)
@@ -415,32 +417,56 @@ def _is_read_only(directory: Path) -> bool:
     return not os.access(directory, os.W_OK) and directory.exists()
 
 
-@contextmanager
-def _transaction(
-    connection: sqlite3.Connection,
-    begin: str,
-    *,
-    commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
-) -> Iterator[None]:
-    connection.execute(begin)
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    commit(connection)
+class _Transaction:
+    """Begins one and, at the end of the block, commits it, or takes it back after an error."""
+
+    # These two are classes because every question enters them, and generators take three times as long.
+    __slots__ = ("_begin", "_commit", "_connection")
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        begin: str,
+        *,
+        commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
+    ) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._commit = commit
+
+    def __enter__(self) -> None:
+        self._connection.execute(self._begin)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._commit(self._connection)
+        else:
+            self._connection.rollback()
 
 
-@contextmanager
-def _errors(directory: Path) -> Iterator[None]:
-    """Turn what SQLite and the system say into errors of ours."""
-    what = f"use the catalog of {directory.name}"
-    try:
-        with storage_errors(what):
-            yield
-    except sqlite3.Error as exc:
-        hint = "free some space and run the command again" if _is_full(exc, directory) else ""
-        raise StorageError(f"cannot {what}: {exc}", hint=hint) from exc
+class _Errors:
+    """Turns what SQLite and the system say into errors of ours."""
+
+    __slots__ = ("_directory",)
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        what = f"use the catalog of {self._directory.name}"
+        if isinstance(error, sqlite3.Error):
+            hint = "free some space and run the command again" if _is_full(error, self._directory) else ""
+            raise StorageError(f"cannot {what}: {error}", hint=hint) from error
+        storage_errors(what).__exit__(kind, error, traceback)
 
 
 def _is_full(error: sqlite3.Error, directory: Path) -> bool:

@@ -27,7 +27,7 @@ class ContextLock:
 
     def __init__(self, directory: Path, *, timeout_s: float = TIMEOUT_S) -> None:
         self._directory = directory
-        self._path = directory / "lock"
+        self._path = str(directory / "lock")
         self._timeout_s = timeout_s
 
     @contextmanager

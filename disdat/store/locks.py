@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from disdat.durable import Disk
+from disdat.errors import Unavailable
+
+TURN_SUFFIX = ".turn"
+TURN_S = 5.0
+"""So long at a time, who wants a lock alone keeps others from newly sharing it."""
+PAUSE_S = 2.0
+"""And so long at least it lets them again, where those who share it did not end: they may work for hours."""
+_POLL_S = 0.002
 
 
 class FileLock:
@@ -34,12 +44,32 @@ class FileLock:
         return self._file is not None
 
     def acquire_shared(self) -> None:
-        """Wait until nobody holds the lock exclusively, and hold it together with others."""
+        """Wait until nobody holds the lock exclusively, or is about to, and hold it together with others."""
+        self._let_pass()
         self._acquire(fcntl.LOCK_SH)
 
     def acquire_exclusive(self) -> None:
         """Wait until nobody else holds the lock, and hold it alone."""
         self._acquire(fcntl.LOCK_EX)
+
+    def acquire_exclusive_in_turn(self, *, timeout_s: float) -> None:
+        """
+        Wait until nobody else holds the lock, and hold it alone, however busy those are who share it.
+
+        The kernel lets a lock be shared anew while somebody waits to have it alone, who would starve. So new ones are
+        held up meanwhile; not for long at a time, as one that has it may keep it for hours.
+
+        Raises:
+            Unavailable: Some shared it all the time, for *timeout_s*.
+        """
+        end_s = time.monotonic() + timeout_s
+        while not self._try_in_turn(min(end_s, time.monotonic() + TURN_S)):
+            if time.monotonic() >= end_s:
+                raise Unavailable(
+                    f"others have been writing under {self.path.parent} for {timeout_s:.0f} s",
+                    hint="wait until they are done, and run the command again",
+                )
+            time.sleep(min(PAUSE_S, max(0.0, end_s - time.monotonic())))
 
     def try_exclusive(self) -> bool:
         """Hold the lock alone if nobody holds it now; whether that was so."""
@@ -75,6 +105,32 @@ class FileLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _try_in_turn(self, end_s: float) -> bool:
+        turn = FileLock(self.path.with_name(self.path.name + TURN_SUFFIX), disk=self._disk)
+        try:
+            while not self.try_exclusive():
+                if time.monotonic() >= end_s:
+                    return False
+                if not turn.held and turn.try_exclusive() and not turn.names_its_file():
+                    turn.release()  # another one that waited like us removed it
+                time.sleep(_POLL_S)
+            if not turn.held and turn.path.exists():
+                turn.try_exclusive()  # to remove what one that was killed left
+            return True
+        finally:
+            if turn.names_its_file():
+                self._disk.unlink(turn.path)
+            turn.release()
+
+    def _let_pass(self) -> None:
+        """Wait for who is about to hold the lock alone, unless this process shares it: it would wait for itself."""
+        turn = f"{self.path}{TURN_SUFFIX}"
+        if not os.path.exists(turn) or any(lock.held and lock.path == self.path for lock in list(_LOCKS)):
+            return
+        with suppress(FileNotFoundError), open(turn, "rb", buffering=0) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)  # in a child too that was forked meanwhile
 
     def _acquire(self, operation: int) -> None:
         file = self._disk.open_append(self.path)

@@ -7,12 +7,12 @@ writer dies, on a machine that was restarted too.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
 import uuid as uuids
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,9 @@ from disdat.core import canonical
 from disdat.core.canonical import Json
 from disdat.durable import Disk, storage_errors
 from disdat.store.locks import FileLock
+
+TURN_SUFFIX = ".lock"
+"""Of the files in the same directory that are no leases: see :mod:`disdat.pipeline.turns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Lease:
 
 def live(directory: Path, *, disk: Disk | None = None) -> list[Live]:
     """
-    The leases that are held, by id. Files of dead ones are removed.
+    The leases that are held, by id. Files of dead ones are removed, and so are those of the turns nobody has.
 
     Raises:
         StorageError: The directory cannot be read or written.
@@ -103,20 +106,53 @@ def live(directory: Path, *, disk: Disk | None = None) -> list[Live]:
     if not directory.is_dir():
         return []
     with storage_errors(f"read the leases in {directory}"):
-        names = sorted(path for path in directory.iterdir())
-        return [_read(path) for path in names if not _reap(path, disk or Disk())]
+        left = [path for path in sorted(directory.iterdir()) if not _reap(path, disk or Disk())]
+        return [_read(path) for path in left if not _is_turn(path)]
+
+
+def held(directory: Path) -> list[Live]:
+    """
+    The leases that are held, by id; nothing is written, so that it works where nothing may be.
+
+    Raises:
+        StorageError: The directory, or a lease, cannot be read.
+    """
+    if not directory.is_dir():
+        return []
+    with storage_errors(f"read the leases in {directory}"):
+        return [_read(path) for path in sorted(directory.iterdir()) if not _is_turn(path) and _is_held(path)]
+
+
+def _is_turn(path: Path) -> bool:
+    """Whether this is the lock of a task, which keeps nothing from being collected."""
+    return path.suffix == TURN_SUFFIX
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("rb", buffering=0) as file:
+            # Shared, and for a moment: another one that looks must not take us for the holder.
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # ended meanwhile
+        return False
+    return False
 
 
 def _reap(path: Path, disk: Disk) -> bool:
-    """Remove a lease nobody holds; whether it is gone."""
+    """Remove a file nobody holds; whether it is gone."""
     lock = FileLock(path, disk=disk)
     if not path.exists():
         return True
     if not lock.try_exclusive():
         return False
     try:
-        with suppress(FileNotFoundError):  # its writer ended it meanwhile
-            disk.unlink(path)
+        if not lock.names_its_file():
+            # Its holder ended, and another one made and holds a file of this name, as is so with tasks: to remove
+            # that would let two have the turn.
+            return not path.exists()
+        disk.unlink(path)
     finally:
         lock.release()
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from disdat.core.digest import ALGORITHM, Digest
@@ -70,8 +71,11 @@ class LooseObjects:
             return None
         target = self.path(digest)
         self._disk.mkdir(target.parent)
-        self._disk.rename(source, target)
-        self._disk.sync_dir(target.parent)
+        with suppress(FileNotFoundError):  # another reader was faster
+            self._disk.rename(source, target)
+        # The directories above too: who counts on a name that is there counts on them.
+        for changed in (target.parent, self.directory, self.directory.parent, self.directory.parent.parent):
+            self._disk.sync_dir(changed)
         return self.find(digest)
 
     def digests(self) -> Iterator[tuple[Digest, int]]:

@@ -16,7 +16,8 @@ import pytest
 
 from disdat.durable import Disk
 from disdat.errors import PermissionDenied
-from disdat.store.leases import Lease, live
+from disdat.store.leases import Lease, held, live
+from disdat.store.locks import FileLock
 from tests.conftest import unprivileged
 
 
@@ -140,3 +141,42 @@ def test_a_lease_taken_for_dead_while_it_is_made_is_made_again(tmp_path: Path) -
 def test_a_lease_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
     with unprivileged(), pytest.raises(PermissionDenied, match="cannot write a lease"):
         Lease(tmp_path / "leases", context="demo", uuid="u").acquire()
+
+
+def test_what_is_held_is_told_without_a_change(tmp_path: Path) -> None:
+    (tmp_path / "dead").write_bytes(b"{}")
+    with Lease(tmp_path, context="demo", uuid="u") as lease:
+        assert lease.path is not None
+        before = sorted(tmp_path.iterdir())
+        assert [(found.id, found.uuid) for found in held(tmp_path)] == [(lease.path.name, "u")]
+        assert sorted(tmp_path.iterdir()) == before
+    assert held(tmp_path) == []
+    assert held(tmp_path / "none") == []
+
+
+class _Again(Disk):
+    """When the lock of a task is first opened, its holder ends, and another one makes and holds it before we do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.holder: FileLock | None = None
+
+    def open_append(self, path: Path) -> object:  # type: ignore[override]
+        file = super().open_append(path)
+        if self.holder is None:
+            path.unlink()
+            self.holder = FileLock(path, disk=Disk())
+            self.holder.acquire_exclusive()
+        return file
+
+
+def test_a_turn_that_another_one_took_meanwhile_stays_its(tmp_path: Path) -> None:
+    path = tmp_path / "task-0.lock"
+    path.touch()
+    disk = _Again(path)
+    assert live(tmp_path, disk=disk) == []
+    assert disk.holder is not None
+    assert disk.holder.names_its_file()
+    disk.holder.release()
+    assert live(tmp_path) == []
+    assert not path.exists(), "nobody has it, and it stays for ever"

@@ -130,8 +130,9 @@ class Intake:
         self._check_inside({os.path.dirname(path) for path in own})
         outside = [path for path in paths if path not in own]
         stored = iter(self._batch.put_files(outside, progress=self._progress))
+        adopted = iter(self._batch.adopt_files([Path(path) for path in paths if path in own]))
         for path, place in zip(paths, places, strict=True):
-            self._entries[place] = self._batch.adopt_file(Path(path)) if path in own else next(stored)
+            self._entries[place] = next(adopted if path in own else stored)
         self._tree = None
 
     def _check_inside(self, directories: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -177,6 +177,21 @@ class Additions:
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
         self._young = set()
 
+    def sync(self, paths: Sequence[Path], *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Make the bytes of files durable; where there are several, do something else while the disk works."""
+        disk = self.parts.disk
+        if len(paths) == 1:
+            disk.sync_path(paths[0])
+        elif paths:
+            with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
+                if len(paths) > MANY_FILES:
+                    syncing = [pool.submit(disk.sync_file_system, paths[0].parent)]
+                else:
+                    syncing = [pool.submit(disk.sync_path, path) for path in paths]
+                meanwhile()
+                for each in syncing:
+                    each.result()
+
     def _is_sound(self, name: str) -> bool:
         if name not in self._sound:
             path = self.parts.packed.path(name)
@@ -233,19 +248,8 @@ class Additions:
         self._packs[path] = pack
 
     def _sync_files(self) -> None:
-        disk = self.parts.disk
         paths = [*self._packs, *(staged.path for staged in self._large.values()), *sorted(self._young)]
-        if len(paths) == 1:
-            disk.sync_path(paths[0])
-        elif paths:
-            with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
-                if len(paths) > MANY_FILES:
-                    syncing = [pool.submit(disk.sync_file_system, self.parts.root)]
-                else:
-                    syncing = [pool.submit(disk.sync_path, path) for path in paths]
-                self._remember_read()  # while the disk works; it is true whatever becomes of the batch
-                for each in syncing:
-                    each.result()
+        self.sync(paths, meanwhile=self._remember_read)
 
     def _place(self) -> list[_Placed]:
         """Give everything its name."""
@@ -284,6 +288,7 @@ class Additions:
             raise StorageError(f"{path} changed while it was stored", hint="close it before its bundle is closed")
 
     def _remember_read(self) -> None:
+        """Let the stat cache know the user's files now: what was read is so, whatever becomes of the batch."""
         self.parts.cache.remember_files(self.read)
         self.read = []
 

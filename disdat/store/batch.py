@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,21 +122,28 @@ class ObjectBatch:
         return entries
 
     def adopt_file(self, path: Path) -> Entry:
+        """Take in one file that lies in its place below the home; see :meth:`adopt_files`."""
+        return self.adopt_files([path])[0]
+
+    def adopt_files(self, paths: Sequence[Path]) -> list[Entry]:
         """
-        Take in a file that lies in its place below the home, and make it read-only.
+        Take in files that lie in their places below the home, and make them read-only; their entries, in order.
 
         A large one becomes one inode with its object where the file system lets it. What cannot be shared, or
         could be changed through another name, is copied. Raises what :meth:`put_file` does.
         """
         with self._storing():
-            found = _stat(path)
-            if found.st_size < SMALL_BYTES and not path.is_symlink():
-                return self._adopt_small(path, found)
-            if known := self._known_adopted(found):
-                return known
-            if path.is_symlink() or found.st_nlink > 1 or found.st_uid != os.geteuid():
-                return self._copy_adopted(path)
-            return files.steadily(path, lambda: self._adopt_large(path))
+            stats = [_stat(path) for path in paths]
+            known = [self._known_adopted(found) for found in stats]
+            quieted = self._quiet(
+                path
+                for path, found, entry in zip(paths, stats, known, strict=True)
+                if entry is None and _may_share(path, found)
+            )
+            return [
+                entry or self._adopt(path, found, quieted.get(path))
+                for path, found, entry in zip(paths, stats, known, strict=True)
+            ]
 
     def seal(self) -> None:
         """
@@ -242,13 +249,41 @@ class ObjectBatch:
         return _entry(found, digest)
 
     def _known_adopted(self, found: os.stat_result) -> Entry | None:
-        digest = self._parts.cache.objects([found])[0]
+        digest = self._parts.cache.objects([found])[0] if found.st_size >= SMALL_BYTES else None
         if digest is None or not self._added.has_large(digest):
             return None
         return Entry(digest, found.st_size, is_executable(found))
 
-    def _adopt_large(self, path: Path) -> Entry:
-        entry, found = self._quiet(path)
+    def _adopt(self, path: Path, found: os.stat_result, quieted_ns: int | None) -> Entry:
+        if found.st_size < SMALL_BYTES and not path.is_symlink():
+            return self._adopt_small(path, found)
+        if quieted_ns is None:
+            return self._copy_adopted(path)
+        try:
+            return self._adopt_large(path, quieted_ns)
+        except Changed:
+            return files.steadily(path, lambda: self._adopt_large(path, self._quiet([path])[path]))
+
+    def _quiet(self, paths: Iterable[Path]) -> dict[Path, int]:
+        """Make files read-only so that any later write is seen in their modification times, which are returned."""
+        quieted: dict[Path, int] = {}
+        for path in paths:
+            before = path.stat()
+            self._disk.chmod(path, EXECUTABLE if is_executable(before) else READ_ONLY)
+            # One ns back: a write gives the time it is made, which is this one at the earliest. Without, a write
+            # within the same tick of the clock as the last one would go unseen.
+            quieted[path] = before.st_mtime_ns - 1
+            self._disk.set_mtime(path, quieted[path])
+        # A page that was written to through a memory map takes further writes unseen until it is on the disk. Only
+        # then is the next one noticed, and sets the time of the file at once.
+        self._added.sync(list(quieted))
+        return quieted
+
+    def _adopt_large(self, path: Path, quieted_ns: int) -> Entry:
+        with files.reading(path) as (file, found):
+            if found.st_mtime_ns != quieted_ns:
+                raise Changed(path)
+            entry = _entry(found, files.hash_file(file, found.st_size))
         if self._added.has_large(entry.digest):
             self._share(path, entry)
             return entry
@@ -262,19 +297,6 @@ class ObjectBatch:
             return self.put_file(path)
         self._added.keep(entry.digest, Staged(staged, adopted=(path, found)))
         return entry
-
-    def _quiet(self, path: Path) -> tuple[Entry, os.stat_result]:
-        """Make a file read-only and hash it, so that any later write is seen in its modification time."""
-        before = path.stat()
-        self._disk.chmod(path, EXECUTABLE if is_executable(before) else READ_ONLY)
-        # One ns back: a write gives the time it is made, which is this one at the earliest. Without, a write within
-        # the same tick of the clock as the last one would go unseen.
-        self._disk.set_mtime(path, before.st_mtime_ns - 1)
-        with files.reading(path) as (file, found):
-            if found.st_mtime_ns >= before.st_mtime_ns:
-                raise Changed(path)
-            digest = files.hash_file(file, found.st_size)
-        return Entry(digest, found.st_size, is_executable(found)), found
 
     def _copy_adopted(self, path: Path) -> Entry:
         entry = self.put_file(path)
@@ -316,6 +338,12 @@ def _stat(path: StrPath) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise InvalidInput(f"{path} is not a regular file", hint="copy its content to a file first")
     return found
+
+
+def _may_share(path: Path, found: os.stat_result) -> bool:
+    """Whether a large file can become one with its object, as far as can be told: nobody else has it."""
+    alone = found.st_nlink == 1 and found.st_uid == os.geteuid() and not path.is_symlink()
+    return alone and found.st_size >= SMALL_BYTES
 
 
 def _entry(found: os.stat_result, digest: Digest) -> Entry:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -435,6 +436,70 @@ def test_a_write_through_an_old_handle_is_found_before_the_commit(store: ObjectS
         with pytest.raises(StorageError, match=f"{path} changed while it was stored"):
             batch.seal()
     assert not store.has(of_bytes(LARGE))
+
+
+def _is_in_memory(path: Path) -> bool:
+    device = path.stat().st_dev
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    kinds = {mount[2]: mount[mount.index("-") + 1] for mount in mounts}
+    return kinds.get(f"{os.major(device)}:{os.minor(device)}") == "tmpfs"
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Iterator[tuple[Path, mmap.mmap]]:
+    """A file in its place that somebody has mapped and written to a moment ago, so that its pages are dirty."""
+    if _is_in_memory(tmp_path):
+        pytest.skip("tmpfs writes nothing back, so it never notices a write through a map")
+    path = file(tmp_path / "home" / "f", b" " * len(LARGE))
+    with path.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as pages:
+        pages[: len(LARGE)] = LARGE
+        yield path, pages
+
+
+def test_a_write_through_a_memory_map_is_found_before_the_commit(
+    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+) -> None:
+    path, pages = mapped
+    with store.batch() as batch:
+        batch.adopt_file(path)
+        pages[:7] = b"changed"
+        with pytest.raises(StorageError, match=f"{path} changed while it was stored"):
+            batch.seal()
+    assert not store.has(of_bytes(LARGE))
+
+
+def test_a_write_through_a_memory_map_after_the_commit_is_found_when_read(
+    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+) -> None:
+    path, pages = mapped
+    digest = adopt(store, path).digest
+    assert digest == of_bytes(LARGE)
+    pages[:7] = b"changed"
+    with pytest.raises(DigestMismatch, match=digest):
+        store.read(digest)
+
+
+def test_writing_through_a_memory_map_all_the_while_leaves_no_wrong_digest(
+    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+) -> None:
+    path, pages = mapped
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            pages[:8] = number.to_bytes(8, "little")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with pytest.raises(StorageError, match=f"{path} changed while it was"):
+            adopt(store, path)
+    finally:
+        stop.set()
+        writer.join()
+    assert list(store.iter_digests()) == []
 
 
 def test_a_write_through_an_old_handle_after_the_commit_is_found_when_read(store: ObjectStore, tmp_path: Path) -> None:

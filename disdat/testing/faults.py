@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from disdat.durable import Disk, SqlConnection
+from disdat.durable import Disk, SqlConnection, StrPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,10 @@ class RecordingDisk(Disk):
             self._opened(file, path)
             self._note("create", path)
             return file
+
+    def create_unnamed(self, directory: StrPath, mode: int) -> BinaryIO | None:
+        """None: every file has a name from the beginning, so that what becomes of it can be told."""
+        return None
 
     def open_append(self, path: Path) -> BinaryIO:
         with self._lock:
@@ -123,6 +127,11 @@ class RecordingDisk(Disk):
             self._note("unlink", path)
             self._known.discard(path)
 
+    def rmdir(self, path: Path) -> None:
+        with self._lock:
+            super().rmdir(path)
+            self._note("rmdir", path)
+
     def chmod(self, path: Path, mode: int) -> None:
         with self._lock:
             self._note("chmod", path, mode=mode)
@@ -132,6 +141,11 @@ class RecordingDisk(Disk):
         with self._lock:
             self._note("set_mtime", path)
             super().set_mtime(path, mtime_ns)
+
+    def set_file_mtime(self, file: BinaryIO, mtime_ns: int) -> None:
+        with self._lock:
+            self._note("set_mtime", self._paths[file])
+            super().set_file_mtime(file, mtime_ns)
 
     def truncate(self, path: Path, size_bytes: int) -> None:
         with self._lock:
@@ -213,6 +227,14 @@ class FailingDisk(Disk):
         self._step()
         return super().create(path)
 
+    def create_unnamed(self, directory: StrPath, mode: int) -> BinaryIO | None:
+        self._step()
+        return super().create_unnamed(directory, mode)
+
+    def name_file(self, file: BinaryIO, path: StrPath) -> None:
+        self._step()
+        super().name_file(file, path)
+
     def open_append(self, path: Path) -> BinaryIO:
         if not path.exists():
             self._step()
@@ -259,6 +281,10 @@ class FailingDisk(Disk):
         self._step()
         super().unlink(path)
 
+    def rmdir(self, path: Path) -> None:
+        self._step()
+        super().rmdir(path)
+
     def chmod(self, path: Path, mode: int) -> None:
         self._step()
         super().chmod(path, mode)
@@ -266,6 +292,10 @@ class FailingDisk(Disk):
     def set_mtime(self, path: Path, mtime_ns: int) -> None:
         self._step()
         super().set_mtime(path, mtime_ns)
+
+    def set_file_mtime(self, file: BinaryIO, mtime_ns: int) -> None:
+        self._step()
+        super().set_file_mtime(file, mtime_ns)
 
     def truncate(self, path: Path, size_bytes: int) -> None:
         self._step()
@@ -465,6 +495,9 @@ class _Model:
         self._parent(call.target).names[Path(call.target).name] = self._file(call.path)
 
     def _do_unlink(self, call: Call) -> None:
+        self._parent(call.path).names.pop(Path(call.path).name, None)
+
+    def _do_rmdir(self, call: Call) -> None:
         self._parent(call.path).names.pop(Path(call.path).name, None)
 
     def _do_chmod(self, call: Call) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ def everything(disk: Disk, root: Path) -> None:
     disk.rename(root / "a" / "two", root / "a" / "b" / "three")
     disk.truncate(root / "old", 7)
     disk.unlink(root / "gone")
+    disk.mkdir(root / "empty")
+    disk.rmdir(root / "empty")
+    with disk.create(root / "dated") as file:
+        disk.set_file_mtime(file, 10**18)
+        disk.sync(file)
     disk.sync_path(root / "old")
     for directory in (root / "a" / "b", root / "a", root):
         disk.sync_dir(directory)
@@ -92,6 +98,11 @@ def test_calls_are_noted_in_order_with_relative_paths(root: Path) -> None:
         "rename a/two -> a/b/three",
         "truncate old",
         "unlink gone",
+        "mkdir empty",
+        "rmdir empty",
+        "create dated",
+        "set_mtime dated",
+        "sync dated",
         "sync old",
         "sync_dir a/b",
         "sync_dir a",
@@ -237,7 +248,7 @@ def test_a_failing_disk_does_all_before_its_step_and_nothing_after(tmp_path: Pat
         (root / "old").write_bytes(b"old")
         (root / "gone").write_bytes(b"gone")
         disk = FailingDisk(at)
-        if at == 18:
+        if at == 23:
             everything(disk, root)
             assert not disk.reached
             break
@@ -261,3 +272,24 @@ def test_the_write_that_fails_is_torn(tmp_path: Path) -> None:
 
 def test_a_crash_passes_handlers_of_errors() -> None:
     assert not issubclass(Crash, Exception)
+
+
+def test_a_file_without_a_name_appears_whole_and_replaces_nothing(tmp_path: Path) -> None:
+    """And where its disk fails before it has one, there is nothing to tidy up."""
+    for at in (1, 2, 3, 4):
+        disk = FailingDisk(at)
+        with suppress(OSError):
+            file = disk.create_unnamed(tmp_path, 0o777)
+            assert file is not None, "these tests run where there are such files"
+            with file:
+                disk.write(file, b"whole")
+                assert list(tmp_path.iterdir()) == []
+                disk.name_file(file, tmp_path / "f")
+        assert contents(tmp_path) == ({} if disk.reached else {"f": b"whole"})
+    assert (tmp_path / "f").stat().st_mode & 0o100
+    another = Disk().create_unnamed(tmp_path, 0o666)
+    assert another is not None
+    with another, pytest.raises(FileExistsError):
+        Disk().name_file(another, tmp_path / "f")
+    assert contents(tmp_path) == {"f": b"whole"}
+    assert RecordingDisk(tmp_path).create_unnamed(tmp_path, 0o666) is None

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from disdat.core.digest import Digest
 from disdat.core.tree import Entry
@@ -27,10 +29,10 @@ from disdat.store.files import Changed, Directories, Progress
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
-from disdat.store.packs import PackReader
+from disdat.store.packs import Packed, PackReader
 from disdat.store.placing import place_bytes, place_copy, place_link
 from disdat.store.statcache import Known, StatCache
-from disdat.store.state import State
+from disdat.store.state import BATCH, State
 
 T = TypeVar("T")
 
@@ -197,14 +199,52 @@ class ObjectStore:
         self.materialize_many([(entry, target)])
 
     def materialize_many(self, files: Iterable[tuple[Entry, Path]]) -> None:
-        """Do :meth:`materialize` for each entry and path."""
-        for entry, target in files:
-            with storage_errors(f"make {target}"):
-                if not self._is_placed(entry, target):
+        """Do :meth:`materialize` for each entry and path; memory does not grow with how many they are."""
+        rest = iter(files)
+        while some := list(islice(rest, BATCH)):
+            with storage_errors("look at what is there"):
+                wanted = self._unplaced(some)
+            for directory in dict.fromkeys(target.parent for _, target in wanted):
+                with storage_errors(f"make {directory}"):
+                    self._disk.mkdir(directory)
+            for entry, target in self._place_packed(wanted):
+                with storage_errors(f"make {target}"):
                     self._place(entry, target)
 
+    def _place_packed(self, wanted: Sequence[_Wanted]) -> list[_Wanted]:
+        """Place what is in packs, each opened once; those whose bytes must be looked for elsewhere."""
+        with storage_errors("read the pack index"):
+            found = self._packed.find([entry.digest for entry, _ in wanted])
+        left: list[_Wanted] = []
+        of_packs: dict[str, list[tuple[Packed, _Wanted]]] = defaultdict(list)
+        for each in wanted:
+            if places := found.get(each[0].digest):
+                name, packed = places[0]
+                of_packs[name].append((packed, each))
+            else:
+                left.append(each)
+        for name, some in of_packs.items():
+            left += self._place_of_pack(self._packed.path(name), some)
+        return left
+
+    def _place_of_pack(self, path: Path, wanted: Sequence[tuple[Packed, _Wanted]]) -> list[_Wanted]:
+        left: list[_Wanted] = []
+        try:
+            file = path.open("rb", buffering=0)
+        except FileNotFoundError:  # collected since it was indexed
+            return [each for _, each in wanted]
+        with file:
+            for packed, (entry, target) in wanted:
+                try:
+                    data = packs.read_from(file, packed)
+                except Corrupt:
+                    left.append((entry, target))
+                    continue
+                with storage_errors(f"make {target}"):
+                    place_bytes(data, target, entry.mode, disk=self._disk)
+        return left
+
     def _place(self, entry: Entry, target: Path) -> None:
-        self._disk.mkdir(target.parent)
         place = self._search(entry.digest, self._find)
         if place.small is not None:
             place_bytes(place.small, target, entry.mode, disk=self._disk)
@@ -213,17 +253,17 @@ class ObjectStore:
         ):
             place_copy(place.path, target, entry.mode, disk=self._disk)
 
-    def _is_placed(self, entry: Entry, target: Path) -> bool:
-        try:
-            found = os.lstat(target)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if found.st_mode != stat.S_IFREG | entry.mode or found.st_size != entry.size_bytes:
-            return False
-        if self._cache.objects([found])[0] == entry.digest:
-            return True  # its object's own file
-        known = self._cache.files([found])[0]
-        return known == Known(entry.digest, trusted=True) or self._has_bytes(target, entry)
+    def _unplaced(self, files: Sequence[_Wanted]) -> list[_Wanted]:
+        """Those of *files* that are not there as they are to be."""
+        alike = {n: found for n, (entry, target) in enumerate(files) if (found := _alike(target, entry))}
+        stats = list(alike.values())
+        placed = set()
+        for n, digest, known in zip(alike, self._cache.objects(stats), self._cache.files(stats), strict=True):
+            entry, target = files[n]
+            is_object = digest == entry.digest  # its object's own file
+            if is_object or known == Known(entry.digest, trusted=True) or self._has_bytes(target, entry):
+                placed.add(n)
+        return [each for n, each in enumerate(files) if n not in placed]
 
     def _has_bytes(self, target: Path, entry: Entry) -> bool:
         at_ns = time.time_ns()
@@ -304,6 +344,19 @@ class ObjectStore:
             f"object {digest} is not in {self.root}" + (f", where {damaged}" if damaged else ""),
             hint="`dsdt verify` lists what is affected; add the data again, or restore it from a backup",
         )
+
+
+_Wanted: TypeAlias = tuple[Entry, Path]
+"""What a path is to be."""
+
+
+def _alike(target: Path, entry: Entry) -> os.stat_result | None:
+    """What is at a path, if it is a file of the size and the mode it should have."""
+    try:
+        found = os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found if (found.st_mode, found.st_size) == (stat.S_IFREG | entry.mode, entry.size_bytes) else None
 
 
 @dataclass(frozen=True, slots=True)

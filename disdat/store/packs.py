@@ -104,7 +104,7 @@ class PackReader:
 
     def read(self, entry: Packed) -> bytes:
         """The bytes of an object; DigestMismatch unless they are its."""
-        return checked(self.path, entry, os.pread(self._file.fileno(), entry.length, entry.offset))
+        return read_from(self._file, entry)
 
     def verify(self) -> None:
         """Read all bytes; DigestMismatch unless they are those the pack is named by."""
@@ -163,7 +163,12 @@ class PackReader:
 def read(path: Path, entry: Packed) -> bytes:
     """The bytes of one object without reading the pack's index; DigestMismatch unless they are its."""
     with path.open("rb", buffering=0) as file:
-        return checked(path, entry, os.pread(file.fileno(), entry.length, entry.offset))
+        return read_from(file, entry)
+
+
+def read_from(pack: BinaryIO, entry: Packed) -> bytes:
+    """The bytes of one object of an open pack; DigestMismatch unless they are its."""
+    return checked(pack.name, entry, os.pread(pack.fileno(), entry.length, entry.offset))
 
 
 def find_right(paths: Iterable[Path], digest: Digest) -> Path | None:
@@ -177,7 +182,7 @@ def find_right(paths: Iterable[Path], digest: Digest) -> Path | None:
     return None
 
 
-def checked(path: Path, entry: Packed, data: bytes) -> bytes:
+def checked(path: str | Path, entry: Packed, data: bytes) -> bytes:
     """*data* if it is the object's; DigestMismatch naming object and pack otherwise."""
     found = of_bytes(data)
     if found != entry.digest:

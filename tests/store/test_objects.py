@@ -778,6 +778,36 @@ def test_what_is_in_place_and_wrong_is_replaced(
     assert target.read_bytes() == data
 
 
+def test_many_are_placed_wherever_their_bytes_are(store: ObjectStore, tmp_path: Path) -> None:
+    """More than are looked up at once, in several packs, of which one is damaged and one was removed."""
+    items = [b"%d" % number * (number + 1) for number in range(1200)] + [LARGE]
+    digests: list[Digest] = []
+    for start in range(0, len(items), 400):
+        digests += put(store, *items[start : start + 400])
+    damaged, gone, *_ = files_of(store.root / "packs")
+    data = bytearray(damaged.read_bytes())
+    for at in range(8, 8 + 200):
+        data[at] ^= 1
+    damaged.chmod(0o644)
+    damaged.write_bytes(data)
+    put(ObjectStore(store.root), *items)
+    gone.unlink()
+    put(ObjectStore(store.root), *items)
+    targets = [tmp_path / "home" / "out" / str(number % 7) / str(number) for number in range(len(items))]
+    entries = [Entry(digest, len(item)) for digest, item in zip(digests, items, strict=True)]
+    store.materialize_many(zip(entries, targets, strict=True))
+    assert [target.read_bytes() for target in targets] == items
+    assert {target.stat().st_mode & 0o777 for target in targets} == {0o444}
+
+
+def test_what_is_nowhere_is_named_when_many_are_placed(store: ObjectStore, tmp_path: Path) -> None:
+    there = put(store, b"a", b"b", b"c")
+    wanted = [(Entry(digest, 1), tmp_path / "home" / digest.hex) for digest in [*there, ABSENT]]
+    with pytest.raises(ObjectNotFound, match=ABSENT):
+        store.materialize_many(wanted)
+    assert [target.exists() for _, target in wanted] == [True, True, True, False]
+
+
 def _count_opens(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[object]:
     opened: list[object] = []
     real = os.open

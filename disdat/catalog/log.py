@@ -300,9 +300,7 @@ def _frame(payload: bytes) -> bytes:
 
 
 def _check(length: int, payload: bytes) -> bytes:
-    hasher = blake3(length.to_bytes(4, "little"))
-    hasher.update(payload)
-    return hasher.digest(16)
+    return blake3(length.to_bytes(4, "little")).update(payload).digest(16)
 
 
 def _size_of(file: BinaryIO) -> int:

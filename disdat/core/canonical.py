@@ -15,6 +15,17 @@ from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
+
+class Encoded(dict[str, Json]):
+    """A JSON object with its canonical bytes, for who encodes what holds it; it must not be changed."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, fields: Mapping[str, Json]) -> None:
+        super().__init__(fields)
+        self.encoded = encode(self)
+
+
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 

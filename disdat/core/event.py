@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from disdat.core import canonical
-from disdat.core.canonical import Json
+from disdat.core.canonical import Encoded, Json
 from disdat.core.digest import Digest
 from disdat.errors import Corrupt
 
@@ -30,6 +30,8 @@ UNDO = "undo"
 
 _OF_ONE = frozenset({ADD, TAG, RENAME})
 _OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM})
+
+_NO_BODY = b'"body":null'
 
 FEATURES: frozenset[str] = frozenset()
 """Reader features an event may require and this version has."""
@@ -106,31 +108,46 @@ class BundleState:
         return {key: value for key, value in merged.items() if value is not None}
 
 
+_PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
+
+
 def ulid(time_us: int, *, entropy: int | None = None) -> str:
     """A ULID (https://github.com/ulid/spec) of the millisecond *time_us* lies in; 80 random bits unless given."""
     bits = secrets.randbits(80) if entropy is None else entropy
     number = (time_us // 1000 << 80) | bits
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def encode(event: Event) -> bytes:
     """The event as canonical JSON: one line, without the line feed."""
+    body = event.payload.get("body")
+    if not isinstance(body, Encoded):
+        return canonical.encode(_fields(event, event.payload))
+    around = canonical.encode(_fields(event, {**event.payload, "body": None}))
+    # The keys before "payload" have texts, in which quotation marks are escaped: it is the first such key.
+    return around.replace(_NO_BODY, b'"body":' + body.encoded, 1)
+
+
+def _fields(event: Event, payload: Mapping[str, Json]) -> dict[str, Json]:
     fields: dict[str, Json] = {
         "id": event.id,
         "time": event.time_us,
         "writer": event.writer,
         "seq": event.seq,
         "kind": event.kind,
-        "payload": event.payload,
+        "payload": payload,
     }
-    optional: dict[str, Json] = {
-        "actor": event.actor,
-        "write": "" if event.write_id == event.id else event.write_id,
-        "undoes": list(event.undoes),
-        "requires": list(event.requires),
-        "valid_until": event.valid_until_us,
-    }
-    return canonical.encode(fields | {key: value for key, value in optional.items() if value not in ("", [], None)})
+    if event.actor:
+        fields["actor"] = event.actor
+    if event.write_id not in ("", event.id):
+        fields["write"] = event.write_id
+    if event.undoes:
+        fields["undoes"] = event.undoes
+    if event.requires:
+        fields["requires"] = event.requires
+    if event.valid_until_us is not None:
+        fields["valid_until"] = event.valid_until_us
+    return fields
 
 
 def decode(data: bytes | str) -> Event:

@@ -153,7 +153,7 @@ def run_from_json(fields: _Fields) -> Run:
 
 
 def _present(fields: Mapping[str, Json]) -> dict[str, Json]:
-    return {key: value for key, value in fields.items() if value not in (None, "", False, [], {})}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _lineage(rest: dict[str, Any]) -> Lineage:

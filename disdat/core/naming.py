@@ -6,6 +6,7 @@ They are Disdat's, digit for digit, so that people and other tools can compare; 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -52,5 +53,6 @@ def _in_name_order(named: Mapping[str, str]) -> Iterable[str]:
     return (named[name] for name in sorted(named))
 
 
+@functools.lru_cache(maxsize=64)  # most bundles that are made one after another have the same, or no, parameters
 def _short_md5(text: str) -> str:
     return hashlib.md5(text.encode("utf-8"), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]

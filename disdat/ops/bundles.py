@@ -20,7 +20,7 @@ from disdat import __version__, values
 from disdat.catalog.catalog import Moment
 from disdat.catalog.queries import Row
 from disdat.context import Context
-from disdat.core import canonical, digest, event, manifest, naming
+from disdat.core import digest, event, manifest, naming
 from disdat.core.bundle import (
     INLINE_MANIFEST_BYTES,
     NOTHING,
@@ -29,10 +29,9 @@ from disdat.core.bundle import (
     Frame,
     Lineage,
     Run,
-    RunRef,
     is_reserved,
 )
-from disdat.core.canonical import Json
+from disdat.core.canonical import Encoded
 from disdat.core.tree import Tree, TreeRef
 from disdat.durable import storage_errors
 from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, StorageError
@@ -207,11 +206,13 @@ def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
     recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}
     unrecorded = [run for key, run in recorded.items() if key not in context.recorded_runs]
 
+    home = context.home.known_id or context.home.id  # whoever has a batch has a home
+
     def drafts(moment: Moment) -> list[event.Draft]:
         made.clear()
         written = [runs.draft(run) for run in unrecorded]
         for each in captured:
-            bundle = _bundle(context, each, moment.time_us(len(written)))
+            bundle = _bundle(each, home, moment.time_us(len(written)))
             made.append(bundle)
             written.append(_add_draft(batch, bundle))
         return written
@@ -361,7 +362,7 @@ def _new_uuid(context: Context, wanted: str | None) -> str:
     return text
 
 
-def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
+def _bundle(captured: Captured, home: str, created_us: int) -> Bundle:
     birth = captured.birth
     lineage = birth.lineage
     method = lineage.code.method if lineage.code else ""
@@ -374,23 +375,22 @@ def _bundle(context: Context, captured: Captured, created_us: int) -> Bundle:
         owner=birth.owner or run.user,
         created_us=created_us,
         creator=CREATOR,
-        home=context.home.id,
+        home=home,
         frames=captured.frames,
         tree=captured.tree,
         tags=birth.tags,
         params=birth.params,
         metrics=birth.metrics,
         parents=birth.parents,
-        lineage=replace(lineage, run=RunRef(run.id, runs.environment(run), run.packages, birth.task)),
+        lineage=replace(lineage, run=runs.reference(run, birth.task)),
     )
 
 
 def _add_draft(batch: ObjectBatch, bundle: Bundle) -> event.Draft:
     """The event that adds *bundle*; a manifest too large for it becomes an object, durable before the event."""
-    fields: dict[str, Json] = manifest.to_json(bundle)
-    data = canonical.encode(fields)
-    if len(data) <= INLINE_MANIFEST_BYTES:
-        return event.added(bundle.uuid, digest.of_bytes(data), fields)
-    name = batch.put(data)
+    body = Encoded(manifest.to_json(bundle))
+    if len(body.encoded) <= INLINE_MANIFEST_BYTES:
+        return event.added(bundle.uuid, digest.of_bytes(body.encoded), body)
+    name = batch.put(body.encoded)
     batch.seal()
     return event.added(bundle.uuid, name, None)

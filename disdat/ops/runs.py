@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from disdat import capture
 from disdat.context import Context, now_us
 from disdat.core import canonical, digest, event, manifest
-from disdat.core.bundle import Run
+from disdat.core.bundle import Run, RunRef
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest
 
@@ -37,6 +37,11 @@ def actor() -> str:
 def environment(run: Run) -> Digest:
     """The digest of a run's record, by which its bundles name it."""
     return digest.of_json(manifest.run_to_json(run))
+
+
+def reference(run: Run, task: str = "") -> RunRef:
+    """How a bundle that *task* of *run* made names it."""
+    return RunRef(run.id, environment(run), run.packages, task)
 
 
 def draft(run: Run) -> event.Draft:

@@ -126,6 +126,10 @@ class NestedDump:
             level.frames = dict(zip(found, files.capture(found.values(), self._sink), strict=True))
         elif (codes := literal.encode_alike(items)) is not None:
             level.codes, level.rest = codes, iter(())
+        elif literal.ENCODERS.keys() >= set(map(type, items)):
+            level.rest = iter(())
+            for item in items:  # one by one, for level.where() to say which one cannot be encoded
+                level.codes.append(literal.ENCODERS[type(item)](item, level.where))
         return level
 
     def _item(self, child: object, level: _Level) -> Code:

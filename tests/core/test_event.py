@@ -203,6 +203,15 @@ def test_a_state_holds_the_manifest_as_it_is_hashed() -> None:
     assert (state.manifest, state.body) == (name, None)
 
 
+@given(body=st.dictionaries(st.text(), st.text() | st.none()), actor=st.text() | st.just('"body":null'))
+def test_a_body_that_was_encoded_before_makes_the_same_event(body: dict[str, canonical.Json], actor: str) -> None:
+    def made(held: dict[str, canonical.Json]) -> Event:
+        payload = event.added("u1", A, held).payload
+        return Event("id", NOW, "01HOME", 1, event.ADD, payload, actor=actor, undoes=('"body":null',))
+
+    assert event.encode(made(canonical.Encoded({"body": None, **body}))) == event.encode(made({"body": None, **body}))
+
+
 def test_the_bytes_of_an_event_are_these() -> None:
     """Frozen: they must never change."""
     made = Event(

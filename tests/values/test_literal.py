@@ -216,6 +216,7 @@ def test_a_value_may_contain_one_object_twice(bundle):
         (iter([]), "value"),
         ([1j, len], "value[1]"),
         ({"t": time(1, tzinfo=Elsewhere())}, "value['t']"),
+        ([1, "a", time(1, tzinfo=Elsewhere())], "value[2]"),
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_its_place_with_a_hint(value, where, bundle):

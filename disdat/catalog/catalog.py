@@ -190,7 +190,7 @@ class Catalog:
         added = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
         events = self._log.read(Place(*place) for _, _, *place in added)
         return {
-            uuid: manifest.decode(index.verified_manifest(Digest(digest), add, self._fetch))
+            uuid: manifest.decode(index.verified_manifest(Digest.from_raw(digest), add, self._fetch))
             for (uuid, digest, *_), add in zip(added, events, strict=True)
         }
 
@@ -388,6 +388,7 @@ class Catalog:
                 tables.create(connection)
                 records = self._log.recover(START, indexed=indexed)
                 index.catch_up(connection, records, log=self._log, fetch=self._fetch)
+                tables.complete(connection)
 
         self._database.replace(fill)
 

@@ -32,8 +32,8 @@ PORTION_EVENTS = 100
 
 _PLACED = "e.number, e.id, e.write, e.segment, e.offset, e.length"
 _SAME_WRITE = f"""
-    SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write IS NULL
-    UNION SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value"""
+    SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write = ''
+    UNION SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value AND e.write <> ''"""
 _WITH_ID = f"SELECT {_PLACED} FROM json_each(?) CROSS JOIN events AS e ON e.id = value"
 _UNDOING = f"""
     SELECT {_PLACED} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
@@ -44,7 +44,7 @@ _ABOUT = f"""
 _KNOWN_IDS = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM events WHERE id = value)"
 _CROSSED = """
     SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM undoes WHERE target = value)
-    OR EXISTS (SELECT 1 FROM events WHERE write = value AND write IS NOT NULL)"""
+    OR EXISTS (SELECT 1 FROM events WHERE write = value AND write <> '')"""
 _KNOWN_UUIDS = """
     SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM bundles WHERE uuid = value)
     OR EXISTS (SELECT 1 FROM subjects WHERE uuid = value)"""
@@ -69,7 +69,7 @@ class _Placed(NamedTuple):
 
     number: int
     id: str
-    write: str | None
+    write: str
     segment: int
     offset: int
     length: int
@@ -226,13 +226,13 @@ class _Indexer:
 
     def _tangling(self, crossed: Set[str]) -> dict[int, Event]:
         """The events of the batch that are more than the first and only one of a new bundle."""
-        mentions = Counter(uuid for each in self._in_hand.values() for uuid in each.subjects)
-        known = self._values(_KNOWN_UUIDS, mentions)
+        mentions = Counter([uuid for each in self._in_hand.values() for uuid in each.subjects])
+        new = {uuid for uuid, times in mentions.items() if times == 1} - self._values(_KNOWN_UUIDS, mentions)
 
         def is_plain(each: Event) -> bool:
             if each.kind != event.ADD or each.undoes or each.id in crossed or each.write_id not in ("", each.id):
                 return False
-            return len(each.subjects) == 1 and all(u not in known and mentions[u] == 1 for u in each.subjects)
+            return new.issuperset(each.subjects)
 
         return {number: each for number, each in self._in_hand.items() if not is_plain(each)}
 
@@ -346,15 +346,8 @@ class _Indexer:
 
 
 def _at_birth(number: int, fields: Fields, add: Event) -> Standing:
-    return Standing(
-        event=number,
-        manifest=_digest(add),
-        manifest_is_object=_object(add) is not None,
-        name=fields.get("name", ""),
-        tags=fields.get("tags", {}),
-        made_us=add.time_us,
-        committed=False,
-    )
+    is_object = _object(add) is not None
+    return Standing(number, _digest(add), is_object, fields.get("name", ""), fields.get("tags", {}), add.time_us, False)
 
 
 def _standing(number: int, fields: Fields, state: BundleState) -> Standing:
@@ -371,18 +364,20 @@ def _standing(number: int, fields: Fields, state: BundleState) -> Standing:
 
 def _event_row(number: int, entry: Entry) -> EventRow:
     each = entry.event
-    write = None if each.write_id in ("", each.id) else each.write_id
+    write = "" if each.write_id == each.id else each.write_id
     return EventRow(number, each.id, each.time_us, each.kind, write, *entry.place)
 
 
 def _check_features(each: Event) -> None:
-    if missing := set(each.requires) - event.FEATURES:
+    if each.requires and (missing := set(each.requires) - event.FEATURES):
         raise UnknownFormat(f"the event {each.id}", found=sorted(missing), supported=sorted(event.FEATURES))
 
 
 def _run_id(each: Event) -> str | None:
     """The run an event speaks of, other than by adding a bundle made in it."""
     run = each.payload.get("run")
+    if run is None:
+        return None
     found = run.get("id") if isinstance(run, Mapping) else run
     # What SQLite could not hold is no id that anybody asks for.
     return found if isinstance(found, str) and found and found.encode("utf-8", "replace").decode() == found else None
@@ -394,7 +389,8 @@ def _digest(add: Event) -> str:
 
 def _is_of(row: BundleRow, add: Event, standing: Standing) -> bool:
     """Whether the rows of a bundle that *add* added are those of the manifest it has now."""
-    return row.manifest == standing.manifest and (_object(add) is not None) == standing.manifest_is_object
+    same = Digest.from_raw(bytes(row.manifest)) == standing.manifest
+    return same and (_object(add) is not None) == standing.manifest_is_object
 
 
 def _object(add: Event) -> str | None:

@@ -45,7 +45,7 @@ class Row(NamedTuple):
     size_bytes: int
     file_count: int
     flags: int
-    manifest_text: str
+    manifest_raw: bytes
     tags_json: str
     params_json: str
 
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
     @property
     def manifest(self) -> Digest:
-        return Digest(self.manifest_text)
+        return Digest.from_raw(self.manifest_raw)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -223,8 +223,13 @@ def _source(wanted: Filter) -> tuple[str, list[str], list[Value]]:
     for key, value in tags:
         terms.append("EXISTS (SELECT 1 FROM tags WHERE key = ? AND value = ? AND bundle = b.id)")
         values += [key, value]
+    # The literals let the partial indexes be used.
     if wanted.processing_name:
-        terms.append("b.processing_name <> ''")  # the literal lets its partial index be used
+        terms.append("b.processing_name <> ''")
+    if wanted.task_key is not None:
+        terms.append("b.task_key <> ''")
+    if wanted.run_id is not None:
+        terms.append("b.run <> ''")
     return source, terms, values
 
 
@@ -236,7 +241,7 @@ def _has_own_index(wanted: Filter) -> bool:
 def _terms(wanted: Filter) -> Iterator[tuple[str, Value]]:
     glob = None if wanted.name_glob is None else rf"\A{fnmatch.translate(wanted.name_glob)}"
     prefix = wanted.uuid_prefix
-    terms: tuple[tuple[str, Value], ...] = (
+    terms: tuple[tuple[str, Value | None], ...] = (
         ("b.uuid = ?", wanted.uuid),
         ("b.uuid >= ?", prefix),
         ("b.uuid < ?", None if prefix is None else after_prefix(prefix)),

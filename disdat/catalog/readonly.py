@@ -145,6 +145,7 @@ def _empty() -> sqlite3.Connection:
 
     memory = _memory()
     tables.create(memory)
+    tables.complete(memory)
     return memory
 
 

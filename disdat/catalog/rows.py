@@ -11,7 +11,7 @@ from disdat.core.bundle import ROOT_TASK
 from disdat.core.digest import Digest
 from disdat.errors import Corrupt
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is put into them; a catalog of another version is folded again from the log."""
 
 START_STATE = (1, 0, 0)
@@ -22,9 +22,15 @@ A decoded manifest. Rows are made from it as it stands: a Bundle takes four time
 in other respects is said by whoever reads the bundle.
 """
 
-Value: TypeAlias = "str | int | float | bytes | None"
+Blob: TypeAlias = "bytes | bytearray"
+"""Written as a bytearray: Python's sqlite3 takes a µs longer for bytes, and as much for None, so no row holds that."""
+
+Value: TypeAlias = "str | int | float | Blob"
 
 _INTEGER_LIMIT = 1 << 63
+_NOTHING: Fields = {}
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""Made once: making one takes longer than encoding the tags of a bundle."""
 
 
 class EventRow(NamedTuple):
@@ -34,7 +40,7 @@ class EventRow(NamedTuple):
     id: str
     time_us: int
     kind: str
-    write: str | None
+    write: str
     segment: int
     offset: int
     length: int
@@ -53,10 +59,10 @@ class BundleRow(NamedTuple):
     committed: int
     root_task: int
     tainted: int
-    task_key: str | None
-    run: str | None
+    task_key: str
+    run: str
     event: int
-    manifest: str
+    manifest: Blob
     size_bytes: int
     file_count: int
     tags: str
@@ -93,13 +99,13 @@ class FileRow(NamedTuple):
 
     path: str
     bundle: int
-    digest: bytes
+    digest: Blob
 
 
 class ObjectRow(NamedTuple):
     """A row of ``objects``."""
 
-    digest: bytes
+    digest: Blob
     bundle: int
 
 
@@ -134,10 +140,9 @@ def bundle_rows(number: int, fields: Fields, standing: Standing) -> Rows:
     """The rows of the bundle of this manifest, with the id *number*; Corrupt if it holds what no row can."""
     try:
         rows: Rows = {"bundles": [_bundle_row(number, fields, standing)], "tags": tag_rows(number, standing.tags)}
-        rows |= manifest_rows(number, fields, standing.manifest if standing.manifest_is_object else None)
+        return rows | manifest_rows(number, fields, standing.manifest if standing.manifest_is_object else None)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise Corrupt(f"the manifest of {fields['uuid']} cannot be indexed: {exc!r}") from exc
-    return rows
 
 
 def tag_rows(number: int, tags: Mapping[str, str]) -> list[tuple[Value, ...]]:
@@ -148,18 +153,21 @@ def tag_rows(number: int, tags: Mapping[str, str]) -> list[tuple[Value, ...]]:
 
 def manifest_rows(number: int, fields: Fields, manifest: str | None) -> Rows:
     """The rows of one bundle in the tables :data:`OF_MANIFEST`; *manifest* is its digest where that is an object."""
-    entries, inputs = fields.get("tree", {}).get("entries", ()), fields.get("inputs", ())
-    metrics = fields.get("metrics", {})
-    _check_texts(*metrics, *(each["name"] for each in entries))
-    _check_texts(*(text for each in inputs for text in (each["argument"], each["uuid"])))
-    digests = _digests(fields, entries) | ({manifest} if manifest else set())
-    return {
-        "params": tag_rows(number, fields.get("params", {})),
-        "metrics": [MetricRow(key, float(value), number) for key, value in metrics.items()],
-        "inputs": [InputRow(number, i, e["argument"], e["uuid"]) for i, e in enumerate(inputs)],
-        "files": [FileRow(each["name"], number, _raw(each["digest"])) for each in entries],
-        "objects": [ObjectRow(_raw(digest), number) for digest in sorted(digests)],
-    }
+    found: Rows = {}
+    if params := fields.get("params"):
+        found["params"] = tag_rows(number, params)
+    if metrics := fields.get("metrics"):
+        _check_texts(*metrics)
+        found["metrics"] = [MetricRow(key, float(value), number) for key, value in metrics.items()]
+    if inputs := fields.get("inputs"):
+        _check_texts(*(text for each in inputs for text in (each["argument"], each["uuid"])))
+        found["inputs"] = [InputRow(number, i, each["argument"], each["uuid"]) for i, each in enumerate(inputs)]
+    if entries := fields.get("tree", _NOTHING).get("entries"):
+        _check_texts(*(each["name"] for each in entries))
+        found["files"] = [FileRow(each["name"], number, _raw(each["digest"])) for each in entries]
+    if digests := _digests(fields, manifest):
+        found["objects"] = [ObjectRow(_raw(digest), number) for digest in sorted(digests)]
+    return found
 
 
 @functools.cache
@@ -183,52 +191,57 @@ def texts(encoded: str) -> dict[str, str]:
 
 
 def _bundle_row(number: int, fields: Fields, standing: Standing) -> BundleRow:
-    tree = fields.get("tree", {})
+    tree = fields.get("tree", _NOTHING)
     entries = tree.get("entries", ())
-    values = [frame.get("size", 0) for frame in fields.get("frames", ()) if "path" not in frame]
+    size_bytes = tree.get("size", 0)
+    if entries:
+        size_bytes += sum([each["size"] for each in entries])
+    size_bytes += sum([frame.get("size", 0) for frame in fields.get("frames", ()) if "path" not in frame])
     row = BundleRow(
-        id=number,
-        uuid=fields["uuid"],
-        name=standing.name,
-        processing_name=fields.get("processing_name", ""),
-        owner=fields.get("owner", ""),
-        created_us=fields["created"],
-        made_us=standing.made_us,
-        committed=int(standing.committed),
-        root_task=int(standing.tags.get(ROOT_TASK) == "True"),
-        tainted=int(bool(fields.get("tainted"))),
-        task_key=fields["task"]["digest"] if "task" in fields else None,
-        run=fields["run"]["id"] if "run" in fields else None,
-        event=standing.event,
-        manifest=standing.manifest,
-        size_bytes=sum(values) + tree.get("size", 0) + sum(each["size"] for each in entries),
-        file_count=int(tree.get("files", len(entries))),
-        tags=_json(standing.tags),
-        params=_json(fields.get("params", {})),
+        number,
+        fields["uuid"],
+        standing.name,
+        fields.get("processing_name", ""),
+        fields.get("owner", ""),
+        fields["created"],
+        standing.made_us,
+        int(standing.committed),
+        int(standing.tags.get(ROOT_TASK) == "True"),
+        int(bool(fields.get("tainted"))),
+        fields["task"]["digest"] if "task" in fields else "",
+        fields["run"]["id"] if "run" in fields else "",
+        standing.event,
+        _raw(standing.manifest),
+        size_bytes,
+        int(tree.get("files", len(entries))),
+        _json(standing.tags),
+        _json(fields.get("params", _NOTHING)),
     )
-    _check_texts(row.uuid, row.name, row.processing_name, row.owner, row.task_key or "", row.run or "", row.manifest)
+    _check_texts(row.uuid, row.name, row.processing_name, row.owner, row.task_key, row.run)
     _check_numbers(row.created_us, row.made_us, row.size_bytes, row.file_count)
     return row
 
 
-def _digests(fields: Fields, entries: Iterable[Fields]) -> set[str]:
-    """The objects a manifest names."""
-    found = {each["digest"] for each in entries}
-    found.update(frame["digest"] for frame in fields.get("frames", ()) if "digest" in frame)
-    found.update(
-        where[key]
-        for where, key in ((fields.get("tree"), "root"), (fields.get("run"), "packages"))
-        if where and key in where
-    )
+def _digests(fields: Fields, manifest: str | None) -> set[str]:
+    """The objects a manifest names, and itself where it is one."""
+    found = {frame["digest"] for frame in fields.get("frames", ()) if "digest" in frame}
+    if tree := fields.get("tree"):
+        found.update([each["digest"] for each in tree.get("entries", ())])
+        if "root" in tree:
+            found.add(tree["root"])
+    if "packages" in fields.get("run", _NOTHING):
+        found.add(fields["run"]["packages"])
+    if manifest:
+        found.add(manifest)
     return found
 
 
-def _raw(digest: str) -> bytes:
-    return Digest.parse(digest).raw
+def _raw(digest: str) -> bytearray:
+    return bytearray.fromhex(Digest.parse(digest).hex)
 
 
 def _json(texts: Mapping[str, str]) -> str:
-    return json.dumps(dict(texts), sort_keys=True) if texts else ""
+    return _ENCODER.encode(texts) if texts else ""
 
 
 def _check_texts(*texts: str) -> None:

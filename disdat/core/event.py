@@ -28,6 +28,9 @@ RUN = "run"
 DECISIONS = "decisions"
 UNDO = "undo"
 
+KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO})
+"""What this version understands; a context that has others is not collected."""
+
 _OF_ONE = frozenset({ADD, TAG, RENAME})
 _OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM})
 
@@ -39,6 +42,8 @@ FEATURES: frozenset[str] = frozenset()
 _LATEST_US = 1 << 57
 """Far beyond any clock (the year 6537), within what a ULID can hold."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID_CHARACTERS = 26
+_ULID_TIME_CHARACTERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,16 @@ def ulid(time_us: int, *, entropy: int | None = None) -> str:
     bits = secrets.randbits(80) if entropy is None else entropy
     number = (time_us // 1000 << 80) | bits
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def ulid_time_us(text: str) -> int:
+    """The time a ULID was made of, to the millisecond below; ValueError if *text* is none."""
+    if len(text) != _ULID_CHARACTERS:
+        raise ValueError(f"not a ULID: {text!r}")
+    number = 0
+    for character in text[:_ULID_TIME_CHARACTERS]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return number * 1000
 
 
 def encode(event: Event) -> bytes:

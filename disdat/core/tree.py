@@ -62,6 +62,14 @@ class _Directory:
 _Files = list[tuple[str, Entry]]
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What one node of a stored tree names: other nodes and files, each with its name; a shard's is empty."""
+
+    nodes: list[tuple[str, Digest]]
+    files: list[tuple[str, Digest]]
+
+
 class Tree(Mapping[str, Entry]):
     """
     An immutable mapping of encoded relative path (see :func:`encode_path`) → :class:`Entry`.
@@ -183,6 +191,24 @@ def from_nodes(root: Digest, fetch: Callable[[Digest], bytes]) -> Tree:
         return Tree(_walk(root, "", fetch))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise Corrupt(f"{root} is not a tree: {exc}") from exc
+
+
+def links(digest: Digest, data: bytes) -> Links:
+    """
+    What the node *digest*, of the bytes *data*, names itself: for who walks trees that share nodes.
+
+    Raises:
+        Corrupt: It is not a node; UnknownFormat if a later version wrote it.
+    """
+    try:
+        node = _node(digest, lambda _: data)
+        if "shards" in node:
+            return Links([("", child) for child in _shards(node).values()], [])
+        items = [(str(item["name"]), str(item.get("tree", "")), item) for item in _items(node, lambda _: data)]
+        nodes = [(name, Digest.parse(child)) for name, child, _ in items if child]
+        return Links(nodes, [(name, Digest.parse(str(item["digest"]))) for name, child, item in items if not child])
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise Corrupt(f"{digest} is not a tree: {exc}") from exc
 
 
 def diff(old: Tree, new: Tree) -> Diff:

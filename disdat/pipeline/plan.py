@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from disdat import capture
-from disdat.core.bundle import CodeRef
 from disdat.errors import DisdatError, InvalidInput, TaskFailed
 from disdat.pipeline import identity, params, source
 from disdat.pipeline.reuse import Reuse
@@ -92,7 +91,7 @@ def discover(root: PipeTask, session: Session, asked: Asked) -> list[Node]:
 
 def decide_known(nodes: list[Node]) -> None:
     """Decide every task whose inputs are all there already, each after its inputs; the others stay open."""
-    read = {id(each) for node in nodes for each in node.upstream.values()}
+    read = {each for node in nodes for each in node.upstream.values()}
     for first in range(0, len(nodes), _PORTION):
         portion = nodes[first : first + _PORTION]
         _look_back(portion, read)
@@ -100,13 +99,13 @@ def decide_known(nodes: list[Node]) -> None:
             _decide(node)
 
 
-def _look_back(nodes: list[Node], read: Set[int]) -> None:
-    """Ask together for earlier results, and read what the inputs probably are; *read* has the ids of the inputs."""
+def _look_back(nodes: list[Node], read: Set[Node]) -> None:
+    """Ask together for earlier results, and for what those that are *read* by other tasks probably are."""
     session = nodes[0].work.session
-    names = {id(node): (node.work.processing_name, node.work.name) for node in nodes}
+    names = {node: (node.work.processing_name, node.work.name) for node in nodes}
     session.look_back(list(names.values()))
-    newest = [session.earlier(*names[id(node)])[:1] for node in nodes if id(node) in read]
-    session.read([row.uuid for rows in newest for row in rows])
+    newest = [row for node in nodes if node in read for row in session.earlier(*names[node])[:1]]
+    session.read([row.uuid for row in newest])
 
 
 def _decide(node: Node) -> None:
@@ -177,13 +176,12 @@ class _Builder:
 
 
 def _code_of(cls: type[PipeTask], policy: str) -> Coded:
-    git = capture.git(_directory(cls)) or CodeRef()
-    name = source.class_name(cls)
+    name, directory = source.class_name(cls), _directory(cls)
     if not identity.reads_source(policy):
-        return Coded(name, identity.code_component(policy, {}), replace(git, method=name), None)
+        return Coded(name, identity.code_component(policy, {}), directory, None)
     code = source.of_class(cls)
-    ref = replace(git, method=name, digest=identity.closure_digest(code.modules))
-    return Coded(name, identity.code_component(policy, code.modules, git), ref, code)
+    git = capture.git(directory) if policy == "git" else None
+    return Coded(name, identity.code_component(policy, code.modules, git), directory, code)
 
 
 def _directory(cls: type[PipeTask]) -> Path:

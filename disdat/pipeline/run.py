@@ -102,6 +102,7 @@ def _run(nodes: Sequence[Node], session: Session, *, workers: int, central: bool
         if node.outcome is None:
             made_by = {argument: steps[each] for argument, each in node.upstream.items() if each in steps}
             steps[node] = pool.Step(node.work, number, made_by, results)
+            node.work.code.ref()  # here, as each process would have to ask git again
     if not steps:
         return
     runs.record(session.context, session.run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
-from disdat.core import digest, manifest, naming
+from disdat.core import naming
 from disdat.core.bundle import Bundle, Dependency, Run
 from disdat.errors import NotFound
 from disdat.ops import find
@@ -107,14 +107,14 @@ class Session:
     def bundle(self, uuid: str) -> Bundle:
         """A bundle as its manifest records it."""
         if uuid not in self._bundles:
-            self._keep(self.context.catalog.bundle(uuid))
+            self.remember(self.context.catalog.bundle(uuid))
         return self._bundles[uuid]
 
-    def remember(self, made: Bundle) -> None:
-        """Keep what was just made, so that what reads it need not look it up."""
-        self._keep(made)
-        name = digest.of_bytes(manifest.encode(made))
-        self._read[made.uuid] = Dependency("", made.uuid, made.name, made.processing_name, name, made.logical)
+    def remember(self, bundle: Bundle) -> None:
+        """Keep a bundle that was just made or read, so that its manifest need not be read again."""
+        if len(self._bundles) >= KEPT_BUNDLES:
+            del self._bundles[next(iter(self._bundles))]
+        self._bundles[bundle.uuid] = bundle
 
     def _recorded(self, uuids: Sequence[str]) -> dict[str, Bundle]:
         """Bundles as their manifests record them; those that were removed are left out."""
@@ -122,14 +122,9 @@ class Session:
         if unread := [uuid for uuid in uuids if uuid not in found]:
             read = self.context.catalog.bundles(unread)
             for each in read.values():
-                self._keep(each)
+                self.remember(each)
             found |= read
         return found
-
-    def _keep(self, bundle: Bundle) -> None:
-        if len(self._bundles) >= KEPT_BUNDLES:
-            del self._bundles[next(iter(self._bundles))]
-        self._bundles[bundle.uuid] = bundle
 
     def _pinned(self, how: str, text: str, look_up: Callable[[], Row | None]) -> External:
         if (how, text) not in self._externals:

@@ -43,10 +43,13 @@ def turn(home: Home, key: Digest, what: str) -> Iterator[None]:
 def _take(home: Home, key: Digest) -> FileLock:
     directory = home.root / "store" / "leases"
     with storage_errors(f"take a turn in {directory}"):
-        home.disk.mkdir(directory)
         while True:
             lock = FileLock(directory / f"task-{key.hex}.lock", disk=home.disk)
-            lock.acquire_exclusive()
+            try:
+                lock.acquire_exclusive()
+            except FileNotFoundError:
+                home.disk.mkdir(directory)
+                continue
             if lock.names_its_file():
                 return lock
             lock.release()  # whoever had the turn before has removed the file that was waited for

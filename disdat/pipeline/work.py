@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from disdat import capture
 from disdat.catalog.queries import Row
 from disdat.core.bundle import ROOT_TASK, CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
@@ -25,15 +26,23 @@ from disdat.pipeline.task import Made, PipeTask, Running, state_of
 _INSIDE: ContextVar[bool] = ContextVar("disdat_inside_a_task", default=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Coded:
-    """The code of a task's class: its name, how it counts in the key, where it is from, and the source that counts."""
+    """The code of a task's class: its name, how it counts in the key, where it is, and the source that counts."""
 
     name: str
     component: Json
-    ref: CodeRef
+    directory: Path
     source: Code | None
     """None where the source does not count."""
+    _ref: CodeRef | None = None
+
+    def ref(self) -> CodeRef:
+        """The record of it in what it makes; git is asked the first time only, and takes longer than many tasks."""
+        if self._ref is None:
+            counted = identity.closure_digest(self.source.modules) if self.source else None
+            self._ref = replace(capture.git(self.directory) or CodeRef(), method=self.name, digest=counted)
+        return self._ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,7 @@ def _make(known: Known, why: str) -> Outcome:
         stopped_us = clock_us()
         lineage = Lineage(
             inputs=tuple(known.inputs.values()),
-            code=work.code.ref,
+            code=work.code.ref(),
             started_us=started_us,
             stopped_us=stopped_us,
             task=known.key,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Layout = Literal["packed", "plain"]
 T = TypeVar("T")
 
 FILE_NAME = "disdat.cfg"
+DAY_S = 86_400
 DEFAULT = "default"
 """What :func:`origins` says of a setting that nobody chose."""
 
@@ -44,6 +46,13 @@ COMMENTED_DEFAULTS = """\
 
 # Tasks that run at the same time.                                         DISDAT_WORKERS
 ; workers = 1
+
+[gc]
+# How long removed bundles can be restored: in days, or like 36h.          DISDAT_GC_RETENTION
+; retention = 30
+
+# How long `dsdt gc --purge` leaves in the trash what `--apply` put there.  DISDAT_GC_GRACE
+; grace = 7
 
 [aws]
 # The profile in AWS's own files that credentials are taken from.          DISDAT_PROFILE, AWS_PROFILE
@@ -73,6 +82,8 @@ class Settings:
     code_version: str = "closure"
     workers: int = 1
     layout: Layout = "packed"
+    gc_retention_s: int = 30 * DAY_S
+    gc_grace_s: int = 7 * DAY_S
     plain: bool = False
 
 
@@ -107,6 +118,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         code_version=source.read(_code_version, "closure", *_PLACES["code_version"]),
         workers=source.read(_workers, 1, *_PLACES["workers"]),
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
+        gc_retention_s=source.read(duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
+        gc_grace_s=source.read(duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
         plain=_plain(source) is not None,
     )
 
@@ -181,6 +194,15 @@ def set_aws_profile(profile: str) -> None:
     os.environ.pop("DISDAT_PROFILE", None)  # it would win over the one that is asked for now
 
 
+def duration_s(text: str) -> int:
+    """A time of so many days, or with a unit, such as ``36h``, in seconds; ValueError if it is none."""
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS_S[match[2]] if match else -1.0
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError("it must be a number of days, or like 36h, 90m or 2w")
+    return round(seconds)
+
+
 def git_overrides(environ: Mapping[str, str] | None = None) -> GitOverrides:
     """Return what the ``PIPELINE_GIT_*`` variables and ``GIT_DIRTY`` say."""
     environ = _process(environ)
@@ -221,6 +243,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "code_version": ("run", "code_version", "DISDAT_CODE_VERSION"),
     "workers": ("run", "workers", "DISDAT_WORKERS"),
     "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
+    "gc_retention_s": ("gc", "retention", "DISDAT_GC_RETENTION"),
+    "gc_grace_s": ("gc", "grace", "DISDAT_GC_GRACE"),
 }
 """Setting -> its section and key in the config file, and the variables that win over that, the first one most."""
 
@@ -231,9 +255,14 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "run": frozenset({"rerun", "code_version", "workers"}),
     "aws": frozenset({"profile"}),
     "remote": frozenset({"layout"}),
+    "gc": frozenset({"retention", "grace"}),
 }
 """What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""
 
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", re.ASCII)
+_UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "": DAY_S, "w": 7 * DAY_S}
+_LONGEST_S = 1000 * 366 * DAY_S
 
 _LEADING_HOME = ("DISDAT_HOME", "DISDAT_CONFIG", "XDG_CONFIG_HOME", "HOME")
 """The variables that say where bundles and the config file are."""

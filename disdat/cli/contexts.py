@@ -205,6 +205,8 @@ def _settings(choices: Choices) -> list[_Setting]:
         _Setting("code_version", found.code_version, origins["code_version"]),
         _Setting("workers", found.workers, origins["workers"]),
         _Setting("layout", found.layout, origins["layout"]),
+        _Setting("gc_retention", options.shown_duration(found.gc_retention_s), origins["gc_retention_s"]),
+        _Setting("gc_grace", options.shown_duration(found.gc_grace_s), origins["gc_grace_s"]),
         _Setting("plain", found.plain, origins["plain"]),
     ]
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from disdat import config
+
 F = TypeVar("F", bound=Callable[..., Any])  # a command's function, whatever it takes
 Words = TypeVar("Words", str, tuple[str, ...], None)
 
@@ -69,6 +71,22 @@ def last_moment(_: click.Context, __: click.Parameter, value: str | None) -> int
     from disdat.ops import when  # `dsdt --help` reads this module, and does without the service layer
 
     return None if value is None else when.parse_last(value)
+
+
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """A time as the settings have it, in seconds: ``30`` days, or ``36h``."""
+    try:
+        return None if value is None else config.duration_s(value)
+    except ValueError as exc:
+        raise WrongUsage(f"{value!r} is not a time: {exc}", f"write {_called(param)} 7, or 36h", ctx) from exc
+
+
+def shown_duration(seconds: int) -> str:
+    """A time in the largest unit that it is a whole number of: ``30d``, ``36h``."""
+    for unit, unit_s in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds % unit_s == 0:
+            return f"{seconds // unit_s}{unit}"
+    return f"{seconds}s"
 
 
 class AtLeast(click.ParamType[int]):

@@ -25,6 +25,7 @@ from disdat.errors import Corrupt, DigestMismatch, ObjectNotFound
 from disdat.store import files, packs
 from disdat.store.additions import SMALL_BYTES, Parts
 from disdat.store.batch import ObjectBatch
+from disdat.store.collect import Collector
 from disdat.store.files import Changed, Directories, Progress
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
@@ -61,18 +62,11 @@ class ObjectStore:
 
     def batch(self) -> ObjectBatch:
         """What one commit adds; a context manager."""
-        return ObjectBatch(
-            Parts(
-                root=self.root,
-                disk=self._disk,
-                state=self._state,
-                cache=self._cache,
-                loose=self._loose,
-                packed=self._packed,
-                directories=self._directories,
-                synced=self._synced,
-            )
-        )
+        return ObjectBatch(self._parts())
+
+    def collector(self, *, clock_us: Callable[[], int]) -> Collector:
+        """What collects here; *clock_us* gives the time, µs since the epoch."""
+        return Collector(self._parts(), clock_us=clock_us)
 
     def close(self) -> None:
         """Let go of ``state.db``; whatever is asked next opens it again."""
@@ -243,6 +237,18 @@ class ObjectStore:
                 with storage_errors(f"make {target}"):
                     place_bytes(data, target, entry.mode, disk=self._disk)
         return left
+
+    def _parts(self) -> Parts:
+        return Parts(
+            root=self.root,
+            disk=self._disk,
+            state=self._state,
+            cache=self._cache,
+            loose=self._loose,
+            packed=self._packed,
+            directories=self._directories,
+            synced=self._synced,
+        )
 
     def _place(self, entry: Entry, target: Path) -> None:
         place = self._search(entry.digest, self._find)

@@ -1,0 +1,76 @@
+"""All contexts of a home, the deleted ones too, to be asked what they need by who holds the store's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from disdat.catalog import keeping
+from disdat.catalog.catalog import Catalog
+from disdat.catalog.keeping import Keeping
+from disdat.context import Context, Home
+from disdat.errors import Corrupt, ObjectNotFound
+from disdat.store.peek import Peek
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A context, by its directory; one in the trash is called as it is there."""
+
+    name: str
+    directory: Path
+    is_deleted: bool
+    catalog: Catalog
+
+    def ask(self, look: Callable[[Keeping], T]) -> T:
+        """
+        What *look* makes of what the context has to say.
+
+        Raises:
+            Corrupt, ObjectNotFound: It cannot be read; the message says of which context.
+        """
+        try:
+            return keeping.ask(self.catalog, look)
+        except (Corrupt, ObjectNotFound) as exc:
+            exc.message = f"the context {self.name!r} cannot be asked what it needs: {exc.message}"
+            exc.args = (exc.message,)
+            exc.hint = exc.hint or f"`dsdt --context {self.name} verify` says what is wrong"
+            raise
+
+
+@contextmanager
+def contexts(home: Home, deleted: Iterable[Path], peek: Peek) -> Iterator[list[Asked]]:
+    """
+    Every context, and those *deleted* in the trash; whatever has a log counts, though the rest of it be lost.
+
+    Their catalogs read objects by *peek*, without a lock.
+    """
+    found: list[Asked] = []
+    try:
+        for directory in _directories(home):
+            if (directory / "context.json").is_file():
+                Context(home, directory.name).settings  # noqa: B018 - refuses one of a later version
+            found.append(_asked(home, directory, peek, is_deleted=False))
+        found += [_asked(home, directory, peek, is_deleted=True) for directory in deleted]
+        yield found
+    finally:
+        for each in found:
+            each.catalog.close()
+
+
+def _directories(home: Home) -> list[Path]:
+    """The directories of contexts; one whose name is hidden is still being made, and nobody's yet."""
+    root = home.root / "context"
+    candidates = sorted(root.iterdir()) if root.is_dir() else []
+    visible = [path for path in candidates if not path.name.startswith(".")]
+    return [path for path in visible if (path / "context.json").is_file() or any((path / "log").glob("*.log"))]
+
+
+def _asked(home: Home, directory: Path, peek: Peek, *, is_deleted: bool) -> Asked:
+    catalog = Catalog(directory, writer=lambda: home.id, now_us=home.clock_us, fetch=peek.read, disk=home.disk)
+    return Asked(directory.name, directory, is_deleted, catalog)

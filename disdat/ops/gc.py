@@ -1,0 +1,338 @@
+"""
+Collection: what nobody needs goes to the trash, and from there, after a while, for good.
+
+:func:`plan` says what would be done and why, and changes nothing. :func:`collect` marks again while nobody can add to
+the store, and does it. What is needed is decided in :mod:`disdat.core.reach` and gathered in :mod:`disdat.ops.marks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+from disdat import config
+from disdat.context import Home
+from disdat.core.digest import Digest
+from disdat.core.reach import Fate, Owner, Tally, Verdict
+from disdat.ops import everywhere, trashed
+from disdat.ops.everywhere import Asked
+from disdat.ops.marks import Amount, Found, Marks
+from disdat.ops.trashed import Judged, TrashJudge
+from disdat.store import leases
+from disdat.store.collect import IN_FILE, Left
+from disdat.store.leases import Live
+from disdat.store.peek import Peek
+from disdat.store.trash import Thing
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOGETHER = 1000
+_S = 1_000_000
+
+Progress = Callable[[str], None]
+"""Told what is being done."""
+
+
+class Step(Enum):
+    """What :func:`collect` is to do."""
+
+    APPLY = "apply"
+    """Move what nobody needs to the trash."""
+    PURGE = "purge"
+    """Delete what lay in the trash for the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long what was removed is kept, and how long it then lies in the trash; µs."""
+
+    retention_us: int
+    grace_us: int
+
+    @classmethod
+    def of(cls, settings: config.Settings) -> Policy:
+        """What the settings say."""
+        return cls(settings.gc_retention_s * _S, settings.gc_grace_s * _S)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A directory of a bundle that is not in its context."""
+
+    context: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlan:
+    """
+    What becomes of one object, and why: :attr:`owner` needs it, or was the last that did, or nobody ever did.
+
+    Kept without being needed is what lies in a pack of which most is needed.
+    """
+
+    digest: Digest
+    size_bytes: int
+    fate: Fate
+    owner: Owner | None
+    needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a collection would do to a home, or found when it began."""
+
+    policy: Policy
+    contexts: tuple[str, ...]
+    deleted: int
+    """Contexts in the trash, whose bundles are kept until they are purged."""
+    history: int
+    """Bundles that were removed, and are kept for the retention."""
+    kept: Amount
+    garbage: Amount
+    """Objects nobody needs."""
+    staying: Amount
+    """Of these, what stays because most of its pack is needed."""
+    files: Amount
+    """Objects with files of their own that go."""
+    packs: Amount
+    """Packs that go, nothing of which is needed; bytes are of their objects."""
+    rewritten: Amount
+    """Packs that are written anew; bytes are those that are gained."""
+    reasons: tuple[tuple[Owner | None, Amount], ...]
+    """Who last needed the garbage; None for what no bundle ever needed."""
+    staged: Amount
+    orphans: tuple[Orphan, ...]
+    open: tuple[Live, ...]
+    """Bundles somebody is writing now."""
+    trash: tuple[Judged, ...]
+    missing: int
+    """Objects that bundles need and that are nowhere: `dsdt verify` finds whose."""
+    left: tuple[Left, ...] = ()
+    """Packs that cannot be collected."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to move to the trash."""
+        return not (self.files.count or self.packs.count or self.rewritten.count or self.staged.count or self.orphans)
+
+    def trashed(self, verdict: Verdict) -> Amount:
+        """What of the trash this becomes of."""
+        return sum((Amount(1, each.size_bytes) for each in self.trash if each.verdict is verdict), Amount())
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a collection found and did."""
+
+    plan: Plan
+    moved: bool
+    purged: Amount
+    taken_back: int
+    left: tuple[Left, ...]
+
+
+def plan(
+    home: Home, policy: Policy, *, each: Callable[[ObjectPlan], None] | None = None, progress: Progress | None = None
+) -> Plan:
+    """
+    What a collection would do now; *each* is told of every object, those that somebody needs first.
+
+    Changes nothing but what reading changes, and works on a home that cannot be written. What others write meanwhile
+    may look as if nobody needed it: :func:`collect` looks again when nobody writes.
+
+    Raises:
+        UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs, so nothing may be collected.
+        StorageError: The disk refused.
+    """
+    with _Run(home, policy, progress).marked() as found:
+        made = found.planned()
+        if each is not None:
+            for one in found.objects():
+                each(one)
+        return made
+
+
+def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Progress | None = None) -> Done:
+    """
+    Collect, while nobody can add to the store: writers wait, readers do not.
+
+    What is needed and lies in the trash is taken back in any case. It may be killed at any moment: no bundle loses
+    anything, and the next collection goes on.
+
+    Raises:
+        UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs; nothing was changed.
+        Unavailable: Writers never stopped for long enough; nothing was changed.
+        StorageError: The disk refused; PermissionDenied where the home may not be written. Some may be done.
+    """
+    home.ensure()
+    run = _Run(home, policy, progress)
+    run.collector.make()
+    run.say("waiting until nobody writes")
+    with run.collector.alone():
+        run.collector.trash.check()
+        purged = run.purge_contexts() if Step.PURGE in steps else Amount()
+        with run.marked() as found:
+            made = found.planned()
+            taken_back = found.take_back(made.trash)
+            found.note_unknown(made.trash)
+            if Step.PURGE in steps:
+                purged += run.purge(made.trash)
+            left: tuple[Left, ...] = ()
+            if Step.APPLY in steps:
+                left = found.apply(made)
+            if steps == {Step.APPLY, Step.PURGE}:
+                purged += run.purge(found.judged())  # without a grace, what was moved just now
+            return Done(made, Step.APPLY in steps, purged, taken_back, left)
+
+
+class _Run:
+    """One collection."""
+
+    def __init__(self, home: Home, policy: Policy, progress: Progress | None) -> None:
+        self.home = home
+        self.policy = policy
+        self.say: Progress = progress or (lambda _: None)
+        self.collector = home.store.collector(clock_us=home.clock_us)
+        self.now_us = home.clock_us()
+
+    @contextmanager
+    def marked(self) -> Iterator[_Marked]:
+        """All that the contexts there are now need."""
+        peek = self.collector.peek()
+        deleted = [path for path, _ in self.collector.trash.contexts()]
+        with (
+            everywhere.contexts(self.home, deleted, peek) as contexts,
+            Marks(peek, now_us=self.now_us, retention_us=self.policy.retention_us) as marks,
+        ):
+            for each in contexts:
+                self.say(f"asking the context {each.name} what it needs")
+                each.ask(partial(marks.add, each.name))
+            self.say("looking at the store")
+            found = marks.sort(self.collector.here, is_missing=self._is_missing(peek))
+            if found.garbage.count:
+                self.say("looking for what needed it last")
+                for each in contexts:
+                    each.ask(partial(marks.explain, each.name))
+            yield _Marked(self, contexts, marks, found)
+
+    def purge_contexts(self) -> Amount:
+        """Delete the contexts that lay in the trash for the grace: their bundles count no more."""
+        self.collector.finish_deleting()
+        things = [Thing("context", path, since_us) for path, since_us in self.collector.trash.contexts()]
+        return self.purge(
+            trashed.judge(thing, needed=False, now_us=self.now_us, grace_us=self.policy.grace_us) for thing in things
+        )
+
+    def purge(self, judged: Iterable[Judged]) -> Amount:
+        """Delete for good what is to be."""
+        going = [each for each in judged if each.verdict is Verdict.PURGED and each.thing.path.exists()]
+        self.collector.purge(each.thing.path for each in going)
+        return sum((Amount(1, each.size_bytes) for each in going), Amount())
+
+    def _is_missing(self, peek: Peek) -> Callable[[Digest], bool]:
+        return lambda digest: not peek.has_in_trash(digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """What a collection found."""
+
+    run: _Run
+    contexts: Sequence[Asked]
+    marks: Marks
+    found: Found
+
+    def planned(self) -> Plan:
+        collector, tallies = self.run.collector, self.found.tallies
+        packs = {place: tally for place, tally in tallies.items() if place != IN_FILE}
+        dead = [tally for tally in packs.values() if tally.fate is Fate.TRASHED]
+        mixed = [tally for tally in packs.values() if tally.fate is Fate.REWRITTEN]
+        in_files = tallies.get(IN_FILE, Tally())
+        staying = [tally for tally in packs.values() if tally.fate is Fate.KEPT]
+        return Plan(
+            policy=self.run.policy,
+            contexts=tuple(each.name for each in self.contexts if not each.is_deleted),
+            deleted=sum(each.is_deleted for each in self.contexts),
+            history=self.marks.history(),
+            kept=self.found.kept,
+            garbage=self.found.garbage,
+            staying=Amount(sum(t.dead for t in staying), sum(t.dead_bytes for t in staying)),
+            files=Amount(in_files.dead, in_files.dead_bytes),
+            packs=Amount(len(dead), sum(tally.dead_bytes for tally in dead)),
+            rewritten=Amount(len(mixed), sum(tally.dead_bytes for tally in mixed)),
+            reasons=tuple(self.marks.reasons()),
+            staged=sum((Amount(1, size_bytes) for _, size_bytes in collector.staged()), Amount()),
+            orphans=tuple(self._orphans()),
+            open=tuple(self._leases()),
+            trash=tuple(self.judged()),
+            missing=self.found.missing,
+            left=tuple(collector.unreadable_packs()),
+        )
+
+    def judged(self) -> Iterator[Judged]:
+        """What becomes of the trash as it is now."""
+        run = self.run
+        return TrashJudge(run.collector, self.marks, now_us=run.now_us, grace_us=run.policy.grace_us).judged()
+
+    def objects(self) -> Iterator[ObjectPlan]:
+        """Every object, those that somebody needs first."""
+        tallies = self.found.tallies
+        for digest, size_bytes, owner in self.marks.kept(self.run.collector.here):
+            yield ObjectPlan(digest, size_bytes, Fate.KEPT, owner, needed=True)
+        for digest, place, size_bytes, last in self.marks.garbage():
+            stays = place != IN_FILE and tallies[place].fate is Fate.KEPT
+            yield ObjectPlan(digest, size_bytes, Fate.KEPT if stays else Fate.TRASHED, last, needed=False)
+
+    def take_back(self, judged: Iterable[Judged]) -> int:
+        """Move back to the store what is needed; how many things that was."""
+        things = [each.thing for each in judged if each.verdict is Verdict.TAKEN_BACK]
+        if things:
+            objects = [thing.digest for thing in things if thing.kind == "object"]
+            self.run.collector.take_back(objects, [thing.pack for thing in things if thing.kind == "pack"])
+        return len(things)
+
+    def note_unknown(self, judged: Iterable[Judged]) -> None:
+        """Let the grace of what came to the trash nobody knows when begin."""
+        waiting = [each.thing for each in judged if each.verdict is Verdict.WAITS]
+        self.run.collector.note_since_now(waiting)
+
+    def apply(self, plan: Plan) -> tuple[Left, ...]:
+        """Move to the trash what nobody needs; packs are written anew last, since that needs space."""
+        collector = self.run.collector
+        self.run.say("moving what nobody needs to the trash")
+        names = collector.pack_names()
+        by_fate = {fate: [names[p] for p, t in self.found.tallies.items() if p and t.fate is fate] for fate in Fate}
+        collector.clear_staging()
+        leases.live(self.run.home.root / "store" / "leases", disk=self.run.home.disk)  # removes those of the dead
+        collector.move_objects(digest for digest, *_ in self.marks.garbage(place=IN_FILE))
+        collector.move_bundles((each.context, each.path) for each in plan.orphans)
+        left = collector.move_packs(by_fate[Fate.TRASHED], self.marks.needed)
+        return tuple(left + collector.rewrite(by_fate[Fate.REWRITTEN], self.marks.needed))
+
+    def _leases(self) -> list[Live]:
+        return leases.held(self.run.home.root / "store" / "leases")
+
+    def _orphans(self) -> Iterator[Orphan]:
+        """
+        The directories of bundles that are neither present nor being written.
+
+        In this order: a writer makes its directory when it has its lease, and ends that when its bundle is present.
+        """
+        directories = {each: _bundle_directories(each.directory) for each in self.contexts if not each.is_deleted}
+        writing = {live.uuid for live in self._leases()}
+        for context, paths in directories.items():
+            for start in range(0, len(paths), _TOGETHER):
+                some = [path for path in paths[start : start + _TOGETHER] if path.name not in writing]
+                present = context.catalog.rows([path.name for path in some])
+                yield from (Orphan(context.name, path) for path in some if path.name not in present)
+
+
+def _bundle_directories(context: Path) -> list[Path]:
+    directory = context / "objects"
+    found = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [path for path in found if _UUID.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]

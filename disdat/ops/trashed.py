@@ -1,0 +1,99 @@
+"""What becomes of the trash: what is needed after all is taken back, what lay there for the grace is purged."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from disdat.core import reach
+from disdat.core.digest import Digest
+from disdat.core.reach import Verdict
+from disdat.errors import Corrupt
+from disdat.ops.marks import Marks
+from disdat.store.collect import Collector
+from disdat.store.packs import PackReader
+from disdat.store.trash import Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A thing in the trash, and what becomes of it; :attr:`purged_from_us` is when that may be at the earliest."""
+
+    thing: Thing
+    size_bytes: int
+    verdict: Verdict
+    purged_from_us: int
+
+
+class TrashJudge:
+    """Judges the trash of one store by what *marks* say is needed."""
+
+    def __init__(self, collector: Collector, marks: Marks, *, now_us: int, grace_us: int) -> None:
+        self._collector = collector
+        self._marks = marks
+        self._now_us = now_us
+        self._grace_us = grace_us
+
+    def judged(self) -> Iterator[Judged]:
+        """Yield everything in the trash."""
+        for thing in self._collector.trash.things():
+            yield judge(thing, needed=self._is_needed(thing), now_us=self._now_us, grace_us=self._grace_us)
+
+    def _is_needed(self, thing: Thing) -> bool:
+        """Whether somebody needs what only the trash has."""
+        if thing.kind == "object":
+            return not self._collector.parts.loose.find(thing.digest) and bool(self._marks.needed([thing.digest]))
+        return thing.kind == "pack" and self._has_what_the_store_lacks(thing)
+
+    def _has_what_the_store_lacks(self, thing: Thing) -> bool:
+        try:
+            with PackReader(thing.path) as reader:
+                digests = [entry.digest for entry in reader.contents]
+        except Corrupt:
+            return False  # nothing can be had from it
+        except FileNotFoundError:
+            return False  # a reader took it back
+        return not self._are_stored(sorted(self._marks.needed(digests)))
+
+    def _are_stored(self, digests: Sequence[Digest]) -> bool:
+        """Whether packs of the store hold all of *digests*, by their own indexes: ``state.db`` is only a cache."""
+        by_pack: dict[str, list[Digest]] = defaultdict(list)
+        found = self._collector.parts.packed.find(digests)
+        for digest, places in found.items():
+            by_pack[places[0][0]].append(digest)
+        return len(found) == len(set(digests)) and all(
+            self._holds(self._collector.parts.packed.path(name), of_pack) for name, of_pack in by_pack.items()
+        )
+
+    def _holds(self, path: Path, digests: Sequence[Digest]) -> bool:
+        with suppress(Corrupt, FileNotFoundError), PackReader(path) as reader:
+            return {digest.raw for digest in digests} <= {raw for raw, _, _ in reader.pack.rows()}
+        return False
+
+
+def judge(thing: Thing, *, needed: bool, now_us: int, grace_us: int) -> Judged:
+    """What becomes of a thing; one that is there since nobody knows when counts from now."""
+    since_us = now_us if thing.since_us is None else thing.since_us
+    verdict = reach.verdict(needed=needed, since_us=since_us, now_us=now_us, grace_us=grace_us)
+    return Judged(thing, _size_bytes(thing.path), verdict, since_us + grace_us)
+
+
+def _size_bytes(path: Path) -> int:
+    """The bytes of a file, or of all files below a directory."""
+    with suppress(FileNotFoundError):  # taken back meanwhile
+        if not path.is_dir():
+            return path.stat().st_size
+    return sum(_file_sizes(path))
+
+
+def _file_sizes(directory: Path) -> Iterator[int]:
+    for where, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found = os.lstat(os.path.join(where, name))
+                if found.st_nlink == 1:  # others are objects of the store too, and free nothing
+                    yield found.st_size

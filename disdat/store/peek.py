@@ -1,0 +1,137 @@
+"""
+Reading objects without a lock, for who must not wait for one: collection, and who holds the lock of a context.
+
+Whoever holds a context's lock may not wait for the store's, which collection holds while it asks the contexts. So
+what lies in the trash is read there, and stays there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from disdat.core.digest import Digest, of_bytes
+from disdat.errors import Corrupt, DigestMismatch, ObjectNotFound
+from disdat.store import packs
+from disdat.store.loose import LooseObjects
+from disdat.store.packindex import PackIndex
+from disdat.store.packs import Packed, PackReader
+
+_ENTRY_BYTES = 48
+_DIGEST_BYTES = 32
+TOGETHER = 2000
+"""So many objects are looked for at once."""
+
+
+class TrashedPacks:
+    """What the packs in a trash hold, as far as their indexes can be read; read once, 48 bytes an object."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._packs: list[tuple[Path, bytes]] | None = None
+
+    def find(self, digest: Digest) -> Iterator[tuple[Path, Packed]]:
+        """Where in packs an object is."""
+        if self._packs is None:
+            self._packs = list(self._read())
+        raw = digest.raw
+        for path, index in self._packs:
+            starts = range(0, len(index), _ENTRY_BYTES)
+            at = bisect_left(starts, raw, key=lambda start: index[start : start + _DIGEST_BYTES])
+            entry = index[at * _ENTRY_BYTES : (at + 1) * _ENTRY_BYTES]
+            if entry.startswith(raw):
+                offset, length = (int.from_bytes(entry[start : start + 8], "little") for start in (32, 40))
+                yield path, Packed(digest, offset, length)
+
+    def _read(self) -> Iterator[tuple[Path, bytes]]:
+        for path in sorted(self._directory.glob("*" + packs.SUFFIX)):
+            with suppress(Corrupt, FileNotFoundError), PackReader(path) as reader:
+                yield path, reader.pack.index
+
+
+class Peek:
+    """One look at a store and its trash: what is found in the trash's packs is remembered, so it is not for long."""
+
+    def __init__(self, loose: LooseObjects, packed: PackIndex, trash: Path) -> None:
+        self._loose = loose
+        self._packed = packed
+        self._trash = trash
+        self._trashed = TrashedPacks(trash / "packs")
+
+    def read(self, digest: Digest) -> bytes:
+        """
+        The bytes of an object, verified, from the store or its trash.
+
+        Raises:
+            ObjectNotFound: It is nowhere.
+            DigestMismatch: Its bytes are damaged, wherever they are.
+        """
+        damage: Corrupt | None = None
+        for look in (self._stored, self._stored_after_all, self._in_trash, self._stored_after_all):
+            try:
+                found = look(digest)
+            except DigestMismatch as exc:
+                damage = exc
+                continue
+            if found is not None:
+                return found
+        raise damage or ObjectNotFound(f"object {digest} is neither in the store nor in its trash")
+
+    def has_in_trash(self, digest: Digest) -> bool:
+        """Whether the trash has an object; its bytes are not looked at."""
+        in_file = self._loose.path_below(self._trash / "objects", digest)
+        return in_file.exists() or any(True for _ in self._trashed.find(digest))
+
+    def read_many(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes | None]]:
+        """Yield objects with their bytes, pack by pack, in no order; None for those that :meth:`read` must look for."""
+        for start in range(0, len(digests), TOGETHER):
+            some = digests[start : start + TOGETHER]
+            by_pack: dict[str, list[Packed]] = defaultdict(list)
+            for places in self._packed.find(some).values():
+                by_pack[places[0][0]].append(places[0][1])
+            left = set(some)
+            for name in sorted(by_pack):
+                with suppress(FileNotFoundError):
+                    for entry, data in _read_each(self._packed.path(name), by_pack[name]):
+                        left.discard(entry.digest)
+                        yield entry.digest, data
+            yield from ((digest, None) for digest in sorted(left))
+
+    def _stored(self, digest: Digest) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return _right(digest, self._loose.path(digest))
+        for name, entry in self._packed.find([digest]).get(digest, ()):
+            with suppress(FileNotFoundError):
+                return packs.read(self._packed.path(name), entry)
+        return None
+
+    def _stored_after_all(self, digest: Digest) -> bytes | None:
+        self._packed.refresh()
+        return self._stored(digest)
+
+    def _in_trash(self, digest: Digest) -> bytes | None:
+        with suppress(FileNotFoundError):
+            return _right(digest, self._loose.path_below(self._trash / "objects", digest))
+        for path, entry in self._trashed.find(digest):
+            with suppress(FileNotFoundError, DigestMismatch):
+                return packs.read(path, entry)
+        return None
+
+
+def _read_each(path: Path, entries: Sequence[Packed]) -> Iterator[tuple[Packed, bytes | None]]:
+    """Yield the objects of a pack with their bytes; None where they are damaged, and may be right elsewhere."""
+    with path.open("rb", buffering=0) as file:
+        for entry in sorted(entries, key=lambda entry: entry.offset):
+            file.seek(entry.offset)
+            data = file.read(entry.length)
+            yield entry, data if of_bytes(data) == entry.digest else None
+
+
+def _right(digest: Digest, path: Path) -> bytes:
+    data = path.read_bytes()
+    if (found := of_bytes(data)) != digest:
+        raise DigestMismatch(f"object {digest} in {path}", expected=digest, found=found)
+    return data

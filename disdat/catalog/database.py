@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -103,7 +102,7 @@ class Database:
         Needs the lock of the context. A crash leaves the old one.
         """
         self._sweep()
-        path = self._directory / f"catalog-{secrets.token_hex(4)}.db"
+        path = self._directory / f"catalog-{os.urandom(4).hex()}.db"
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = OFF")

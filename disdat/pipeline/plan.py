@@ -95,8 +95,8 @@ def decide_known(nodes: list[Node]) -> None:
     for first in range(0, len(nodes), _PORTION):
         portion = nodes[first : first + _PORTION]
         _look_back(portion, read)
-        for node in portion:
-            _decide(node)
+        for part in _independent(portion):
+            _decide(part)
 
 
 def _look_back(nodes: list[Node], read: Set[Node]) -> None:
@@ -108,16 +108,27 @@ def _look_back(nodes: list[Node], read: Set[Node]) -> None:
     session.read([row.uuid for row in newest])
 
 
-def _decide(node: Node) -> None:
-    node.work = replace(node.work, inputs=_known_inputs(node))
-    if len(node.work.inputs) < len(node.inputs) or node.work.forced:
-        return
-    known = identify(node.work)
-    decision = settle(known)
-    if isinstance(decision, Reuse):
-        node.outcome = reused(known, decision)
-    else:
-        node.work = replace(node.work, why=decision.why)
+def _independent(nodes: list[Node]) -> Iterator[list[Node]]:
+    """The nodes in their order, cut where one reads another of its part."""
+    part: dict[Node, None] = {}
+    for node in nodes:
+        if any(each in part for each in node.upstream.values()):
+            yield list(part)
+            part.clear()
+        part[node] = None
+    yield list(part)
+
+
+def _decide(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.work = replace(node.work, inputs=_known_inputs(node))
+    ready = [node for node in nodes if len(node.work.inputs) == len(node.inputs) and not node.work.forced]
+    known = [identify(node.work) for node in ready]
+    for node, each, decision in zip(ready, known, settle(known), strict=True):
+        if isinstance(decision, Reuse):
+            node.outcome = reused(each, decision)
+        else:
+            node.work = replace(node.work, why=decision.why)
 
 
 def _known_inputs(node: Node) -> dict[str, str]:

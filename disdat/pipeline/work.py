@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from disdat import capture
-from disdat.catalog.queries import Row
+from disdat.catalog.queries import Filter, Row
 from disdat.core.bundle import ROOT_TASK, CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.errors import InvalidInput
@@ -115,12 +115,11 @@ def identify(work: Work) -> Known:
     return Known(work, inputs, key)
 
 
-def settle(known: Known) -> Reuse | Run:
-    """Decide by what the context holds now; one catalog query where there is a hit, a few where not."""
-    work = known.work
-    wanted = Wanted(work.name, known.key, known.inputs, work.forced)
-    priors = () if work.forced else list(_priors(work, wanted))
-    return reuse.decide(priors, wanted, rerun=work.session.rerun)
+def settle(known: Sequence[Known]) -> list[Reuse | Run]:
+    """Decide for tasks of one run by what the context holds now; one catalog query each where they are hits."""
+    if not known:
+        return []
+    return [_decide(each, hits) for each, hits in zip(known, _hits(known), strict=True)]
 
 
 def perform(work: Work) -> Outcome:
@@ -133,7 +132,7 @@ def perform(work: Work) -> Outcome:
     context.recorded_runs.add(work.session.run.id)
     known = identify(work)
     with turns.turn(context.home, known.key.digest, params.describe(work.task)):
-        decision = settle(known)
+        [decision] = settle([known])
         if isinstance(decision, Reuse):
             return reused(known, decision)
         return _make(known, work.why or decision.why)
@@ -220,23 +219,34 @@ def _remove_empty_directories(root: Path) -> None:
             os.rmdir(directory)
 
 
-def _priors(work: Work, wanted: Wanted) -> Iterator[Prior]:
-    """Earlier results, newest first: all that may be a hit, and where there are none, one to compare with."""
-    catalog = work.session.context.catalog
-    if work.session.rerun == "content":
-        hits = catalog.by_task_key(wanted.key.digest)
-        if hits:
-            yield from (Prior(row.uuid, row.name, wanted.key, {}, row.tainted) for row in hits)
-            return
-        if work.why:
-            return
-        rows = work.session.earlier(work.processing_name, work.name)
+def _hits(known: Sequence[Known]) -> list[list[Row]]:
+    """The earlier results of the very same keys, newest first; under ``version`` they do not count as such."""
+    session = known[0].work.session
+    if session.rerun == "version":
+        return [[] for _ in known]
+    return session.context.catalog.search_each([Filter(task_key=each.key.digest) for each in known])
+
+
+def _decide(known: Known, hits: Sequence[Row]) -> Reuse | Run:
+    work = known.work
+    wanted = Wanted(work.name, known.key, known.inputs, work.forced)
+    priors = [Prior(row.uuid, row.name, wanted.key, {}, row.tainted) for row in hits]
+    return reuse.decide(priors or list(_others(work, wanted)), wanted, rerun=work.session.rerun)
+
+
+def _others(work: Work, wanted: Wanted) -> Iterator[Prior]:
+    """Earlier results of other keys, newest first: what may be a hit under ``version``, or else one to compare with."""
+    session, catalog = work.session, work.session.context.catalog
+    if work.forced or (work.why and session.rerun == "content"):
+        return
+    if session.rerun == "content":
+        rows = session.earlier(work.processing_name, work.name)
     else:
         # Here they decide: what was looked up before may be outdated.
         rows = catalog.by_processing_name(work.processing_name)
         if not rows and (latest := catalog.latest(work.name)):
             rows = [latest]
-    yield from (_prior(work.session, row) for row in _worth_reading(rows, wanted))
+    yield from (_prior(session, row) for row in _worth_reading(rows, wanted))
 
 
 def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:

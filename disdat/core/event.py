@@ -39,7 +39,7 @@ _NO_BODY = b'"body":null'
 FEATURES: frozenset[str] = frozenset()
 """Reader features an event may require and this version has."""
 
-_LATEST_US = 1 << 57
+LATEST_US = 1 << 57
 """Far beyond any clock (the year 6537), within what a ULID can hold."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_CHARACTERS = 26
@@ -232,7 +232,7 @@ def _check(event: Event) -> None:
     "".join(names).encode("utf-8")
     _check_types(int, event.time_us, event.seq)
     _check_types(Mapping, event.payload)
-    if not (0 <= event.time_us < _LATEST_US and 0 <= event.seq < _LATEST_US):
+    if not (0 <= event.time_us < LATEST_US and 0 <= event.seq < LATEST_US):
         raise ValueError("a number is out of range")
     _check_payload(event.kind, event.payload)
 

@@ -194,7 +194,8 @@ class Home:
         self.ensure()
         trash = self.root / "store" / "trash"
         target = trash / f"context-{event.ulid(self.clock_us())}"
-        with storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
+        # The store's lock first, as everywhere: collection must not miss the context while it is neither here nor there.
+        with self.store.kept(), storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
             self.disk.mkdir(trash)
             for above in (trash.parent, self.root):
                 self.disk.sync_dir(above)
@@ -338,7 +339,7 @@ class Context:
         return Catalog(
             self.directory,
             writer=lambda: self.home.id,
-            fetch=self.home.store.read,
+            fetch=self.home.store.read_unlocked,
             disk=self.home.disk,
             now_us=self.home.clock_us,
         )

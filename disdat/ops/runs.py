@@ -68,11 +68,12 @@ def _commit(context: Context, run: Run, drafts: Sequence[event.Draft]) -> None:
         context.catalog.commit(drafts, actor=actor())
         return
     context.home.ensure()
-    if run.packages is not None and not context.home.store.has(run.packages):
-        with context.home.store.batch() as batch:
+    with context.home.store.kept(), context.home.store.batch() as batch:
+        # Until the record names it, nobody needs the package set, which another run may have stored before.
+        if run.packages is not None and not context.home.store.has(run.packages):
             batch.put(_packages())
             batch.seal()
-    context.catalog.commit([draft(run), *drafts], actor=actor())
+        context.catalog.commit([draft(run), *drafts], actor=actor())
     context.recorded_runs.add(run.id)
 
 

@@ -30,6 +30,11 @@ class LooseObjects:
         """Where an object is or would be."""
         return self.directory / digest.hex[:2] / digest.hex
 
+    @staticmethod
+    def path_below(directory: Path, digest: Digest) -> Path:
+        """Where an object is or would be in a trash, whose places are as those of the store."""
+        return directory / ALGORITHM / digest.hex[:2] / digest.hex
+
     def find(self, digest: Digest) -> os.stat_result | None:
         """What an object's file is; None if there is none."""
         try:
@@ -66,7 +71,7 @@ class LooseObjects:
 
     def restore(self, trash: Path, digest: Digest) -> os.stat_result | None:
         """Take an object out of *trash*, where its place is that in the store; what its file is, None if not there."""
-        source = trash / self.directory.name / digest.hex[:2] / digest.hex
+        source = self.path_below(trash, digest)
         if not source.exists():
             return None
         target = self.path(digest)

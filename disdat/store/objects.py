@@ -12,7 +12,7 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,9 @@ from disdat.store.statcache import Known, StatCache
 from disdat.store.state import BATCH, State
 
 T = TypeVar("T")
+
+_ATTEMPTS = 5
+"""So many times a reader looks again for an object that is moved away while it is being read."""
 
 __all__ = ["ObjectBatch", "ObjectStore"]
 
@@ -82,8 +85,16 @@ class ObjectStore:
             StorageError: The disk refused.
         """
         with storage_errors(f"read object {digest}"):
-            place = self._search(digest, self._find)
-            return place.path.read_bytes() if place.small is None else place.small
+            return self._use(digest, lambda place: place.path.read_bytes() if place.small is None else place.small)
+
+    def read_unlocked(self, digest: Digest) -> bytes:
+        """
+        As :meth:`read`, for who holds the lock of a context and so may not wait for the store's: see :class:`Peek`.
+
+        What is in the trash stays there.
+        """
+        with storage_errors(f"read object {digest}"):
+            return Peek(self._loose, self._packed, self.root / "trash").read(digest)
 
     def open_path(self, digest: Digest) -> tuple[Path, int, int]:
         """
@@ -281,6 +292,14 @@ class ObjectStore:
         if entry.size_bytes >= SMALL_BYTES:
             self._cache.remember_files([StatCache.file_row(found, digest, at_ns)])
         return digest == entry.digest
+
+    def _use(self, digest: Digest, use: Callable[[_Place], T]) -> T:
+        """What *use* makes of an object; where collection moves it away before it is used, it is looked for again."""
+        for _ in range(_ATTEMPTS):
+            place = self._search(digest, self._find)
+            with suppress(FileNotFoundError):
+                return use(place)
+        return use(self._search(digest, self._find))
 
     def _search(self, digest: Digest, look: Callable[[Digest], T | None]) -> T:
         """What *look* finds: at once, or among the packs of other writers, or in the trash."""

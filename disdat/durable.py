@@ -14,17 +14,12 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from typing import BinaryIO, Protocol, cast
 
 from disdat.errors import DisdatError, PermissionDenied, StorageError
 
 _FICLONE = 0x40049409
 _CANNOT_CLONE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM})
-_CANNOT_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
-_OPEN_FILES = "/proc/self/fd"
-_HAS_UNNAMED = hasattr(os, "O_TMPFILE") and os.path.isdir(_OPEN_FILES)
-
-StrPath: TypeAlias = "str | os.PathLike[str]"
 
 
 class SqlConnection(Protocol):
@@ -42,29 +37,7 @@ class Disk:
 
     def create(self, path: Path) -> BinaryIO:
         """Open a new file for writing; FileExistsError if there is one. Unbuffered: each write is one call."""
-        return path.open("xb", buffering=0)
-
-    def create_unnamed(self, directory: StrPath, mode: int) -> BinaryIO | None:
-        """
-        Open a new file of a directory that has no name until :meth:`name_file`, and is gone if it gets none.
-
-        None where the file system has no such files. *mode* is what the umask leaves of it. Unbuffered.
-        """
-        if not _HAS_UNNAMED:
-            return None
-        try:
-            fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
-        except OSError as exc:
-            if exc.errno in _CANNOT_UNNAMED:
-                return None
-            raise
-        return cast("BinaryIO", io.FileIO(fd, "wb"))
-
-    def name_file(self, file: BinaryIO, path: StrPath) -> None:
-        """Give a file without a name its name, whole as it is; FileExistsError if that is taken."""
-        fd = file.fileno()
-        # With a directory to start from, which an absolute path does not need, Python follows the symbolic link.
-        os.link(f"{_OPEN_FILES}/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+        return cast("BinaryIO", io.FileIO(path, "xb"))  # what open() gives, after asking for more than is needed
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file for appending, made if absent. Unbuffered: each write is one call."""
@@ -114,7 +87,7 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, atomically replacing what had it."""
-        source.replace(target)
+        os.replace(source, target)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; FileExistsError if it is taken."""
@@ -128,7 +101,7 @@ class Disk:
         path.rmdir()
 
     def chmod(self, path: Path, mode: int) -> None:
-        path.chmod(mode)
+        os.chmod(path, mode)
 
     def set_mtime(self, path: Path, mtime_ns: int) -> None:
         """Set when a file was last modified; its access time stays."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from disdat.durable import Disk, SqlConnection, StrPath
+from disdat.durable import Disk, SqlConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,6 @@ class RecordingDisk(Disk):
             self._opened(file, path)
             self._note("create", path)
             return file
-
-    def create_unnamed(self, directory: StrPath, mode: int) -> BinaryIO | None:
-        """None: every file has a name from the beginning, so that what becomes of it can be told."""
-        return None
 
     def open_append(self, path: Path) -> BinaryIO:
         with self._lock:
@@ -226,14 +222,6 @@ class FailingDisk(Disk):
     def create(self, path: Path) -> BinaryIO:
         self._step()
         return super().create(path)
-
-    def create_unnamed(self, directory: StrPath, mode: int) -> BinaryIO | None:
-        self._step()
-        return super().create_unnamed(directory, mode)
-
-    def name_file(self, file: BinaryIO, path: StrPath) -> None:
-        self._step()
-        super().name_file(file, path)
 
     def open_append(self, path: Path) -> BinaryIO:
         if not path.exists():

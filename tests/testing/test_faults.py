@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -272,24 +271,3 @@ def test_the_write_that_fails_is_torn(tmp_path: Path) -> None:
 
 def test_a_crash_passes_handlers_of_errors() -> None:
     assert not issubclass(Crash, Exception)
-
-
-def test_a_file_without_a_name_appears_whole_and_replaces_nothing(tmp_path: Path) -> None:
-    """And where its disk fails before it has one, there is nothing to tidy up."""
-    for at in (1, 2, 3, 4):
-        disk = FailingDisk(at)
-        with suppress(OSError):
-            file = disk.create_unnamed(tmp_path, 0o777)
-            assert file is not None, "these tests run where there are such files"
-            with file:
-                disk.write(file, b"whole")
-                assert list(tmp_path.iterdir()) == []
-                disk.name_file(file, tmp_path / "f")
-        assert contents(tmp_path) == ({} if disk.reached else {"f": b"whole"})
-    assert (tmp_path / "f").stat().st_mode & 0o100
-    another = Disk().create_unnamed(tmp_path, 0o666)
-    assert another is not None
-    with another, pytest.raises(FileExistsError):
-        Disk().name_file(another, tmp_path / "f")
-    assert contents(tmp_path) == {"f": b"whole"}
-    assert RecordingDisk(tmp_path).create_unnamed(tmp_path, 0o666) is None

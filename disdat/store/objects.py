@@ -31,6 +31,7 @@ from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
 from disdat.store.packs import Packed, PackReader
+from disdat.store.peek import Peek
 from disdat.store.placing import place_bytes, place_copy, place_link
 from disdat.store.statcache import Known, StatCache
 from disdat.store.state import BATCH, State

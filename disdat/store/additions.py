@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from disdat.core.digest import Digest
 from disdat.durable import Disk
 from disdat.errors import Corrupt, StorageError
 from disdat.store import packs
-from disdat.store.files import Directories, Staging
+from disdat.store.files import Directories, Staging, at_once
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
 from disdat.store.packindex import PackIndex
@@ -36,8 +36,6 @@ YOUNG_NS = 60_000_000_000
 """What another writer made less than this ago is made durable once more before it is counted on."""
 MANY_FILES = 1000
 """Above so many files, one sync of the file system is cheaper than one of each."""
-SYNC_THREADS = 8
-"""Syncing waits for the disk, which takes several at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +175,17 @@ class Additions:
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
         self._young = set()
 
-    def sync(self, paths: Sequence[Path], *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Make the bytes of files durable; where there are several, do something else while the disk works."""
+    def sync(self, paths: Sequence[Path]) -> None:
+        """Make the bytes of files durable; of several, what was read is remembered while the disk works."""
         disk = self.parts.disk
         if len(paths) == 1:
             disk.sync_path(paths[0])
+        elif len(paths) > MANY_FILES:
+            with at_once(disk.sync_file_system, [paths[0].parent]):
+                self._remember_read()
         elif paths:
-            with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
-                if len(paths) > MANY_FILES:
-                    syncing = [pool.submit(disk.sync_file_system, paths[0].parent)]
-                else:
-                    syncing = [pool.submit(disk.sync_path, path) for path in paths]
-                meanwhile()
-                for each in syncing:
-                    each.result()
+            with at_once(disk.sync_path, paths):
+                self._remember_read()
 
     def _is_sound(self, name: str) -> bool:
         if name not in self._sound:
@@ -249,7 +244,7 @@ class Additions:
 
     def _sync_files(self) -> None:
         paths = [*self._packs, *(staged.path for staged in self._large.values()), *sorted(self._young)]
-        self.sync(paths, meanwhile=self._remember_read)
+        self.sync(paths)
 
     def _place(self) -> list[_Placed]:
         """Give everything its name."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, TypeVar
@@ -30,6 +33,9 @@ WRITE_BACK_BYTES = 8 << 20
 
 # Without O_NONBLOCK, opening a fifo would wait for somebody to write to it.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+SYNC_THREADS = 8
+"""So many files or directories are synced at a time."""
 
 
 class Changed(Exception):
@@ -124,6 +130,16 @@ def copy_file(
             write_back.reached(hasher.size_bytes)
             progress(len(piece))
     return hasher.digest()
+
+
+@contextmanager
+def at_once(sync: Callable[[Path], None], paths: Sequence[Path]) -> Iterator[None]:
+    """Sync paths several at once, as the disk takes several, while the block runs; all are when it ends."""
+    with ThreadPoolExecutor(min(SYNC_THREADS, len(paths))) as pool:
+        syncing = [pool.submit(sync, path) for path in paths]
+        yield
+        for each in syncing:
+            each.result()
 
 
 class WriteBack:
@@ -223,10 +239,20 @@ class ChangedDirectories:
 
     def sync(self) -> None:
         """Make all names durable, those of inner directories first."""
-        for directory in sorted(self._touched, key=lambda path: len(path.parts), reverse=True):
-            self._disk.sync_dir(directory)
+        of_depth: dict[int, list[Path]] = defaultdict(list)
+        for directory in sorted(self._touched):
+            of_depth[len(directory.parts)].append(directory)
+        for depth in sorted(of_depth, reverse=True):
+            self._sync_some(of_depth[depth])
         self._durable |= self._entered
         self._touched, self._entered = set(), set()
+
+    def _sync_some(self, directories: Sequence[Path]) -> None:
+        if len(directories) == 1:
+            self._disk.sync_dir(directories[0])
+        else:
+            with at_once(self._disk.sync_dir, directories):
+                pass
 
 
 def _opened(path: StrPath) -> BinaryIO:
@@ -248,7 +274,7 @@ def _not_opened(path: StrPath, exc: OSError) -> DisdatError:
 
 def _pieces(file: BinaryIO, size_bytes: int) -> Iterator[memoryview]:
     """Yield a file's bytes, each piece overwritten by the next; Changed where they are not *size_bytes*."""
-    buffer = memoryview(bytearray(CHUNK_BYTES))
+    buffer = _BUFFER.room
     left = size_bytes
     while count := _fill(file, buffer):
         left -= count
@@ -258,6 +284,20 @@ def _pieces(file: BinaryIO, size_bytes: int) -> Iterator[memoryview]:
         yield buffer[:count]
     if left:
         raise Changed
+
+
+class _Buffer(threading.local):
+    """
+    Where a thread reads files to, one after another.
+
+    To take new memory from the system for each file costs more than to hash a small one.
+    """
+
+    def __init__(self) -> None:
+        self.room = memoryview(bytearray(CHUNK_BYTES))
+
+
+_BUFFER = _Buffer()
 
 
 def _fill(file: BinaryIO, buffer: memoryview) -> int:

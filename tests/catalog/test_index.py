@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from disdat.catalog import tables
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.log import START, Log
 from disdat.catalog.queries import Filter
@@ -162,6 +165,18 @@ def test_an_event_that_comes_twice_counts_once(
             catalog.counts()
     check_equal_to_fold(catalog, events)
     assert len(list(catalog.events())) == len(events)
+    catalog.close()
+
+
+def test_a_catalog_that_was_made_again_has_every_index(tmp_path: Path) -> None:
+    """Those that only questions need are made last, when the tables are filled."""
+    catalog = open_catalog(tmp_path / "context")
+    catalog.reindex()
+    with closing(sqlite3.connect(tmp_path / "context" / "catalog.db")) as connection:
+        made = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql <> ''")
+        }
+    assert made == {index.name for table in tables.metadata.sorted_tables for index in table.indexes}
     catalog.close()
 
 

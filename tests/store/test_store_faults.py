@@ -20,6 +20,7 @@ import pytest
 from disdat.core.digest import Digest, of_bytes
 from disdat.durable import Disk
 from disdat.errors import DigestMismatch, StorageError
+from disdat.store import additions
 from disdat.store.objects import ObjectBatch, ObjectStore
 from disdat.testing.faults import Crash, FailingDisk, RecordingDisk, crash_states
 
@@ -168,6 +169,47 @@ def test_more_than_a_thousand_large_files_are_synced_at_once(tmp_path: Path) -> 
         batch.seal()
     names = [call.name for call in disk.calls if call.name.startswith("sync") and call.name != "sync_dir"]
     assert names == ["sync_file_system"]
+
+
+def test_names_in_many_directories_are_synced_before_those_of_the_directories_above(tmp_path: Path) -> None:
+    disk = RecordingDisk(tmp_path)
+    with ObjectStore(tmp_path / "store", disk=disk).batch() as batch:
+        digests = [batch.put(LARGE + bytes([n])) for n in range(60)]
+        batch.seal()
+    synced = [call.path for call in disk.calls if call.name == "sync_dir"]
+    shards = {f"store/objects/blake3/{digest.hex[:2]}" for digest in digests}
+    assert set(synced[: len(shards)]) == shards
+    assert synced[len(shards) :] == ["store/objects/blake3", "store/objects", "store", "."]
+
+
+def test_packs_that_are_written_meanwhile_are_all_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(additions, "PACK_BYTES", 2000)
+    items = [bytes([n]) * 700 for n in range(100)]
+    store = ObjectStore(tmp_path / "store")
+    with store.batch() as batch:
+        digests = [batch.put(item) for item in items * 2][:100]
+        batch.seal()
+    assert [store.read(digest) for digest in digests] == items
+    assert len(list((tmp_path / "store" / "packs").iterdir())) == 34
+    assert list(store.damage()) == []
+
+
+def _put_hundred(store: ObjectStore) -> None:
+    with store.batch() as batch:
+        for n in range(100):
+            batch.put(bytes([n]) * 700)
+        batch.seal()
+
+
+@pytest.mark.parametrize("at", [1, 4, 6, 9, 13, 22, 40])
+def test_a_disk_that_fails_while_packs_are_written_meanwhile_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(additions, "PACK_BYTES", 2000)
+    store = ObjectStore(tmp_path / "store", disk=FailingDisk(at))
+    with pytest.raises(StorageError):
+        _put_hundred(store)
+    assert list(ObjectStore(tmp_path / "store").iter_digests()) == []
 
 
 # Several processes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:  # it takes 60 ms to import, and most work is done before it is shown
     from rich.progress import Progress, TaskID
+    from rich.status import Status
 
 DELAY_S = 2.0
 
@@ -69,6 +70,48 @@ class ByteBar:
         self._bar = Progress(TextColumn(self._label), *columns, console=Console(file=sys.stderr), transient=True)
         self._task = self._bar.add_task(self._label, total=None)
         self._bar.start()
+
+
+class Phases:
+    """
+    What is being done, on standard error, once the work has taken :data:`DELAY_S`; a context manager.
+
+    *shown* is whether a person looks. Called with what is being done now.
+    """
+
+    def __init__(self, *, shown: bool, delay_s: float = DELAY_S) -> None:
+        self._text = ""
+        self._lock = threading.Lock()
+        self._status: Status | None = None
+        self._timer = threading.Timer(delay_s, self._open) if shown else None
+
+    def __enter__(self) -> Self:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, text: str) -> None:
+        with self._lock:
+            self._text = text
+            if self._status is not None:
+                self._status.update(f"{text} …")
+
+    def _open(self) -> None:
+        from rich.console import Console  # only long work at a terminal needs it
+
+        with self._lock:
+            self._status = Console(file=sys.stderr).status(f"{self._text} …")
+            self._status.start()
 
 
 class AddProgress:

@@ -8,7 +8,7 @@ the store, and does it. What is needed is decided in :mod:`disdat.core.reach` an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -131,7 +131,8 @@ class Done:
 
     plan: Plan
     moved: bool
-    purged: Amount
+    purged: Amount | None
+    """What was deleted for good; None where that was not asked for."""
     taken_back: int
     left: tuple[Left, ...]
 
@@ -149,7 +150,7 @@ def plan(
         UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs, so nothing may be collected.
         StorageError: The disk refused.
     """
-    with _Run(home, policy, progress).marked() as found:
+    with Collection(home, policy, progress).marked() as found:
         made = found.planned()
         if each is not None:
             for one in found.objects():
@@ -170,7 +171,7 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
         StorageError: The disk refused; PermissionDenied where the home may not be written. Some may be done.
     """
     home.ensure()
-    run = _Run(home, policy, progress)
+    run = Collection(home, policy, progress)
     run.collector.make()
     run.say("waiting until nobody writes")
     with run.collector.alone():
@@ -187,13 +188,13 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
                 left = found.apply(made)
             if steps == {Step.APPLY, Step.PURGE}:
                 purged += run.purge(found.judged())  # without a grace, what was moved just now
-            return Done(made, Step.APPLY in steps, purged, taken_back, left)
+            return Done(made, Step.APPLY in steps, purged if Step.PURGE in steps else None, taken_back, left)
 
 
-class _Run:
+class Collection:
     """One collection."""
 
-    def __init__(self, home: Home, policy: Policy, progress: Progress | None) -> None:
+    def __init__(self, home: Home, policy: Policy, progress: Progress | None = None) -> None:
         self.home = home
         self.policy = policy
         self.say: Progress = progress or (lambda _: None)
@@ -201,7 +202,7 @@ class _Run:
         self.now_us = home.clock_us()
 
     @contextmanager
-    def marked(self) -> Iterator[_Marked]:
+    def marked(self) -> Iterator[Marked]:
         """All that the contexts there are now need."""
         peek = self.collector.peek()
         deleted = [path for path, _ in self.collector.trash.contexts()]
@@ -218,7 +219,7 @@ class _Run:
                 self.say("looking for what needed it last")
                 for each in contexts:
                     each.ask(partial(marks.explain, each.name))
-            yield _Marked(self, contexts, marks, found)
+            yield Marked(self, contexts, peek, marks, found)
 
     def purge_contexts(self) -> Amount:
         """Delete the contexts that lay in the trash for the grace: their bundles count no more."""
@@ -235,20 +236,21 @@ class _Run:
         return sum((Amount(1, each.size_bytes) for each in going), Amount())
 
     def _is_missing(self, peek: Peek) -> Callable[[Digest], bool]:
-        return lambda digest: not peek.has_in_trash(digest)
+        return lambda digest: not peek.trashed_in(digest)
 
 
 @dataclass(frozen=True, slots=True)
-class _Marked:
-    """What a collection found."""
+class Marked:
+    """What a collection found; for as long as it is being made."""
 
-    run: _Run
+    run: Collection
     contexts: Sequence[Asked]
+    peek: Peek
     marks: Marks
-    found: Found
+    sorted: Found
 
     def planned(self) -> Plan:
-        collector, tallies = self.run.collector, self.found.tallies
+        collector, tallies = self.run.collector, self.sorted.tallies
         packs = {place: tally for place, tally in tallies.items() if place != IN_FILE}
         dead = [tally for tally in packs.values() if tally.fate is Fate.TRASHED]
         mixed = [tally for tally in packs.values() if tally.fate is Fate.REWRITTEN]
@@ -259,8 +261,8 @@ class _Marked:
             contexts=tuple(each.name for each in self.contexts if not each.is_deleted),
             deleted=sum(each.is_deleted for each in self.contexts),
             history=self.marks.history(),
-            kept=self.found.kept,
-            garbage=self.found.garbage,
+            kept=self.sorted.kept,
+            garbage=self.sorted.garbage,
             staying=Amount(sum(t.dead for t in staying), sum(t.dead_bytes for t in staying)),
             files=Amount(in_files.dead, in_files.dead_bytes),
             packs=Amount(len(dead), sum(tally.dead_bytes for tally in dead)),
@@ -270,7 +272,7 @@ class _Marked:
             orphans=tuple(self._orphans()),
             open=tuple(self._leases()),
             trash=tuple(self.judged()),
-            missing=self.found.missing,
+            missing=self.sorted.missing,
             left=tuple(collector.unreadable_packs()),
         )
 
@@ -281,12 +283,11 @@ class _Marked:
 
     def objects(self) -> Iterator[ObjectPlan]:
         """Every object, those that somebody needs first."""
-        tallies = self.found.tallies
+        tallies = self.sorted.tallies
         for digest, size_bytes, owner in self.marks.kept(self.run.collector.here):
             yield ObjectPlan(digest, size_bytes, Fate.KEPT, owner, needed=True)
         for digest, place, size_bytes, last in self.marks.garbage():
-            stays = place != IN_FILE and tallies[place].fate is Fate.KEPT
-            yield ObjectPlan(digest, size_bytes, Fate.KEPT if stays else Fate.TRASHED, last, needed=False)
+            yield ObjectPlan(digest, size_bytes, fate_in(tallies, place), last, needed=False)
 
     def take_back(self, judged: Iterable[Judged]) -> int:
         """Move back to the store what is needed; how many things that was."""
@@ -306,7 +307,7 @@ class _Marked:
         collector = self.run.collector
         self.run.say("moving what nobody needs to the trash")
         names = collector.pack_names()
-        by_fate = {fate: [names[p] for p, t in self.found.tallies.items() if p and t.fate is fate] for fate in Fate}
+        by_fate = {fate: [names[p] for p, t in self.sorted.tallies.items() if p and t.fate is fate] for fate in Fate}
         collector.clear_staging()
         leases.live(self.run.home.root / "store" / "leases", disk=self.run.home.disk)  # removes those of the dead
         collector.move_objects(digest for digest, *_ in self.marks.garbage(place=IN_FILE))
@@ -330,6 +331,12 @@ class _Marked:
                 some = [path for path in paths[start : start + _TOGETHER] if path.name not in writing]
                 present = context.catalog.rows([path.name for path in some])
                 yield from (Orphan(context.name, path) for path in some if path.name not in present)
+
+
+def fate_in(tallies: Mapping[int, Tally], place: int) -> Fate:
+    """What becomes of an object that nobody needs, by where it is: it stays where most of its pack is needed."""
+    stays = place != IN_FILE and tallies[place].fate is Fate.KEPT
+    return Fate.KEPT if stays else Fate.TRASHED
 
 
 def _bundle_directories(context: Path) -> list[Path]:

@@ -116,9 +116,9 @@ class Marks:
             found.update(Digest.from_raw(raw) for (raw,) in self._database.execute(sql, some))
         return found
 
-    def owner_of(self, digest: Digest) -> Owner | None:
-        """Somebody who needs an object; None if nobody does."""
-        sql = f"SELECT {_OWNER} FROM needed AS n JOIN owner AS o ON o.id = n.owner WHERE n.digest = ?"
+    def last_owner_of(self, digest: Digest) -> Owner | None:
+        """Who last needed an object that is garbage; None if it is not, or nobody ever did."""
+        sql = f"SELECT {_OWNER} FROM garbage AS g JOIN owner AS o ON o.id = g.owner WHERE g.digest = ? LIMIT 1"
         found = self._database.execute(sql, (digest.raw,)).fetchone()
         return _owner(found) if found else None
 

@@ -80,10 +80,10 @@ class Peek:
                 return found
         raise damage or ObjectNotFound(f"object {digest} is neither in the store nor in its trash")
 
-    def has_in_trash(self, digest: Digest) -> bool:
-        """Whether the trash has an object; its bytes are not looked at."""
+    def trashed_in(self, digest: Digest) -> list[Path]:
+        """The files of the trash that have an object: its own, or packs; their bytes are not looked at."""
         in_file = self._loose.path_below(self._trash / "objects", digest)
-        return in_file.exists() or any(True for _ in self._trashed.find(digest))
+        return [in_file] if in_file.exists() else [path for path, _ in self._trashed.find(digest)]
 
     def read_many(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes | None]]:
         """Yield objects with their bytes, pack by pack, in no order; None for those that :meth:`read` must look for."""

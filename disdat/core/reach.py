@@ -68,7 +68,8 @@ class Verdict(Enum):
 
 def is_root(gone_us: int | None, *, now_us: int, retention_us: int) -> bool:
     """Whether what a bundle needs is kept: it is present, or was until not longer ago than the retention."""
-    return gone_us is None or now_us - gone_us < retention_us
+    # Without a retention no history counts, not even that of a context whose clock is ahead of ours.
+    return gone_us is None or (retention_us > 0 and now_us - gone_us < retention_us)
 
 
 def verdict(*, needed: bool, since_us: int, now_us: int, grace_us: int) -> Verdict:

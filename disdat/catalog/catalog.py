@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from disdat.catalog import index, queries
 from disdat.catalog.database import Database, Lent, Unusable, is_damaged
 from disdat.catalog.index import Fetch, State
+from disdat.catalog.keeping import Keeping
 from disdat.catalog.lock import ContextLock
 from disdat.catalog.log import START, Log, Place, Position
 from disdat.catalog.queries import Counts, Edge, Filter, Row
@@ -276,6 +277,10 @@ class Catalog:
                     hint="restore the log from a backup",
                 )
         return count
+
+    def keeping(self, look: Callable[[Keeping], _T]) -> _T:
+        """What *look* makes of what the context has to say to collection, all as of one moment."""
+        return self._read(lambda connection: look(Keeping(connection, self._log, self._fetch)))
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 from disdat.catalog import index, queries, rows
-from disdat.catalog.catalog import Catalog
 from disdat.catalog.index import Fetch
 from disdat.catalog.log import Log, Place
 from disdat.core import canonical, event, reach
 from disdat.core.digest import Digest
 from disdat.core.event import Event
-
-T = TypeVar("T")
 
 _KINDS = "SELECT DISTINCT kind FROM events"
 _PRESENT = "SELECT id, uuid, name FROM bundles"
@@ -46,11 +43,6 @@ _NAMING = """
     SELECT b.id, b.uuid, b.name FROM objects AS o CROSS JOIN bundles AS b ON b.id = o.bundle
     WHERE o.digest = ? ORDER BY b.made_us DESC, b.uuid"""
 _PATH_IN = "SELECT path FROM files WHERE bundle = ? AND digest = ? ORDER BY path LIMIT 1"
-
-
-def ask(catalog: Catalog, look: Callable[[Keeping], T]) -> T:
-    """What *look* makes of what a context has to say, all as of one moment."""
-    return catalog._read(lambda connection: look(Keeping(connection, catalog._log, catalog._fetch)))
 
 
 class Present(NamedTuple):
@@ -150,7 +142,7 @@ class Keeping:
             body = canonical.decode(index.verified_manifest(digest, added, self._fetch))
         fields = cast("rows.Fields", body)
         root = fields.get("tree", {}).get("root")
-        named = frozenset(map(Digest.parse, rows._digests(fields, digest)))
+        named = frozenset(map(Digest.parse, rows.named_objects(fields, digest)))
         return Needed(str(fields.get("name", "")), named, None if root is None else Digest.parse(root))
 
     def _last_spoken_of(self) -> dict[str, int]:

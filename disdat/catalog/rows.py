@@ -165,7 +165,7 @@ def manifest_rows(number: int, fields: Fields, manifest: str | None) -> Rows:
     if entries := fields.get("tree", _NOTHING).get("entries"):
         _check_texts(*(each["name"] for each in entries))
         found["files"] = [FileRow(each["name"], number, _raw(each["digest"])) for each in entries]
-    if digests := _digests(fields, manifest):
+    if digests := named_objects(fields, manifest):
         found["objects"] = [ObjectRow(_raw(digest), number) for digest in sorted(digests)]
     return found
 
@@ -222,7 +222,7 @@ def _bundle_row(number: int, fields: Fields, standing: Standing) -> BundleRow:
     return row
 
 
-def _digests(fields: Fields, manifest: str | None) -> set[str]:
+def named_objects(fields: Fields, manifest: str | None) -> set[str]:
     """The objects a manifest names, and itself where it is one."""
     found = {frame["digest"] for frame in fields.get("frames", ()) if "digest" in frame}
     if tree := fields.get("tree"):

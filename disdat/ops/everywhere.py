@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from disdat.catalog import keeping
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.keeping import Keeping
 from disdat.context import Context, Home
@@ -35,7 +34,7 @@ class Asked:
             Corrupt, ObjectNotFound: It cannot be read; the message says of which context.
         """
         try:
-            return keeping.ask(self.catalog, look)
+            return self.catalog.keeping(look)
         except (Corrupt, ObjectNotFound) as exc:
             exc.message = f"the context {self.name!r} cannot be asked what it needs: {exc.message}"
             exc.args = (exc.message,)

@@ -44,6 +44,7 @@ from disdat.store.objects import ObjectBatch
 CREATOR = f"disdat {__version__}"
 _BACK = re.compile(r"@-[0-9]+\Z")
 _SHOWN = 3
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,10 @@ class Captured:
     birth: Birth
     has_chosen_uuid: bool = False
     """Whether somebody chose the uuid, so that others may have it too."""
+
+
+class _NeedsStore(Exception):
+    """Who holds a context's lock would have to take the store's, which comes first; few bundles need that."""
 
 
 class BundleWriter:
@@ -218,7 +223,11 @@ def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
         return written
 
     chosen = [each.uuid for each in captured if each.has_chosen_uuid]
-    context.catalog.commit(drafts, actor=runs.actor(), unused=chosen)
+    try:
+        context.catalog.commit(drafts, actor=runs.actor(), unused=chosen)
+    except _NeedsStore:
+        batch.begin()
+        context.catalog.commit(drafts, actor=runs.actor(), unused=chosen)
     context.recorded_runs.update(recorded)
     return made
 
@@ -236,7 +245,12 @@ def value(context: Context, uuid: str) -> object:
 
 def value_of(context: Context, bundle: Bundle) -> object:
     """The value of a bundle whose manifest was read already; see :func:`value`."""
-    return values.load(bundle.frames, BundleSource(context, bundle))
+    source = BundleSource(context, bundle)
+    for _ in range(_ATTEMPTS):
+        # Of a bundle that was removed, collection may move an object away after it was found and before it is opened.
+        with suppress(FileNotFoundError):
+            return values.load(bundle.frames, source)
+    return values.load(bundle.frames, source)
 
 
 def directory(context: Context, uuid: str) -> Path:
@@ -387,10 +401,17 @@ def _bundle(captured: Captured, home: str, created_us: int) -> Bundle:
 
 
 def _add_draft(batch: ObjectBatch, bundle: Bundle) -> event.Draft:
-    """The event that adds *bundle*; a manifest too large for it becomes an object, durable before the event."""
+    """
+    The event that adds *bundle*; a manifest too large for it becomes an object, durable before the event.
+
+    Raises:
+        _NeedsStore: It is such a one, and nothing was taken into *batch* before.
+    """
     body = Encoded(manifest.to_json(bundle))
     if len(body.encoded) <= INLINE_MANIFEST_BYTES:
         return event.added(bundle.uuid, digest.of_bytes(body.encoded), body)
+    if not batch.begun:
+        raise _NeedsStore
     name = batch.put(body.encoded)
     batch.seal()
     return event.added(bundle.uuid, name, None)

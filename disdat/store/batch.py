@@ -62,6 +62,16 @@ class ObjectBatch:
     ) -> None:
         self._added.end()
 
+    @property
+    def begun(self) -> bool:
+        """Whether it keeps collection from running."""
+        return self._added.begun
+
+    def begin(self) -> None:
+        """Keep collection from running from now on, though nothing was taken in yet."""
+        with self._storing():
+            """Whoever stores begins."""
+
     def put(self, data: bytes) -> Digest:
         """Take in bytes."""
         digest = of_bytes(data)

@@ -60,6 +60,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     },
     "Look after bundles": {
         "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
+        "du": Entry("disdat.cli.space:du", "Show what takes space, and what removing it would free."),
+        "gc": Entry("disdat.cli.space:gc", "Find what nobody needs, and get its space back."),
         "reindex": Entry("disdat.cli.maintenance:reindex", "Make the catalog of a context again from its log."),
     },
 }
@@ -70,12 +72,14 @@ OTHER_WORDS: Mapping[str, str] = {
     "branch": "context",
     "checkout": "switch",
     "check": "verify",
+    "clean": "gc",
     "delete": "rm",
     "fsck": "verify",
     "get": "cat",
     "info": "show",
     "list": "ls",
     "log": "ls",
+    "prune": "gc",
     "remove": "rm",
     "run": "apply",
 }

@@ -34,7 +34,6 @@ _PLACED = "e.number, e.id, e.write, e.segment, e.offset, e.length"
 _SAME_WRITE = f"""
     SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write = ''
     UNION SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value AND e.write <> ''"""
-_WITH_ID = f"SELECT {_PLACED} FROM json_each(?) CROSS JOIN events AS e ON e.id = value"
 _UNDOING = f"""
     SELECT {_PLACED} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
     CROSS JOIN events AS e ON e.number = u.event"""
@@ -253,7 +252,7 @@ class _Indexer:
         """The bundles whose events must be folded again; also remembers which events speak of them."""
         subjects = [PairRow(uuid, number) for number, each in tangling.items() for uuid in set(each.subjects)]
         self._write({"subjects": subjects})
-        affected = self._closure(tangling, lambda found: self._placed(_WITH_ID, _targets(found)))
+        affected = self._closure(tangling, lambda found: self._placed(_SAME_WRITE, _targets(found)))
         touched = sorted({uuid for each in affected.values() for uuid in each.subjects})
         self._connection.execute(_REMEMBER_ADDS, (json.dumps(touched),))
         return touched
@@ -261,7 +260,7 @@ class _Indexer:
     def _refold(self, uuids: Sequence[str]) -> None:
         """Fold all events of *uuids* again, and replace the rows of these bundles."""
         about = self._events(self._placed(_ABOUT, uuids))
-        known = self._closure(about, lambda found: self._placed(_UNDOING, [each.id for each in found.values()]))
+        known = self._closure(about, lambda found: self._placed(_UNDOING, [each.write_key for each in found.values()]))
         self._connection.executemany("DELETE FROM unreadable WHERE uuid = ?", [(uuid,) for uuid in uuids])
         present = self._present(uuids, known)
         old = {row.uuid: row for row in map(BundleRow._make, self._connection.execute(_BUNDLES, (json.dumps(uuids),)))}
@@ -318,7 +317,7 @@ class _Indexer:
         """*start*, what *further* finds from it, and what has the same write id as any, over and over."""
         found, frontier = dict(start), dict(start)
         while frontier:
-            keys = [each.write_id or each.id for each in frontier.values()]
+            keys = [each.write_key for each in frontier.values()]
             placed = [*further(frontier), *self._placed(_SAME_WRITE, keys)]
             frontier = self._events([each for each in placed if each.number not in found])
             found |= frontier

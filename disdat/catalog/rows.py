@@ -11,7 +11,7 @@ from disdat.core.bundle import ROOT_TASK
 from disdat.core.digest import Digest
 from disdat.errors import Corrupt
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is put into them; a catalog of another version is folded again from the log."""
 
 START_STATE = (1, 0, 0)

@@ -70,7 +70,7 @@ subjects = Table(
     sqlite_with_rowid=False,
 )
 
-# The ids that an event undoes, whether they are known or not.
+# The write ids that an event undoes, whether they are known or not.
 undoes = Table(
     "undoes",
     metadata,

@@ -2,7 +2,8 @@
 Events: every change to a context, and the state that a set of them amounts to.
 
 State is :func:`fold` over the *set* of events: their order of arrival does not matter, a repeated event
-counts once, and an event that a later, itself valid event undoes is void.
+counts once, and an event that a later, itself valid event undoes is void. An event is undone by its *write id*, so
+one that was published twice is undone under either id.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ REAFFIRM = "reaffirm"
 RUN = "run"
 DECISIONS = "decisions"
 UNDO = "undo"
+RESTORE = "restore"
 
-KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO})
+KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO, RESTORE})
 """What this version understands; a context that has others is not collected."""
 
 _OF_ONE = frozenset({ADD, TAG, RENAME})
-_OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM})
+_OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM, RESTORE})
 
 _NO_BODY = b'"body":null'
 
@@ -72,6 +74,11 @@ class Event:
     def order(self) -> tuple[int, str]:
         """What later means among events: by time, then by id."""
         return self.time_us, self.id
+
+    @property
+    def write_key(self) -> str:
+        """What tells the change from others, however often it was published: what undoes it names this."""
+        return self.write_id or self.id
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -199,11 +206,22 @@ def tagged(uuid: str, *, set_to: Mapping[str, str], unset: Iterable[str] = ()) -
     return Draft(TAG, {"uuid": uuid, "set": dict(set_to), "unset": sorted(unset)})
 
 
+def restored(uuids: Iterable[str]) -> Draft:
+    """Lets the removals of these bundles that came before it count no more."""
+    return Draft(RESTORE, {"uuids": sorted(uuids)})
+
+
+def undone(events: Iterable[Event]) -> Draft:
+    """Makes *events* void."""
+    return Draft(UNDO, {}, undoes=tuple(each.write_key for each in events))
+
+
 def fold(events: Iterable[Event]) -> dict[str, BundleState]:
     """
     The bundles present after *events*, by uuid.
 
-    Depends on the set of events only. A bundle is present if a non-void event adds it and none removes it.
+    Depends on the set of events only. A bundle is present if a non-void event adds it, whenever that is, and none
+    removes it that no restore follows.
     """
     by_bundle: dict[str, list[Event]] = defaultdict(list)
     for event in valid(events):
@@ -215,12 +233,12 @@ def fold(events: Iterable[Event]) -> dict[str, BundleState]:
 
 def valid(events: Iterable[Event]) -> list[Event]:
     """The events that count, earliest first: each write once, and none that a later valid event undoes."""
-    latest_write = {event.write_id or event.id: event for event in sorted(events, key=lambda e: e.order)}
-    undone: set[str] = set()
+    latest_write = {event.write_key: event for event in sorted(events, key=lambda e: e.order)}
+    void: set[str] = set()
     counted: list[Event] = []
     for event in sorted(latest_write.values(), key=lambda e: e.order, reverse=True):
-        if event.id not in undone:
-            undone.update(event.undoes)
+        if event.write_key not in void:
+            void.update(event.undoes)
             counted.append(event)
     counted.reverse()
     return counted
@@ -241,7 +259,7 @@ def _check_payload(kind: str, payload: Mapping[str, Any]) -> None:
     if kind == ADD:
         _check_types(str, payload["uuid"], Digest.parse(payload["manifest"]))
         _check_types(Mapping, payload.get("body", {}))
-    elif kind in {REMOVE, COMMIT, REAFFIRM}:
+    elif kind in _OF_SEVERAL:
         _check_types(str, *payload["uuids"])
     elif kind == TAG:
         changes = payload.get("set", {})
@@ -258,7 +276,7 @@ def _check_types(kind: type, *values: object) -> None:
 
 def _bundle_state(uuid: str, events: Sequence[Event]) -> BundleState | None:
     add = next((event for event in events if event.kind == ADD), None)
-    if add is None or any(event.kind == REMOVE for event in events):
+    if add is None or _is_removed(events):
         return None
     body = add.payload.get("body")
     return BundleState(
@@ -271,6 +289,12 @@ def _bundle_state(uuid: str, events: Sequence[Event]) -> BundleState | None:
         tag_changes=_tag_changes(events),
         name=_last_name(events),
     )
+
+
+def _is_removed(events: Sequence[Event]) -> bool:
+    """Whether the last of these, which are in order, that removes or restores the bundle removes it."""
+    deciding = [event.kind for event in events if event.kind in (REMOVE, RESTORE)]
+    return bool(deciding) and deciding[-1] == REMOVE
 
 
 def _tag_changes(events: Sequence[Event]) -> dict[str, str | None]:

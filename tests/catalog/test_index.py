@@ -42,6 +42,7 @@ def payload(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     kinds: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         event.ADD: adds | objects,
         event.REMOVE: some.map(lambda found: {"uuids": found}),
+        event.RESTORE: some.map(lambda found: {"uuids": found}),
         event.COMMIT: some.map(lambda found: {"uuids": found}),
         event.REAFFIRM: some.map(lambda found: {"uuids": found, "run": "r"}),
         event.TAG: st.builds(
@@ -58,6 +59,7 @@ KINDS = [
     event.ADD,
     event.ADD,
     event.REMOVE,
+    event.RESTORE,
     event.COMMIT,
     event.REAFFIRM,
     event.TAG,

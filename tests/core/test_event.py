@@ -33,6 +33,7 @@ payloads: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     event.RENAME: st.builds(lambda u, n: {"uuid": u, "name": n}, uuids, texts),
     event.UNDO: st.just({}),
+    event.RESTORE: some,
     "strange": st.just({}),
 }
 
@@ -74,6 +75,10 @@ def remove(*uuids_: str) -> event.Draft:
     return event.Draft(event.REMOVE, {"uuids": list(uuids_)})
 
 
+def restore(*uuids_: str) -> event.Draft:
+    return event.restored(uuids_)
+
+
 def undo(*numbers: int) -> event.Draft:
     return event.Draft(event.UNDO, {}, undoes=tuple(IDS[number] for number in numbers))
 
@@ -109,9 +114,53 @@ def test_the_events_that_count_are_in_order_and_count_alone(events: list[Event])
 def test_an_event_is_void_if_and_only_if_a_later_one_that_counts_undoes_it(events: list[Event]) -> None:
     counted = event.valid(events)
     last_of_write = {each.write_id or each.id: each for each in sorted(events, key=lambda each: each.order)}
-    for each in last_of_write.values():
-        undone = any(each.id in other.undoes and other.order > each.order for other in counted)
+    for write, each in last_of_write.items():
+        undone = any(write in other.undoes and other.order > each.order for other in counted)
         assert (each in counted) != undone
+
+
+def later(draft: event.Draft, number: int = 0) -> Event:
+    """A change after those of any of :func:`histories`."""
+    return Event(
+        event.ulid(NOW, entropy=90 + number), NOW + 9 + number, "w", 9, draft.kind, draft.payload, "", "", draft.undoes
+    )
+
+
+@given(histories())
+def test_a_bundle_is_present_if_added_and_not_removed_since_it_was_restored(events: list[Event]) -> None:
+    """Whenever it was added: an addition that comes late brings nothing back."""
+    counted = event.valid(events)
+    for uuid in UUIDS:
+        mine = [each for each in counted if uuid in each.subjects]
+        last_restored = max((each.order for each in mine if each.kind == event.RESTORE), default=(0, ""))
+        removed = any(each.kind == event.REMOVE and each.order > last_restored for each in mine)
+        added = any(each.kind == event.ADD for each in mine)
+        assert (uuid in event.fold(events)) == (added and not removed)
+
+
+@given(histories(), uuids)
+def test_what_is_restored_is_as_if_it_had_never_been_removed(events: list[Event], uuid: str) -> None:
+    never_removed = [each for each in event.valid(events) if not (each.kind == event.REMOVE and uuid in each.subjects)]
+    restored = event.fold([*events, later(restore(uuid))])
+    assert restored.get(uuid) == event.fold(never_removed).get(uuid)
+    assert {**restored, uuid: None} == {**event.fold(events), uuid: None}
+
+
+@given(histories(), uuids)
+def test_what_is_restored_can_be_removed_again_and_the_restoring_be_undone(events: list[Event], uuid: str) -> None:
+    restored = later(restore(uuid))
+    assert uuid not in event.fold([*events, restored, later(remove(uuid), 1)])
+    taken_back = later(event.undone([restored]), 1)
+    assert event.fold([*events, restored, taken_back]) == event.fold(events)
+    again = later(event.undone([taken_back]), 2)
+    assert event.fold([*events, restored, taken_back, again]) == event.fold([*events, restored])
+
+
+@given(histories())
+def test_all_that_counts_can_be_undone_under_its_write_ids(events: list[Event]) -> None:
+    undoing = later(event.undone(each for each in event.valid(events) if each.kind != event.UNDO))
+    assert event.fold([*events, undoing]) == {}
+    assert event.fold([*events, undoing, later(event.undone([undoing]), 1)]) == event.fold(events)
 
 
 @given(histories())
@@ -134,6 +183,14 @@ CASES: dict[str, tuple[list[event.Draft], set[str]]] = {
     "added and removed": ([add(), remove("u1")], set()),
     "removed before it was added": ([remove("u1"), add()], set()),
     "removed and added again": ([add(), remove("u1"), add()], set()),
+    "removed and restored": ([add(), remove("u1"), restore("u1")], {"u1"}),
+    "removed twice and restored": ([add(), remove("u1"), remove("u1"), restore("u1")], {"u1"}),
+    "restored and then removed": ([add(), restore("u1"), remove("u1")], set()),
+    "restored and added late": ([remove("u1"), restore("u1"), add()], {"u1"}),
+    "restored but never added": ([remove("u1"), restore("u1")], set()),
+    "an undone restore": ([add(), remove("u1"), restore("u1"), undo(2)], set()),
+    "an undone undo of a restore": ([add(), remove("u1"), restore("u1"), undo(2), undo(3)], {"u1"}),
+    "two removed, one restored": ([add(), add("u2"), remove("u1", "u2"), restore("u2")], {"u2"}),
     "an undone addition": ([add(), undo(0)], set()),
     "an undone removal": ([add(), remove("u1"), undo(1)], {"u1"}),
     "an undone undo": ([add(), remove("u1"), undo(1), undo(2)], set()),
@@ -175,6 +232,16 @@ def test_a_change_that_was_written_twice_counts_once_as_the_later() -> None:
     assert event.fold([*history(add()), first, between])["u1"].tags({}) == {"k": "between"}
     assert event.fold([*history(add()), first, between, again])["u1"].tags({}) == {"k": "first"}
     assert event.valid([first, again]) == [again]
+
+
+def test_a_change_that_was_written_twice_is_undone_as_one() -> None:
+    change, at_home = {"uuids": ["u1"]}, IDS[1]
+    first = Event(at_home, NOW + 1, "w", 2, event.REMOVE, change)
+    elsewhere = Event(IDS[2], NOW + 2, "w", 3, event.REMOVE, change, write_id=at_home)
+    for known in ([first], [elsewhere], [first, elsewhere]):
+        undoing = later(event.undone(known[:1]))
+        assert undoing.undoes == (at_home,)
+        assert set(event.fold([*history(add()), *known, undoing])) == {"u1"}
 
 
 def test_the_made_time_is_that_of_the_last_making_or_reaffirming() -> None:
@@ -294,6 +361,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "an addition of what is no Unicode": {"kind": "add", "payload": ADD | {"uuid": "\udcff"}},
     "a removal of text": {"kind": "remove", "payload": {"uuid": "u"}},
     "a removal of numbers": {"kind": "remove", "payload": {"uuids": [1]}},
+    "a restoring of numbers": {"kind": "restore", "payload": {"uuids": [1]}},
     "a commit of a number": {"kind": "commit", "payload": {"uuids": 1}},
     "a tag on nothing": {"kind": "tag", "payload": {"set": {}}},
     "a tag that is a number": {"kind": "tag", "payload": {"uuid": "u", "set": {"k": 1}}},

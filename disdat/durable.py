@@ -39,6 +39,22 @@ class Disk:
         """Open a new file for writing; FileExistsError if there is one. Unbuffered: each write is one call."""
         return cast("BinaryIO", io.FileIO(path, "xb"))  # what open() gives, after asking for more than is needed
 
+    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+        """
+        Make a file of these bytes, last modified then; what it is. FileExistsError if there is one.
+
+        Of *mode* it has what the umask leaves. For many small files: what takes the fewest calls.
+        """
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            written = os.write(fd, data)
+            while written < len(data):
+                written += os.write(fd, memoryview(data)[written:])
+            os.utime(fd, ns=(mtime_ns, mtime_ns))
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
+
     def open_append(self, path: Path) -> BinaryIO:
         """Open a file for appending, made if absent. Unbuffered: each write is one call."""
         return path.open("ab", buffering=0)

@@ -25,6 +25,7 @@ from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfi
 if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing the API must not
     from disdat.catalog.queries import Row
     from disdat.context import Context
+    from disdat.ops.checkout import CheckedOut
     from disdat.ops.contexts import Status
     from disdat.pipeline.task import PipeTask
 
@@ -33,6 +34,7 @@ __all__ = [
     "add",
     "apply",
     "cat",
+    "checkout",
     "commit",
     "context",
     "current_context",
@@ -187,6 +189,34 @@ def cat(local_context: ContextLike, bundle_name: str) -> Any:  # of the type tha
     """The value of the latest bundle of this name; BundleNotFound (``CatNoBundleError``) if there is none."""
     here = selection.context(local_context)
     return ops.bundles.value(here, ops.find.need(here, bundle_name).uuid)
+
+
+def checkout(
+    local_context: ContextLike,
+    ref: str,
+    directory: str | os.PathLike[str] | None = None,
+    paths: Iterable[str] = (),
+    *,
+    link: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> CheckedOut:
+    """
+    Put a bundle's files, or those at and below *paths* in it, into *directory*, by default one named as the bundle.
+
+    *ref* is a name, or another reference that ``dsdt checkout`` takes. A file that is right stays as it is, one that
+    an earlier checkout wrote and nobody changed is replaced or deleted. With *link*, large files are read-only hard
+    links to the store, where that can be. With *dry_run* nothing is done, and what is in the way is in the result.
+
+    Raises:
+        Conflict: Files that were changed, or that were there before, are in the way, and not *force*; nothing was done.
+        InvalidInput: The bundle has no files, or the directory is none.
+        PathNotFound: The bundle has no such path.
+    """
+    here = selection.context(local_context)
+    if dry_run:
+        return ops.checkout.plan(here, ref, directory, list(paths), link=link, force=force)
+    return ops.checkout.checkout(here, ref, directory, list(paths), link=link, force=force)
 
 
 def rm(

@@ -55,6 +55,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Look at bundles": {
         "ls": Entry("disdat.cli.look:ls", "List bundles."),
         "cat": Entry("disdat.cli.look:cat", "Print the value of a bundle."),
+        "checkout": Entry("disdat.cli.checkout:checkout", "Put a bundle's files into a directory of your own."),
         "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
         "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
     },
@@ -70,10 +71,10 @@ COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() fo
 
 OTHER_WORDS: Mapping[str, str] = {
     "branch": "context",
-    "checkout": "switch",
     "check": "verify",
     "clean": "gc",
     "delete": "rm",
+    "export": "checkout",
     "fsck": "verify",
     "get": "cat",
     "info": "show",

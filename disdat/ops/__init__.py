@@ -12,9 +12,35 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what __getattr__ gives
-    from disdat.ops import add, bundles, contexts, details, find, gc, lineage, maintain, usage, when, why
+    from disdat.ops import (
+        add,
+        bundles,
+        checkout,
+        contexts,
+        details,
+        find,
+        gc,
+        lineage,
+        maintain,
+        usage,
+        when,
+        why,
+    )
 
-__all__ = ["add", "bundles", "contexts", "details", "find", "gc", "lineage", "maintain", "usage", "when", "why"]
+__all__ = [
+    "add",
+    "bundles",
+    "checkout",
+    "contexts",
+    "details",
+    "find",
+    "gc",
+    "lineage",
+    "maintain",
+    "usage",
+    "when",
+    "why",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

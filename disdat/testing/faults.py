@@ -67,6 +67,15 @@ class RecordingDisk(Disk):
             self._note("create", path)
             return file
 
+    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+        with self._lock:
+            made = super().make_file(path, data, mode, mtime_ns)
+            self._known.add(Path(path))
+            self._note("create", Path(path))
+            self._note("write", Path(path), data=data)
+            self._note("chmod", Path(path), mode=made.st_mode & 0o777)
+            return made
+
     def open_append(self, path: Path) -> BinaryIO:
         with self._lock:
             is_new = not path.exists()
@@ -222,6 +231,16 @@ class FailingDisk(Disk):
     def create(self, path: Path) -> BinaryIO:
         self._step()
         return super().create(path)
+
+    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+        was_reached = self.reached
+        try:
+            self._step()
+        except BaseException:
+            if not was_reached:
+                super().make_file(path, data[: len(data) // 2], mode, mtime_ns)
+            raise
+        return super().make_file(path, data, mode, mtime_ns)
 
     def open_append(self, path: Path) -> BinaryIO:
         if not path.exists():

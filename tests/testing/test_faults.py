@@ -50,6 +50,8 @@ def everything(disk: Disk, root: Path) -> None:
     with disk.create(root / "dated") as file:
         disk.set_file_mtime(file, 10**18)
         disk.sync(file)
+    disk.make_file(str(root / "made"), b"made", 0o777, 10**18)
+    disk.sync_path(root / "made")
     disk.sync_path(root / "old")
     for directory in (root / "a" / "b", root / "a", root):
         disk.sync_dir(directory)
@@ -102,6 +104,10 @@ def test_calls_are_noted_in_order_with_relative_paths(root: Path) -> None:
         "create dated",
         "set_mtime dated",
         "sync dated",
+        "create made",
+        "write made",
+        "chmod made",
+        "sync made",
         "sync old",
         "sync_dir a/b",
         "sync_dir a",
@@ -247,7 +253,7 @@ def test_a_failing_disk_does_all_before_its_step_and_nothing_after(tmp_path: Pat
         (root / "old").write_bytes(b"old")
         (root / "gone").write_bytes(b"gone")
         disk = FailingDisk(at)
-        if at == 23:
+        if at == 25:
             everything(disk, root)
             assert not disk.reached
             break
@@ -267,6 +273,11 @@ def test_the_write_that_fails_is_torn(tmp_path: Path) -> None:
             with pytest.raises(Crash):
                 disk.write(file, b"12345678")
     assert (tmp_path / "f").read_bytes() == b"1234"
+    disk = FailingDisk(1, error=Crash)
+    for _ in range(2):
+        with pytest.raises(Crash):
+            disk.make_file(str(tmp_path / "g"), b"12345678", 0o666, 10**18)
+    assert (tmp_path / "g").read_bytes() == b"1234"
 
 
 def test_a_crash_passes_handlers_of_errors() -> None:

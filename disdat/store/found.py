@@ -1,0 +1,177 @@
+"""
+What is in a user's directory at the paths that a checkout is about; nothing is read that is known by ``stat``.
+
+Symbolic links are never followed: one in the place of a directory is in the way, as a file would be.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from disdat.core.digest import Digest
+from disdat.core.tree import Entry, decode_path, encode_path
+from disdat.durable import storage_errors
+from disdat.store import files
+from disdat.store.additions import SMALL_BYTES
+from disdat.store.loose import is_executable
+from disdat.store.statcache import SETTLED_NS
+from disdat.store.written import Stamp, Written
+
+
+class Foreign(enum.Enum):
+    """What is found and is no file of a bundle; the value is how people are told."""
+
+    OTHER = "other content"
+    LINK = "a symbolic link"
+    DIRECTORY = "a directory"
+    SPECIAL = "no regular file"
+
+
+Found: TypeAlias = "Entry | Foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is found, by path: paths where nothing is are left out."""
+
+    found: dict[str, Found] = field(default_factory=dict)
+    stats: dict[str, os.stat_result] = field(default_factory=dict)
+    """What each of them is."""
+    stamps: dict[str, Stamp] = field(default_factory=dict)
+    """Of files whose bytes were told, where they can be told by it later."""
+    linked: set[str] = field(default_factory=set)
+    """Files that are the store's own."""
+    directories: set[str] = field(default_factory=set)
+    """Directories that are there."""
+
+
+def place(root: str, path: str) -> str:
+    """Where a path of a tree is below *root*."""
+    return f"{root}/{path}" if path.isascii() and "%" not in path else f"{root}/{os.fsdecode(decode_path(path))}"
+
+
+def parents(paths: Iterable[str]) -> set[str]:
+    """Every directory one of *paths* lies in; without the root."""
+    found: set[str] = set()
+    for path in paths:
+        directory = path.rpartition("/")[0]
+        while directory and directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return found
+
+
+class Looker:
+    """
+    Looks at the paths of *wanted*, of *known* and of *begun* below *root*, and at what is in the way of them.
+
+    Bytes are told where a file may be one of these three; others only have to be known to be different.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        wanted: Mapping[str, Entry],
+        known: Mapping[str, Written],
+        begun: Mapping[str, Entry],
+        object_path: Callable[[Digest], Path],
+    ) -> None:
+        self._root = root
+        self._wanted, self._known, self._begun = wanted, known, begun
+        self._object_path = object_path
+        self._sight = Sight()
+
+    def look(self) -> Sight:
+        """What is there now; StorageError where that cannot be told."""
+        with storage_errors(f"look into {self._root}"):
+            self._look_at_directories()
+            there = self._sight.directories
+            paths = self._wanted.keys() | self._known.keys() | self._begun.keys()
+            for path in sorted(paths):
+                if path.rpartition("/")[0] in there and path not in self._sight.stats:
+                    self._look_at(path)
+        return self._sight
+
+    def _look_at_directories(self) -> None:
+        if os.path.isdir(self._root):
+            self._sight.directories.add("")
+        for path in sorted(parents([*self._wanted, *self._known, *self._begun])):
+            if path.rpartition("/")[0] in self._sight.directories:
+                self._look_at(path)
+
+    def _look_at(self, path: str) -> None:
+        where = place(self._root, path)
+        try:
+            seen = os.lstat(where)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if stat.S_ISREG(seen.st_mode):
+            self._note(path, seen, self._tell(path, where, seen))
+        elif not stat.S_ISDIR(seen.st_mode):
+            self._note(path, seen, Foreign.LINK if stat.S_ISLNK(seen.st_mode) else Foreign.SPECIAL)
+        elif path in self._wanted and self._holds_others(path):
+            self._note(path, seen, Foreign.DIRECTORY)
+        else:
+            self._sight.directories.add(path)
+
+    def _note(self, path: str, seen: os.stat_result, found: Found) -> None:
+        self._sight.stats[path] = seen
+        self._sight.found[path] = found
+
+    def _tell(self, path: str, where: str, seen: os.stat_result) -> Found:
+        written = self._known.get(path)
+        if written is not None and written.stamp == Stamp.of(seen) and written.entry.size_bytes == seen.st_size:
+            self._sight.stamps[path] = written.stamp
+            return written.entry
+        candidates = [entry for entry in self._candidates(path) if entry.size_bytes == seen.st_size]
+        if not candidates:
+            return Foreign.OTHER
+        executable = is_executable(seen)
+        for entry in candidates:
+            if self._is_object(entry, seen):
+                self._sight.linked.add(path)
+                return Entry(entry.digest, seen.st_size, executable)
+        at_ns = time.time_ns()
+        digest = files.steadily(where, lambda: _hash(where))
+        if seen.st_mtime_ns + SETTLED_NS <= at_ns:
+            self._sight.stamps[path] = Stamp.of(seen)
+        return Entry(digest, seen.st_size, executable)
+
+    def _candidates(self, path: str) -> Iterator[Entry]:
+        if path in self._known:
+            yield self._known[path].entry
+        for entries in (self._wanted, self._begun):
+            if path in entries:
+                yield entries[path]
+
+    def _is_object(self, entry: Entry, seen: os.stat_result) -> bool:
+        """Whether a file is the very one that the store has of an entry."""
+        if seen.st_nlink == 1 or entry.size_bytes < SMALL_BYTES:
+            return False
+        try:
+            return os.path.samestat(seen, os.stat(self._object_path(entry.digest)))
+        except FileNotFoundError:
+            return False
+
+    def _holds_others(self, directory: str) -> bool:
+        """Whether a directory in the place of a file has anything in it that we did not write."""
+        for where, directories, names in os.walk(place(self._root, directory)):
+            relative = os.path.relpath(where, self._root)
+            links = [name for name in directories if os.path.islink(f"{where}/{name}")]
+            for name in names + links:
+                if encode_path(os.fsencode(f"{relative}/{name}")) not in self._known:
+                    return True
+        return False
+
+
+def _hash(where: str) -> Digest:
+    with files.reading(where) as (file, found):
+        return files.hash_file(file, found.st_size)

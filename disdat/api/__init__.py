@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
     from disdat.context import Context
     from disdat.ops.checkout import CheckedOut
     from disdat.ops.contexts import Status
+    from disdat.ops.diff import BundleDifference
     from disdat.pipeline.task import PipeTask
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "context",
     "current_context",
     "delete_context",
+    "diff",
     "get",
     "init",
     "lineage",
@@ -293,6 +295,35 @@ def lineage(
     return [(each.step.depth, each.step.uuid, None if each.row is None else stored(here, each.row)) for each in found]
 
 
+def diff(
+    local_context: ContextLike,
+    old: str | Bundle,
+    new: str | Bundle | None = None,
+    *,
+    key: str | Iterable[str] = (),
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    limit: int | None = 20,
+) -> BundleDifference:
+    """
+    How a bundle differs from an older one; false where nothing does. Only what has different digests is read.
+
+    Each is a bundle or a reference (``name``, ``name@-1``, a uuid …); without *new*, *old* is compared with the version
+    before it. Rows of tables are matched by the columns of *key*, else by one that looks like a key, or by position.
+    Numbers count as equal within ``max(atol, rtol * max(|a|, |b|))``. Of rows, items, files and places *limit* each are
+    kept to be shown, None keeps all; the counts are always whole.
+
+    Raises:
+        BundleNotFound, RefNotFound, BadQuery: A reference names none, or several; no table has the key.
+        InvalidInput: The key is not unique; the message shows where.
+    """
+    from disdat.values.difference import Options, Tolerance  # with the rest of what only comparing needs
+
+    here = selection.context(local_context)
+    options = Options((key,) if isinstance(key, str) else tuple(key), Tolerance(rtol, atol), limit)
+    return ops.diff.diff(here, _compared(here, old), None if new is None else _compared(here, new), options=options)
+
+
 def apply(
     local_context: ContextLike,
     transform: type[PipeTask] | str,
@@ -336,6 +367,10 @@ def apply(
         central_scheduler=central_scheduler,
         workers=workers,
     )
+
+
+def _compared(here: Context, given: str | Bundle) -> str | Row:
+    return given if isinstance(given, str) else ops.find.need(here, uuid=given.uuid)
 
 
 def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mapping[str, str] | None = None) -> Row:

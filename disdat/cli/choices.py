@@ -20,6 +20,8 @@ class Choices:
     profile: str | None = None
     verbose: bool = False
     quiet: bool = False
+    failed: int = 1
+    """What the process ends with when the command fails; some commands say something else with 1."""
 
 
 def record(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # click's values have no type

@@ -16,14 +16,13 @@ from disdat.cli.program import dsdt
 from disdat.errors import DisdatError
 
 DONE = 0
-FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 READER_GONE = 141
 """As a program that the shell's SIGPIPE ended: whoever read the output stopped reading."""
 
 EXIT_CODES: Mapping[str, int] = {"bad-name": USAGE, "bad-query": USAGE}
-"""Kind of error -> exit code; every other kind is FAILED."""
+"""Kind of error -> exit code; every other kind is ``Choices.failed``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         render.error("interrupted")
         return INTERRUPTED
     except Exception as exc:  # noqa: BLE001 - the one place where whatever went wrong becomes a line
-        return _report(exc, verbose=choices.verbose)
+        return _report(exc, choices)
     return code
 
 
@@ -53,13 +52,13 @@ def _run(arguments: list[str], choices: Choices) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _report(exc: Exception, *, verbose: bool) -> int:
-    if verbose:
+def _report(exc: Exception, choices: Choices) -> int:
+    if choices.verbose:
         traceback.print_exception(exc)
     match exc:
         case DisdatError():
             render.error(exc.message or type(exc).__name__, exc.hint)
-            return EXIT_CODES.get(exc.kind, FAILED)
+            return EXIT_CODES.get(exc.kind, choices.failed)
         case WrongUsage():
             render.error(exc.message, exc.hint or _help_hint(exc))
             return USAGE
@@ -67,7 +66,7 @@ def _report(exc: Exception, *, verbose: bool) -> int:
             render.error(_lowered(exc.format_message()), _help_hint(exc))
             return USAGE
     render.error(f"internal error: {type(exc).__name__}: {exc}", "`dsdt --verbose …` shows the traceback")
-    return FAILED
+    return choices.failed
 
 
 def _lowered(message: str) -> str:

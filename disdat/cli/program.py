@@ -58,6 +58,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "checkout": Entry("disdat.cli.checkout:checkout", "Put a bundle's files into a directory of your own."),
         "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
         "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
+        "diff": Entry("disdat.cli.diff:diff", "Show how two bundles differ."),
     },
     "Look after bundles": {
         "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
@@ -73,6 +74,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "branch": "context",
     "check": "verify",
     "clean": "gc",
+    "compare": "diff",
     "delete": "rm",
     "export": "checkout",
     "fsck": "verify",

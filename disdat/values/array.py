@@ -47,18 +47,23 @@ class ArraySerializer:
         return _frame(array, form, logical_, blob, {})
 
     def load(self, frame: Frame, source: Source) -> object:
-        if frame.digest is None:
-            raise Corrupt(f"the array {frame.name!r} has no content")
-        try:
-            if frame.form == "strings":
-                return _load_strings(frame, source.read(frame.digest))
-            array = _load_array(frame, source)
-        except (ValueError, KeyError, TypeError, EOFError, SyntaxError) as exc:
-            raise Corrupt(f"the array {frame.name!r} is not one: {exc}") from exc
+        array = load(frame, source)
         return array[()] if frame.form == "scalar" else array
 
 
 SERIALIZER = ArraySerializer()
+
+
+def load(frame: Frame, source: Source) -> Array:
+    """The array of a frame, that of a scalar without dimensions; Corrupt if it is none."""
+    if frame.digest is None:
+        raise Corrupt(f"the array {frame.name!r} has no content")
+    try:
+        return (
+            _load_strings(frame, source.read(frame.digest)) if frame.form == "strings" else _load_array(frame, source)
+        )
+    except (ValueError, KeyError, TypeError, EOFError, SyntaxError) as exc:
+        raise Corrupt(f"the array {frame.name!r} is not one: {exc}") from exc
 
 
 def _as_array(value: object, where: str) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from disdat.core.bundle import Frame
@@ -79,7 +79,7 @@ def _kind(value: object) -> str | None:
 
 def _load(frame: Frame, source: Source, loaded: dict[str, object]) -> object:
     if frame.kind == "literal":
-        return _load_literal(frame, source, loaded)
+        return load_literal(frame, source, loaded)
     try:
         serializer = SERIALIZERS.get(frame.kind)
     except NotFound as exc:
@@ -88,7 +88,8 @@ def _load(frame: Frame, source: Source, loaded: dict[str, object]) -> object:
     return serializer.load(frame, source)
 
 
-def _load_literal(frame: Frame, source: Source, loaded: dict[str, object]) -> object:
+def load_literal(frame: Frame, source: Source, loaded: Mapping[str, object]) -> object:
+    """The value of a frame of kind ``literal``, with what *loaded* has by name in place of the frames it refers to."""
     if frame.inline is not None:
         code = frame.inline.value
     elif frame.digest is not None:

@@ -13,7 +13,18 @@ from disdat.cli.main import main
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
 LIKE_LS = {"add", "show"}
-LINES = ["context", "status", "config", "add data t.csv", "ls", "show data", "lineage data", "verify data", "reindex"]
+LINES = [
+    "context",
+    "status",
+    "config",
+    "add data t.csv",
+    "ls",
+    "show data",
+    "lineage data",
+    "diff data data",
+    "verify data",
+    "reindex",
+]
 
 
 def section(command: str) -> str:

@@ -76,7 +76,8 @@ def verdict(*, needed: bool, since_us: int, now_us: int, grace_us: int) -> Verdi
     """What becomes of a thing that is in the trash since a moment."""
     if needed:
         return Verdict.TAKEN_BACK
-    return Verdict.PURGED if now_us - since_us >= grace_us else Verdict.WAITS
+    # Without a grace nothing waits, not even what was moved a moment after the time we go by.
+    return Verdict.PURGED if grace_us == 0 or now_us - since_us >= grace_us else Verdict.WAITS
 
 
 def spoken_of(

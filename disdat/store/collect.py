@@ -62,6 +62,8 @@ class Collector:
         self._clock_us = clock_us
         self._disk = parts.disk
         self._staging = Staging(parts.root / "staging", disk=parts.disk)
+        self._numbers: dict[str, int] = {}
+        """Of packs, by name."""
 
     def make(self) -> None:
         """Make the store's directory, if need be: its lock is in it."""
@@ -92,8 +94,8 @@ class Collector:
         return heapq.merge(self._packed(), loose)
 
     def pack_names(self) -> dict[int, str]:
-        """The names of the packs that are indexed, by number."""
-        return dict(self.parts.state.query("SELECT id, name FROM pack"))
+        """The names of the packs :meth:`here` met, by the numbers it gave them."""
+        return {number: name for name, number in self._numbers.items()}
 
     def unreadable_packs(self) -> list[Left]:
         """The packs whose index cannot be read: they stay, since nobody knows what is in them."""
@@ -201,10 +203,13 @@ class Collector:
     def _packed(self) -> Iterator[tuple[bytes, int, int]]:
         last: tuple[bytes, int] = (b"", 0)
         while rows := self.parts.state.query(
-            "SELECT digest, pack, length FROM packed WHERE (digest, pack) > (?, ?) ORDER BY digest, pack LIMIT ?",
+            "SELECT digest, pack, length, name FROM packed JOIN pack ON id = pack WHERE (digest, pack) > (?, ?)"
+            " ORDER BY digest, pack LIMIT ?",
             (*last, _PAGE),
         ):
-            yield from rows
+            for digest, _, length, name in rows:
+                # Not the number it has in state.db, which may be lost, and made anew, while we look.
+                yield digest, self._numbers.setdefault(name, len(self._numbers) + 1), length
             last = rows[-1][:2]
 
     def _contents(self, name: str) -> Iterator[Digest]:

@@ -47,18 +47,20 @@ def test_a_pack_is_written_anew_when_less_than_half_of_it_is_needed(tally: Tally
 
 
 @pytest.mark.parametrize(
-    ("needed", "since_us", "expected"),
+    ("needed", "since_us", "grace_us", "expected"),
     [
-        (True, 0, Verdict.TAKEN_BACK),
-        (False, 91, Verdict.WAITS),
-        (False, 90, Verdict.PURGED),
-        (False, 200, Verdict.WAITS),  # the clock went back
+        (True, 0, 10, Verdict.TAKEN_BACK),
+        (True, 0, 0, Verdict.TAKEN_BACK),
+        (False, 91, 10, Verdict.WAITS),
+        (False, 90, 10, Verdict.PURGED),
+        (False, 200, 10, Verdict.WAITS),  # the clock went back
+        (False, 200, 0, Verdict.PURGED),
     ],
 )
 def test_trash_is_purged_after_the_grace_and_never_while_it_is_needed(
-    needed: bool, since_us: int, expected: Verdict
+    needed: bool, since_us: int, grace_us: int, expected: Verdict
 ) -> None:
-    assert reach.verdict(needed=needed, since_us=since_us, now_us=100, grace_us=10) is expected
+    assert reach.verdict(needed=needed, since_us=since_us, now_us=100, grace_us=grace_us) is expected
 
 
 def test_an_undo_speaks_of_what_it_undoes_over_any_number_of_undoes() -> None:

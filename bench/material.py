@@ -74,3 +74,20 @@ def frame(rows: int) -> pd.DataFrame:
     words = np.array(["alpha", "beta", "gamma", "delta", "epsilon"], dtype=object)
     columns["s"] = words[rng.integers(0, 5, rows)]
     return pd.DataFrame(columns)
+
+
+def keyed(rows: int, *, changed: bool) -> pd.DataFrame:
+    """A key, six columns of floats and a text; *changed* in three cells."""
+    import numpy as np  # only contenders that have it are asked for frames
+    import pandas as pd  # likewise
+
+    rng = np.random.default_rng(7)
+    columns: dict[str, object] = {"key": np.arange(rows)}
+    columns |= {f"f{i}": rng.standard_normal(rows) for i in range(6)}
+    columns["text"] = [f"text {number * 7919 % rows}" for number in range(rows)]
+    made = pd.DataFrame(columns)
+    if changed:
+        made.loc[rows // 10, "f1"] = 7.0
+        made.loc[rows // 2, "text"] = "changed"
+        made.loc[rows - 1, "f5"] = 7.0
+    return made

@@ -155,6 +155,18 @@ def _pipeline(variant: str) -> Row:
     return Row(f"a task of a pipeline, first run, {variant}", ours, MS, Over(1, luigi, MS), "first")
 
 
+def _diff() -> tuple[Row, ...]:
+    table, tree = (Figure("diff", variant, "ours", "diff") for variant in ("table", "tree"))
+    peak = Figure("diff", "table", "ours", "diff", "peak_mb")
+    size = Figure("diff", "table", "ours", "both tables MB", "value")
+    what = "diff of two keyed tables of 1M rows × 8 columns, 3 cells changed"
+    return (
+        Row(what, table, S, AtMost(3, S)),
+        Row(f"{what}: peak memory", peak, MB, Times(1.5, size)),
+        Row("diff of two directories of 100,000 files, 100 changed", tree, S, AtMost(0.3, S)),
+    )
+
+
 BARE = _startup("bare", "python")
 BIG_PEAK = Figure("add", "big", "dsdt", "add", "peak_mb")
 TENTH_PEAK = Figure("add", "big", "dsdt", "add_tenth", "peak_mb")
@@ -221,6 +233,7 @@ ROWS: tuple[Row, ...] = (
         )
         for how, variant in (("in batches", "batches"), ("one by one", "singles"))
     ),
+    *_diff(),
     _pipeline("chain100"),
     _pipeline("fan100"),
 )

@@ -16,6 +16,7 @@ from disdat.api import selection
 from disdat.context import Context
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth
+from disdat.values.difference import FilesDifference, TableDifference
 
 BATCH = 1000
 CALLS = 200
@@ -178,6 +179,44 @@ def frame(meter: Meter, spec: Spec) -> None:
         api.Bundle(NAME, name="frame", data=table)
 
 
+def prepare_diff(_: Meter, spec: Spec) -> None:
+    """Two versions of a table or of a directory, and of a small value of the same kind."""
+    opened()
+    if spec.variant == "table":
+        for name, rows in (("data", spec.sizes["rows"]), ("small", 10)):
+            for changed in (False, True):
+                api.Bundle(NAME, name=name, data=material.keyed(rows, changed=changed))
+        return
+    tree = Path("tree")
+    paths = [tree / path.relative_to(spec.data) for path in sorted(material.below(Path(spec.data)))]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(Path(spec.data, path.relative_to(tree)), path)
+    for name, directory in (("data", tree), ("small", paths[0].parent)):
+        api.add(NAME, name, directory)
+    for path in paths[:: max(1, len(paths) // 100)]:
+        path.unlink()
+        path.write_text("changed", "utf-8")
+    for name, directory in (("data", tree), ("small", paths[0].parent)):
+        api.add(NAME, name, directory)
+
+
+def diff(meter: Meter, spec: Spec) -> None:
+    """The small ones first: imports do not count."""
+    assert api.diff(NAME, "small")
+    meter.value("MB before", resident_mb())
+    with meter.op("diff"):
+        found = api.diff(NAME, "data")
+    difference = found.value.parts[0].difference
+    if isinstance(difference, TableDifference):
+        assert difference.rows.cell_count == 3, difference.rows
+        sizes = [each.data.memory_usage(deep=True).sum() for each in api.search(NAME, "data")]
+        meter.value("both tables MB", sum(sizes) / 2**20)
+    else:
+        assert isinstance(difference, FilesDifference)
+        assert difference.changed_count >= 100, difference
+
+
 def pipeline(meter: Meter, spec: Spec) -> None:
     """In process and, for the start-up too, as a whole process in a context of its own."""
     from bench.adapters import ours_tasks  # it brings in luigi, which no other workload needs
@@ -202,6 +241,7 @@ WORK: dict[str, Work] = {
     "catalog": catalog,
     "reindex": reindex,
     "frame": frame,
+    "diff": diff,
     "pipeline": pipeline,
 }
 PREPARE: dict[str, Work] = {
@@ -209,4 +249,5 @@ PREPARE: dict[str, Work] = {
     "catalog": prepare_bundles,
     "reindex": prepare_bundles,
     "frame": prepare_frame,
+    "diff": prepare_diff,
 }

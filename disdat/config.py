@@ -153,6 +153,18 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return named | {"context": context, "plain": _plain(source) or DEFAULT}
 
 
+def ignored_sections(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The sections of the config file that are none of ours. Raises what :func:`load` does."""
+    file = _config_file(_process(environ))
+    return [name for name in _all_sections(file) if name not in _KEYS] if file else []
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The variables named as ours that nothing reads."""
+    known = {name for _, _, *variables in _PLACES.values() for name in variables} | {"DISDAT_CONTEXT", "DISDAT_CONFIG"}
+    return sorted(name for name in _process(environ) if name.startswith("DISDAT_") and name not in known)
+
+
 def write_default(path: Path) -> bool:
     """
     Write :data:`COMMENTED_DEFAULTS` to *path* and return True.
@@ -362,6 +374,16 @@ def _config_file(environ: Mapping[str, str]) -> Path | None:
 
 def _sections(file: Path) -> Mapping[str, Mapping[str, str]]:
     """Return the file's sections of ours, every key known; empty where there is no file."""
+    sections = {name: keys for name, keys in _all_sections(file).items() if name in _KEYS}
+    for section, keys in sections.items():
+        for key in keys.keys() - _KEYS[section]:
+            known = ", ".join(sorted(_KEYS[section]))
+            raise InvalidInput(f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}")
+    return sections
+
+
+def _all_sections(file: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the file's sections, whosoever they are; empty where there is no file."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -372,12 +394,7 @@ def _sections(file: Path) -> Mapping[str, Mapping[str, str]]:
         raise PermissionDenied(f"may not read {file}") from exc
     except OSError as exc:
         raise StorageError(f"cannot read {file}: {exc.strerror}") from exc
-    sections = _parse(text, file)
-    for section, keys in sections.items():
-        for key in keys.keys() - _KEYS[section]:
-            known = ", ".join(sorted(_KEYS[section]))
-            raise InvalidInput(f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}")
-    return sections
+    return _parse(text, file)
 
 
 def _parse(text: str, file: Path) -> Mapping[str, Mapping[str, str]]:
@@ -390,7 +407,7 @@ def _parse(text: str, file: Path) -> Mapping[str, Mapping[str, str]]:
     except configparser.Error as exc:
         reason = " ".join(exc.message.replace("'<string>'", "the file").split())
         raise InvalidInput(f"{file} cannot be read: {reason}") from exc
-    return {name: dict(parser[name]) for name in parser.sections() if name in _KEYS}
+    return {name: dict(parser[name]) for name in parser.sections()}
 
 
 def _plain(source: _Source) -> str | None:

@@ -42,7 +42,8 @@ MAX_NAME_BYTES = 200
 
 _Stamp: TypeAlias = "tuple[int, int]"
 _FORMAT_FILE = "format"
-_UNFINISHED = ".new-"
+UNFINISHED = ".new-"
+"""How the name of a file begins that is still to be given its own."""
 
 
 def now_us() -> int:
@@ -99,6 +100,16 @@ class Home:
     def known_id(self) -> str | None:
         """The home's id; None where nothing was kept yet. Writes nothing."""
         return self._marker.home if self._marker else None
+
+    @property
+    def writer_features(self) -> frozenset[str]:
+        """What is needed of who writes to it. Writes nothing."""
+        return self._marker.writers if self._marker else frozenset()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a copy of another home, which :meth:`ensure` gives an id of its own. Writes nothing."""
+        return self._marker is not None and _inode(self._format_path) != self._marker.inode
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -266,7 +277,7 @@ class Home:
 
     def _make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
         """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
-        temporary = path.with_name(f"{_UNFINISHED}{event.ulid(self.clock_us())}")
+        temporary = path.with_name(f"{UNFINISHED}{event.ulid(self.clock_us())}")
         try:
             with self.disk.create(temporary) as file:
                 self.disk.write(file, content(os.fstat(file.fileno()).st_ino))
@@ -459,7 +470,7 @@ def _refuse_foreign(root: Path) -> None:
     """A directory that somebody else filled is never written to."""
     if root.exists() and not root.is_dir():
         raise InvalidInput(f"{root} is not a directory", hint="name another DISDAT_HOME")
-    names = [e.name for e in root.iterdir() if not e.name.startswith(_UNFINISHED)] if root.exists() else []
+    names = [e.name for e in root.iterdir() if not e.name.startswith(UNFINISHED)] if root.exists() else []
     if not names:
         return
     if "fs.json" in names or any(root.glob("context/*/ctxt.json")) or any(root.glob("context/*/objects/*/*_hframe.pb")):

@@ -25,7 +25,7 @@ from disdat.catalog.rows import VERSION
 BUSY_TIMEOUT_S = 60.0
 LINK = "catalog.db"
 
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "lustre", "glusterfs"})
+NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "lustre", "glusterfs"})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _CHECKPOINT_PAGES = 4000
@@ -154,7 +154,7 @@ class Database:
 
     def _publish(self, path: Path) -> None:
         """Point the link at a finished catalog; durable first, or a power cut could leave the link to an empty file."""
-        network = _file_system(self._directory) in _NETWORK
+        network = file_system(self._directory) in NETWORK
         _set_journal(path, "DELETE" if network else "WAL")
         _sync(path)
         link = self._directory / f"{path.stem}.link"
@@ -228,7 +228,7 @@ def _unlink_database(path: Path) -> None:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _file_system(directory: Path) -> str:
+def file_system(directory: Path) -> str:
     """The type of the file system, as Linux names it; empty where that is not to be had."""
     try:
         mounts = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")

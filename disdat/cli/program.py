@@ -64,6 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
         "du": Entry("disdat.cli.space:du", "Show what takes space, and what removing it would free."),
         "gc": Entry("disdat.cli.space:gc", "Find what nobody needs, and get its space back."),
+        "doctor": Entry("disdat.cli.doctor:doctor", "Check the installation, the settings and the home."),
         "reindex": Entry("disdat.cli.maintenance:reindex", "Make the catalog of a context again from its log."),
     },
 }

@@ -504,7 +504,7 @@ def test_where_a_write_ahead_log_is_unsafe_the_rollback_journal_is_used(
     """On a network's file system, and where there are no symbolic links to tell catalogs apart."""
     directory.mkdir()
     if fault == "network":
-        monkeypatch.setattr(database, "_NETWORK", {database._file_system(directory)})
+        monkeypatch.setattr(database, "NETWORK", {database.file_system(directory)})
     else:
         monkeypatch.setattr(Path, "symlink_to", _no_links)
     catalog, other = open_catalog(directory), open_catalog(directory)

@@ -359,10 +359,11 @@ ENOUGH = {
     "show": "data",
     "lineage": "data",
     "verify": "",
+    "doctor": "",
     "reindex": "",
 }
 """What makes each command a whole one."""
-WITHOUT_CONTEXT = {"init", "context", "switch", "config"}
+WITHOUT_CONTEXT = {"init", "context", "switch", "config", "doctor"}
 
 
 def options_of(name: str) -> list[click.Option]:

@@ -70,7 +70,8 @@ class PackIndex:
             mtime_ns, now_ns = self.directory.stat().st_mtime_ns, time.time_ns()
             if self._listed == (mtime_ns, self._state.generation):
                 return
-            self._compare()
+            while self._compare() != self._state.generation:
+                pass  # the rows were lost meanwhile, as those of a file are where the disk is full
             self._compared = self._state.generation
             settled = mtime_ns + SETTLED_NS <= now_ns
             self._listed = (mtime_ns, self._state.generation) if settled else None
@@ -132,8 +133,10 @@ class PackIndex:
                 return True
         return False
 
-    def _compare(self) -> None:
+    def _compare(self) -> int:
+        """Make the rows those of the packs that are there; which generation of rows it began with."""
         ids = {name: number for number, name in self._state.query("SELECT id, name FROM pack")}
+        generation = self._state.generation
         # After the rows: a pack is indexed once it is in place, so one that is not listed now was removed.
         listed = set(self.names())
         gone: list[Row] = [(ids[name],) for name in ids.keys() - listed]
@@ -141,6 +144,7 @@ class PackIndex:
         self.damaged = {}
         for name in sorted(listed - ids.keys()):
             self._read_footer(name)
+        return generation
 
     def _read_footer(self, name: str) -> None:
         try:

@@ -170,6 +170,7 @@ class _Asked:
             wanted=wanted,
             known={path: written for path, written in record.files.items() if path in concerned},
             begun=begun,
+            mark=record.begun.mark if record.begun else None,
             object_path=self.store.loose_path,
         ).look()
         written = deciding.believed({path: each.entry for path, each in record.files.items()}, begun, sight.found)

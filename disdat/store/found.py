@@ -72,7 +72,8 @@ class Looker:
     """
     Looks at the paths of *wanted*, of *known* and of *begun* below *root*, and at what is in the way of them.
 
-    Bytes are told where a file may be one of these three; others only have to be known to be different.
+    Bytes are told where a file may be one of these three; others only have to be known to be different. Names that
+    begin with *mark*, if there is one, are what an unfinished checkout left.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Looker:
         wanted: Mapping[str, Entry],
         known: Mapping[str, Written],
         begun: Mapping[str, Entry],
+        mark: str | None,
         object_path: Callable[[Digest], Path],
     ) -> None:
         self._root = root
         self._wanted, self._known, self._begun = wanted, known, begun
+        self._mark = mark
         self._object_path = object_path
         self._sight = Sight()
 
@@ -164,12 +167,18 @@ class Looker:
     def _holds_others(self, directory: str) -> bool:
         """Whether a directory in the place of a file has anything in it that we did not write."""
         for where, directories, names in os.walk(place(self._root, directory)):
-            relative = os.path.relpath(where, self._root)
             links = [name for name in directories if os.path.islink(f"{where}/{name}")]
-            for name in names + links:
-                if encode_path(os.fsencode(f"{relative}/{name}")) not in self._known:
-                    return True
+            if not all(self._is_ours(f"{where}/{name}", name) for name in names + links):
+                return True
         return False
+
+    def _is_ours(self, where: str, name: str) -> bool:
+        """Whether a file was written by us; what is known to be, and was changed, is told where it is looked at."""
+        path = encode_path(os.fsencode(os.path.relpath(where, self._root)))
+        if path in self._known or (self._mark is not None and name.startswith(self._mark)):
+            return True
+        seen = os.lstat(where)
+        return path in self._begun and stat.S_ISREG(seen.st_mode) and self._tell(path, where, seen) == self._begun[path]
 
 
 def _hash(where: str) -> Digest:

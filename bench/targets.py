@@ -167,6 +167,15 @@ def _diff() -> tuple[Row, ...]:
     )
 
 
+def _checkout() -> tuple[Row, ...]:
+    copied = Figure("checkout", "small", "cp", "checkout")
+    first, again = (Figure("checkout", "small", "ours", op) for op in ("checkout", "checkout_again"))
+    return (
+        Row("checkout of 10,000 files of 10 KB", first, S, Times(1.3, copied)),
+        Row("the same again, nothing changed", again, S, AtMost(0.2, S)),
+    )
+
+
 BARE = _startup("bare", "python")
 BIG_PEAK = Figure("add", "big", "dsdt", "add", "peak_mb")
 TENTH_PEAK = Figure("add", "big", "dsdt", "add_tenth", "peak_mb")
@@ -234,6 +243,7 @@ ROWS: tuple[Row, ...] = (
         for how, variant in (("in batches", "batches"), ("one by one", "singles"))
     ),
     *_diff(),
+    *_checkout(),
     _pipeline("chain100"),
     _pipeline("fan100"),
 )

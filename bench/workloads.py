@@ -56,6 +56,7 @@ WORKLOADS = (
     Workload("reindex", "singles", {"bundles": 10_000}, {"bundles": 200}, prepared=True),
     Workload("frame", "store", {"rows": 10_000_000}),
     Workload("frame", "load", {"rows": 10_000_000}, prepared=True),
+    Workload("checkout", "small", {"files": 10_000}, per_file_bytes=10_000),
     Workload("diff", "table", {"rows": 1_000_000}, {"rows": 1_000}, prepared=True),
     Workload("diff", "tree", {"files": 100_000}, {"files": 2_000}, per_file_bytes=100, prepared=True),
     Workload("pipeline", "chain100", {"tasks": 100}, {"tasks": 10}),

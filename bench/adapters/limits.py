@@ -46,6 +46,11 @@ def add(meter: Meter, spec: Spec) -> None:
             subprocess.run(["sync", *what], check=True)
 
 
+def checkout(meter: Meter, spec: Spec) -> None:
+    with meter.op("checkout", **spec.amount):
+        subprocess.run(["cp", "-r", spec.data, "copy"], check=True)
+
+
 def readd(meter: Meter, spec: Spec) -> None:
     with meter.op("readd", **spec.amount):
         for path in material.below(Path(spec.data)):
@@ -167,6 +172,7 @@ WORK: dict[str, Work] = {
     "startup": startup,
     "add": add,
     "readd": readd,
+    "checkout": checkout,
     "create": create,
     "catalog": catalog,
     "reindex": reindex,

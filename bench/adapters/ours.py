@@ -113,6 +113,20 @@ def readd(meter: Meter, spec: Spec) -> None:
     meter.value("new MB", (after - before) / 1e6)
 
 
+def checkout(meter: Meter, spec: Spec) -> None:
+    """Into a new directory, then again with nothing changed; another one first, of what little there is to warm up."""
+    opened()
+    api.add(NAME, "one", material.first_file(Path(spec.data)))
+    api.checkout(NAME, "one", "one")
+    api.add(NAME, "data", Path(spec.data))
+    with meter.op("checkout", **spec.amount):
+        written = api.checkout(NAME, "data", "copy").written
+    assert len(written) == spec.sizes["files"]
+    with meter.op("checkout_again"):
+        kept = api.checkout(NAME, "data", "copy").kept
+    assert len(kept) == spec.sizes["files"]
+
+
 def create(meter: Meter, spec: Spec) -> None:
     context = opened()
     write_one_by_one(spec, 10)  # what is imported or made on first use is not the cost of a bundle
@@ -237,6 +251,7 @@ WORK: dict[str, Work] = {
     "startup": startup,
     "add": add,
     "readd": readd,
+    "checkout": checkout,
     "create": create,
     "catalog": catalog,
     "reindex": reindex,

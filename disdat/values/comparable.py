@@ -268,6 +268,8 @@ def _show_time(cell: pa.Scalar) -> object:
             narrow = {"timestamp": pa.timestamp("us", getattr(cell.type, "tz", None)), "duration": pa.duration("us")}
             return cell.cast(narrow.get(_family(cell.type), pa.time64("us"))).as_py()
         return cell.as_py()
+    except KeyError:  # a time zone that this machine does not know
+        return cell.cast(pa.timestamp(cell.type.unit, "UTC")).as_py()
     except (pa.ArrowInvalid, ValueError, OverflowError):
         return str(cell.cast(pa.string()).as_py()) if _family(cell.type) != "duration" else f"{cell.value} ns"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -52,24 +53,31 @@ _ABSENT = _Absent()
 
 
 class _Step(NamedTuple):
-    """An item of a container: how it is named there, and what it is in both."""
+    """An item of a container: its key or position there, and what it is in both."""
 
-    name: str
+    form: str
+    """How the place of such an item is written."""
+    key: object
     old: object
     new: object
 
 
-@dataclass(frozen=True, slots=True)
+_KEYED, _MEMBER, _WHOLE = "[{}]", "{{{}}}", ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """Where something is: inside what, and under which name there. Written out only where a difference is."""
+    """Where something is: inside what, and which item there. Written out only where a difference is."""
 
     above: _Place | None = None
-    name: str = ""
+    form: str = _WHOLE
+    key: object = None
 
     def __str__(self) -> str:
-        names, place = [self.name], self.above
+        names: list[str] = []
+        place: _Place | None = self
         while place is not None:
-            names.append(place.name)
+            names.append(place.form.format(_short(place.key)))
             place = place.above
         text = "".join(reversed(names))
         return text if len(text) <= LONGEST_PLACE else text[:120] + "…" + text[-60:]
@@ -82,7 +90,7 @@ def compare(old: object, new: object, tolerance: Tolerance) -> Iterator[tuple[st
     A place is empty for the whole, else such as ``['a'][3]``. Items of dicts are matched by key, those of lists and
     tuples by position, those of sets by equality. What is in both as a frame of its own is yielded as :class:`Frames`.
     """
-    waiting: list[tuple[_Place, Iterator[_Step]]] = [(_Place(), iter([_Step("", old, new)]))]
+    waiting: list[tuple[_Place, Iterator[_Step]]] = [(_Place(), iter([_Step(_WHOLE, None, old, new)]))]
     while waiting:
         above, steps = waiting[-1]
         step = next(steps, None)
@@ -91,10 +99,10 @@ def compare(old: object, new: object, tolerance: Tolerance) -> Iterator[tuple[st
             continue
         if type(step.old) in _JSON_SCALARS and type(step.old) is type(step.new) and step.old == step.new:
             continue
-        place = _Place(above, step.name)
+        place = _Place(above, step.form, step.key)
         before, after = _unwrapped(step.old, step.new)
         if type(before) is type(after) and type(before) in literal.CONTAINERS:
-            if _is_reordered(before, after):
+            if isinstance(before, dict) and _is_reordered(before, cast("Mapping[object, object]", after)):
                 yield str(place), Reordered()
             waiting.append((place, _steps(before, after)))
         elif (found := _difference(before, after, tolerance)) is not None:
@@ -158,42 +166,40 @@ def _steps(old: object, new: object) -> Iterator[_Step]:
     if isinstance(old, set | frozenset):
         return _set_steps(old, cast("Iterable[object]", new))
     pairs = itertools.zip_longest(cast("Sequence[object]", old), cast("Sequence[object]", new), fillvalue=_ABSENT)
-    return (_Step(f"[{position}]", one, other) for position, (one, other) in enumerate(pairs))
+    return (_Step(_KEYED, position, one, other) for position, (one, other) in enumerate(pairs))
 
 
 def _dict_steps(old: Mapping[object, object], new: Mapping[object, object]) -> Iterator[_Step]:
     before, after = _by_identity(old), _by_identity(new)
     for identity, key in before.items():
         value = new[after[identity]] if identity in after else _ABSENT
-        yield _Step(f"[{_short(key)}]", old[key], value)
+        yield _Step(_KEYED, key, old[key], value)
     for identity, key in after.items():
         if identity not in before:
-            yield _Step(f"[{_short(key)}]", _ABSENT, new[key])
+            yield _Step(_KEYED, key, _ABSENT, new[key])
 
 
 def _set_steps(old: Iterable[object], new: Iterable[object]) -> Iterator[_Step]:
     before, after = _by_identity(old), _by_identity(new)
     for item in sorted((before[one] for one in before.keys() - after.keys()), key=repr):
-        yield _Step(f"{{{_short(item)}}}", item, _ABSENT)
+        yield _Step(_MEMBER, item, item, _ABSENT)
     for item in sorted((after[one] for one in after.keys() - before.keys()), key=repr):
-        yield _Step(f"{{{_short(item)}}}", _ABSENT, item)
+        yield _Step(_MEMBER, item, _ABSENT, item)
 
 
-def _is_reordered(old: object, new: object) -> bool:
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return False
+def _is_reordered(old: Mapping[object, object], new: Mapping[object, object]) -> bool:
     before, after = _by_identity(old), _by_identity(new)
+    if before.keys() == after.keys():
+        return any(map(operator.ne, before, after))
     return [one for one in before if one in after] != [one for one in after if one in before]
 
 
 def _by_identity(items: Iterable[object]) -> dict[object, object]:
     """Keys of a dict, or items of a set, by what tells apart 1 and True, which are equal, and not NaN and NaN."""
-    return {_identity(item): item for item in items}
+    return {item if type(item) is str else _identity(item): item for item in items}
 
 
 def _identity(item: object) -> object:
-    if type(item) is str:
-        return item
     try:
         return canonical.encode(literal.encode_plain(item, lambda: "a key"))
     except Unserializable:  # a frame, or a tuple with one in it

@@ -29,7 +29,7 @@ from disdat.values.matchrows import Matched, Positions
 SAMPLED_ROWS = 10_000
 """Most columns that are no key show it in so many rows."""
 _KEY_KINDS = frozenset({"number", "text", "bytes", "date", "moment", "instant", "time", "file"})
-_NO_KEY = ("nested", "complex", "interval")
+_NO_KEY = ("nested", "complex", "interval", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Level:
 
     column: Column
     read: Callable[[], Comparable]
+    may_be_key: bool = True
+    """Whether it is worth reading to find out whether it is a key: measurements are unique by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ class Table:
         return {level.column.name: level.column for level in self.levels}
 
     def read(self, name: str) -> Comparable:
-        return next(level for level in self.levels if level.column.name == name).read()
+        return self.level(name).read()
+
+    def level(self, name: str) -> Level:
+        return next(level for level in self.levels if level.column.name == name)
 
 
 def compare(
@@ -183,10 +188,15 @@ def _candidates(old: Table, new: Table) -> Iterator[_Key]:
     if len(old.columns.keys() & new.columns.keys()) < 2:
         return  # rows of a single cell are changed, not added and removed
     for name in old.columns:
-        if name not in new.columns or name in {*old.index, *new.index} or not _may_be_key(before := old.read(name)):
+        if name not in new.columns or not all(
+            name not in side.index and side.level(name).may_be_key for side in (old, new)
+        ):
             continue
-        pair = Pair(name, before, new.read(name))
-        numbers = _numbers([pair]) if _may_be_key(pair.new) else None
+        before = old.read(name)
+        if not _may_be_key(before) or not _may_be_key(after := new.read(name)):
+            continue
+        pair = Pair(name, before, after)
+        numbers = _numbers([pair])
         if numbers is not None and numbers.is_unique:
             common = len(numbers.matched().old)
             if 2 * common >= min(old.row_count, new.row_count) > 0:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from disdat.core.bundle import Frame
 from disdat.core.canonical import Json
 from disdat.core.tree import Entry
-from disdat.errors import InvalidInput, Unserializable
+from disdat.errors import BadQuery, Unserializable
 from disdat.values import literal
 
 
@@ -29,7 +29,7 @@ class Tolerance:
     def __post_init__(self) -> None:
         for name, number in (("relative", self.relative), ("absolute", self.absolute)):
             if not 0 <= number < math.inf:
-                raise InvalidInput(f"the {name} tolerance is {number}", hint="it is a number, not less than 0")
+                raise BadQuery(f"the {name} tolerance is {number}", hint="it is a number, not less than 0")
 
     def __bool__(self) -> bool:
         return self.relative > 0 or self.absolute > 0

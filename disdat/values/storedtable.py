@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,25 +24,38 @@ from disdat.values.serializer import Source
 @contextmanager
 def opened(frame: Frame, source: Source) -> Iterator[Table]:
     """The table of a frame; Corrupt, then or when a column is read, if it cannot be."""
+    with ExitStack() as open_files:
+        with _reading(frame):
+            table = _table(frame, open_files.enter_context(tablefile.opened(frame, source)), source)
+        yield table
+
+
+@contextmanager
+def _reading(frame: Frame) -> Iterator[None]:
     try:
-        with tablefile.opened(frame, source) as file:
-            yield _table(frame, file, source)
-    except (pa.ArrowException, KeyError, TypeError, IndexError) as exc:
+        yield
+    except (pa.ArrowException, ValueError, KeyError, TypeError, IndexError) as exc:
         raise Corrupt(f"the table {frame.name!r} cannot be read: {exc}") from exc
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
+    frame: Frame
     file: pq.ParquetFile
     source: Source
 
     def column(self, described: Mapping[str, Any]) -> Comparable:
-        stored = pa.chunked_array(
-            self._chunks(described["column"]), self.file.schema_arrow.field(described["column"]).type
-        )
-        if described.get("files"):
-            return comparable.files(stored, self.source.below(""))
-        return comparable.column(described["cells"], stored)
+        with _reading(self.frame):
+            name = described["column"]
+            stored = pa.chunked_array(self._chunks(name), self.file.schema_arrow.field(name).type)
+            if described.get("files"):
+                return comparable.files(stored, self.source.below(""))
+            return comparable.column(described["cells"], stored)
+
+    def level(self, column: Column, described: Mapping[str, Any]) -> Level:
+        stored_type = self.file.schema_arrow.field(described["column"]).type
+        is_measured = pa.types.is_floating(stored_type) or pa.types.is_nested(stored_type)
+        return Level(column, partial(self.column, described), may_be_key=not is_measured)
 
     def _chunks(self, name: str) -> list[pa.Array]:
         """A column by row groups, and on one thread: read otherwise, more memory than the column's stays in use."""
@@ -53,11 +66,9 @@ class _Reader:
 
 
 def _table(frame: Frame, file: pq.ParquetFile, source: Source) -> Table:
-    fields, reader = tablefile.fields(frame, file), _Reader(file, source)
+    fields, reader = tablefile.fields(frame, file), _Reader(frame, file, source)
     types = tablefile.type_names(frame, file.schema_arrow, fields)
-    levels = [
-        Level(Column(each["column"], _type(each, types)), partial(reader.column, each)) for each in fields["columns"]
-    ]
+    levels = [reader.level(Column(each["column"], _type(each, types)), each) for each in fields["columns"]]
     taken = {level.column.name for level in levels}
     index = list(_index(fields, reader, types, taken))
     return Table(int(fields["rows"]), (*levels, *index), tuple(level.column.name for level in index))
@@ -80,7 +91,7 @@ def _index(fields: Mapping[str, Any], reader: _Reader, types: Mapping[str, str],
         unnamed = "index" if len(levels) == 1 else f"level_{number}"
         shown = unnamed if name is None else described["column"]
         column = Column(_free(shown, taken), f"index {types[described['column']]}")
-        yield Level(column, partial(reader.column, described))
+        yield reader.level(column, described)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -27,6 +27,7 @@ FUNCTIONS = {
     " find_intermediates=False, find_roots=False, before=None, after=None)",
     "get": "(local_context, bundle_name, uuid=None, tags=None)",
     "rm": "(local_context, bundle_name=None, uuid=None, tags=None, rm_all=False, rm_old_only=False, *, force=False)",
+    "diff": "(local_context, old, new=None, *, key=(), rtol=0.0, atol=0.0, limit=20)",
     "add": "(local_context, bundle_name, path, tags=None)",
     "cat": "(local_context, bundle_name)",
     "commit": "(local_context, bundle_name, tags=None, uuid=None)",

@@ -43,7 +43,7 @@ CONTENDERS = (
         "ours",
         Kind.OURS,
         "ours",
-        ("startup", "add", "readd", "create", "catalog", "reindex", "frame", "diff", "checkout", "pipeline"),
+        ("startup", "add", "readd", "create", "catalog", "reindex", "frame", "diff", "checkout", "gc", "pipeline"),
     ),
     Contender("dsdt", Kind.OURS, "ours", ("add",)),
     Contender("python", Kind.LIMIT, "limits", ("startup",)),

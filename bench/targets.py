@@ -243,6 +243,8 @@ ROWS: tuple[Row, ...] = (
         for how, variant in (("in batches", "batches"), ("one by one", "singles"))
     ),
     *_diff(),
+    Row("gc plan over 1,000,000 objects, CPU", Figure("gc", "plan", "ours", "gc", "cpu_s"), S, AtMost(10, S)),
+    Row("the same: peak memory", Figure("gc", "plan", "ours", "gc", "peak_mb"), MB, AtMost(200, MB)),
     *_checkout(),
     _pipeline("chain100"),
     _pipeline("fan100"),

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import material
+from bench.adapters import ours_space
 from bench.meter import Meter, own_bin, resident_mb
 from bench.spec import Spec, Work
 from disdat import api
@@ -257,6 +258,7 @@ WORK: dict[str, Work] = {
     "reindex": reindex,
     "frame": frame,
     "diff": diff,
+    "gc": ours_space.collect,
     "pipeline": pipeline,
 }
 PREPARE: dict[str, Work] = {
@@ -265,4 +267,5 @@ PREPARE: dict[str, Work] = {
     "reindex": prepare_bundles,
     "frame": prepare_frame,
     "diff": prepare_diff,
+    "gc": ours_space.prepare,
 }

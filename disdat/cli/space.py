@@ -251,7 +251,7 @@ def _report_lines(report: Report, policy: Policy, *, versions: bool) -> Iterator
     if len(report.entries) > 1:
         yield f"All of them removed would free {render.size(report.frees_bytes)}."
     removed = (
-        f", {report.history:,} of which were removed within {_time(policy.retention_us)}" if report.history else ""
+        f", those of {report.history:,} removed within {_time(policy.retention_us)} included" if report.history else ""
     )
     yield f"Store: {_objects(report.bundles)} that bundles need{removed}; {_objects(report.garbage)} that nobody needs."
     yield f"Trash: {_things(report.trash)}; {_things(report.purgeable)} may be purged."

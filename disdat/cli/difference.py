@@ -177,17 +177,21 @@ def _rows_lines(rows: RowsDifference) -> Iterator[str]:
     if rows.cells:
         cells = ", ".join(f"{name} {count:,}" for name, count in rows.cells.items())
         yield render.one_line(f"cells: {_cut(cells, 4 * _SHOWN_CHARS)}")
-    yield from (f"  {_row_change_line(each)}" for each in rows.changed)
+    yield from (f"  {line}" for line in _shown_rows(rows))
+
+
+def _shown_rows(rows: RowsDifference) -> Iterator[str]:
+    yield from (_row_change_line(each) for each in rows.changed)
     yield from _more(rows.changed_count - len(rows.changed), "changed row")
-    yield from (f"  - {_row_line(each, rows.key)}" for each in rows.removed)
+    yield from (f"- {_row_line(each, rows.key)}" for each in rows.removed)
     yield from _more(rows.removed_count - len(rows.removed), "removed row")
-    yield from (f"  + {_row_line(each, rows.key)}" for each in rows.added)
+    yield from (f"+ {_row_line(each, rows.key)}" for each in rows.added)
     yield from _more(rows.added_count - len(rows.added), "added row")
 
 
 def _more(count: int, thing: str) -> Iterator[str]:
     if count:
-        yield f"  and {count:,} more {thing}{'' if count == 1 else 's'}; {ALL}"
+        yield f"and {count:,} more {thing}{'' if count == 1 else 's'}; {ALL}"
 
 
 def _row_change_line(row: RowChange) -> str:

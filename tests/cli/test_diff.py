@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from disdat.api import selection
+from disdat.core.bundle import CodeRef, Lineage
+from disdat.core.digest import of_bytes
+from disdat.ops import bundles
+from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt, everything_below
 
 OLD = "id,name,score\n1,a,0.5\n2,b,1.5\n3,c,2.5\n"
@@ -43,10 +49,9 @@ def test_it_shows_columns_rows_and_cells(versions: Dsdt) -> None:
 
 
 def test_a_line_for_each_thing_with_stat(versions: Dsdt) -> None:
-    assert versions("diff", "--stat", "table").lines == [
-        "value  table: 1 column added; "
-        "1 row added, 1 row removed, 1 row changed, rows in another order; 2 cells changed"
-    ]
+    (line,) = versions("diff", "--stat", "table").lines
+    rows = "1 row added, 1 row removed, 1 row changed, rows in another order"
+    assert line == f"value  table: 1 column added; {rows}; 2 cells changed"
 
 
 def test_json_has_all_of_it(versions: Dsdt) -> None:
@@ -162,3 +167,73 @@ def test_names_and_cells_cannot_break_the_line(demo: Dsdt) -> None:
         table(demo, f'"i\rd",n\n1,"a\n{last}"\n2,b\n')
     assert any("'a\\\\n" in line or "a\\n" in line for line in demo("diff", "table").lines)
     assert all(line.isprintable() for line in demo("diff", "table").lines)
+
+
+def test_what_is_recorded_beside_the_value_has_lines_of_its_own(demo: Dsdt) -> None:
+    context = selection.context("demo")
+    up = [bundles.write(context, value, Birth("up")) for value in (1, 1, 2)]
+    inputs = [
+        (bundles.dependency("same", up[0]), bundles.dependency("other", up[0]), bundles.dependency("gone", up[0])),
+        (bundles.dependency("same", up[1]), bundles.dependency("other", up[2]), bundles.dependency("come", up[0])),
+    ]
+    for number in range(2):
+        code = CodeRef(method="m", commit=str(number) * 40, digest=of_bytes(bytes([number])) if number else None)
+        lineage = Lineage(code=code, inputs=inputs[number])
+        metrics = {"loss": 0.5 - number / 4}
+        bundles.write(context, 0, Birth("data", metrics=metrics, params={f"p{number}": "1"}, lineage=lineage))
+    uuids = [each.uuid for each in up]
+    assert demo("diff", "data").lines[2:] == [
+        "params:",
+        "  - p0: 1",
+        "  + p1: 1",
+        "metrics:",
+        "  ~ loss: 0.5 -> 0.25",
+        "code:",
+        f"  ~ commit: {'0' * 40} -> {'1' * 40}",
+        f"  + digest: {of_bytes(bytes([1]))[:15]}…",
+        "inputs:",
+        f"  ~ same: up {uuids[0]} -> up {uuids[1]} (equal content)",
+        f"  ~ other: up {uuids[0]} -> up {uuids[2]}",
+        f"  - gone: up {uuids[0]}",
+        f"  + come: up {uuids[0]}",
+    ]
+    assert demo("diff", "--stat", "data").lines == [
+        "params   1 added, 1 removed",
+        "metrics  1 changed",
+        "code     1 added, 1 changed",
+        "inputs   4 changed",
+    ]
+
+
+def test_arrays_and_literals_are_told_by_place(demo: Dsdt) -> None:
+    context = selection.context("demo")
+    old = {"a": np.arange(4.0), "b": [1, "x"], "s": (1, 2), "n": np.zeros((2, 2)), "e": {"x": 1, "y": 2}, "g": 1}
+    new = {"a": np.arange(4.0) * 2, "b": [1, "y", 3], "s": [1, 2], "n": np.zeros(3), "e": {"y": 2, "x": 1}, "h": 2}
+    for value in (old, new):
+        bundles.write(context, value, Birth("data"))
+    assert demo("diff", "--limit", "8", "data").lines[2:] == [
+        "value['a']: an array, 3 of 4 items differ, at most by 3, by 1.5 on average",
+        "  ~ [1]: 1.0 -> 2.0",
+        "  ~ [2]: 2.0 -> 4.0",
+        "  ~ [3]: 3.0 -> 6.0",
+        "value['b'][1]: 'x' -> 'y'",
+        "value['b'][2]: added 3",
+        "value['s']: (1, 2) -> [1, 2]",
+        "value['n']: an array, shape 2×2 -> 3, items have no counterpart, as the shapes differ",
+        "value['e']: its keys are in another order",
+        "value['g']: removed 1",
+        "value['h']: added 2",
+    ]
+    assert demo("diff", "--limit", "1", "data").lines[-2:] == [
+        "  and 2 more items; --limit 0 shows all",
+        "and 7 more places in the value; --limit 0 shows all",
+    ]
+    assert demo("diff", "--limit", "1", "--stat", "data").lines[1:] == ["value       and 7 more places"]
+
+
+def test_a_file_that_may_be_executed_now_says_so(demo: Dsdt) -> None:
+    Path("run.sh").write_text("true", "utf-8")
+    demo("add", "data", "run.sh")
+    Path("run.sh").chmod(0o755)
+    demo("add", "data", "run.sh")
+    assert demo("diff", "data").lines[-1] == "  ~ run.sh  4 B, now executable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disdat import values
-from disdat.errors import BadQuery, InvalidInput
+from disdat.errors import BadQuery, Corrupt, InvalidInput
 from disdat.testing.memory import MemoryBundle
 from disdat.values import comparetables, storedtable
 from disdat.values.difference import (
@@ -442,3 +444,27 @@ def test_an_index_that_became_a_column_is_a_change_of_type() -> None:
     found = compare(table.set_index("id"), table)
     assert found.schema.changed == (TypeChange("id", "index int64", "int64", True),)
     assert not found.rows
+
+
+@pytest.mark.parametrize("stored", [b"no table", b""])
+def test_what_is_no_table_is_damage(tmp_path: Path, stored: bytes) -> None:
+    bundle = MemoryBundle(tmp_path)
+    (frame,) = values.dump(column(1), bundle)
+    digest, size = bundle.put(stored)
+    with pytest.raises(Corrupt), storedtable.opened(replace(frame, digest=digest, size_bytes=size), bundle):
+        pass
+
+
+def test_a_foreign_parquet_file_is_damage(tmp_path: Path) -> None:
+    bundle = MemoryBundle(tmp_path)
+    (frame,) = values.dump(column(1), bundle)
+    pa.parquet.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
+    digest, size = bundle.put((tmp_path / "t.parquet").read_bytes())
+    with pytest.raises(Corrupt), storedtable.opened(replace(frame, digest=digest, size_bytes=size), bundle):
+        pass
+
+
+def test_tables_of_polars_and_pandas_are_compared() -> None:
+    polars = pytest.importorskip("polars")
+    found = compare(polars.DataFrame({"k": ["a", "b"], "n": [1, 2]}), frame(k=["b", "a"], n=[3, 1]), "k")
+    assert [dict(change.cells) for change in found.rows.changed] == [{"n": Change(2, 3)}]

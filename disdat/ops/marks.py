@@ -20,7 +20,7 @@ from disdat.core.reach import Owner, Tally
 from disdat.errors import Corrupt, ObjectNotFound, UnknownFormat
 from disdat.store.peek import TOGETHER, Peek
 
-_CACHE_KIB = 64 << 10
+CACHE_KIB = 64 << 10
 _BATCH = 500
 _PORTION = 10_000
 _LOOK_EVERY = 1000
@@ -69,7 +69,7 @@ class Marks:
         self._retention_us = retention_us
         # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
         self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
         self._database.execute("BEGIN")
 

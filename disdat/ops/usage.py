@@ -21,11 +21,13 @@ from disdat.core.reach import Verdict
 from disdat.errors import BundleNotFound
 from disdat.ops import everywhere, gc
 from disdat.ops.gc import Policy, Progress
-from disdat.ops.marks import Amount
+from disdat.ops.marks import CACHE_KIB, Amount
 from disdat.store.peek import TOGETHER, Peek
 
 _OTHERS = 0
 """The group of all bundles that are not asked about."""
+_SEVERAL = 0
+"""Where bytes are counted by group: those that several groups need, and no other bundle."""
 
 Group = Callable[[Present], int]
 """The number of the group a bundle of the context belongs to; :data:`_OTHERS` if it is in none."""
@@ -85,7 +87,6 @@ def usage(
     groups = [list(of_one) for _, of_one in groupby(keyed, key=lambda r: (r.name, r.uuid if versions else ""))]
     numbers = {row.uuid: number for number, of_one in enumerate(groups, 1) for row in of_one}
     frees = _frees(context, lambda bundle: numbers.get(bundle.uuid, _OTHERS))
-    together = _frees(context, lambda bundle: int(bundle.uuid in numbers)) if len(groups) > 1 else frees
     entries = [
         Usage(of_one[0].name, of_one[0].uuid if versions else None, len(of_one), _size(of_one), frees.get(number, 0))
         for number, of_one in enumerate(groups, 1)
@@ -94,7 +95,7 @@ def usage(
     return Report(
         context=context.name,
         entries=tuple(sorted(entries, key=lambda each: (-each.frees_bytes, -each.size_bytes, each.name))),
-        frees_bytes=together.get(1, 0),
+        frees_bytes=sum(frees.values()),
         bundles=made.kept,
         history=made.history,
         garbage=made.garbage,
@@ -120,7 +121,7 @@ def _size(rows: Iterable[Row]) -> int:
 
 
 def _frees(context: Context, group: Group) -> Mapping[int, int]:
-    """How many bytes each group of bundles needs that no other bundle of the home does."""
+    """How many bytes each group of bundles needs that no other bundle of the home does; :data:`_SEVERAL` are shared."""
     collector = context.home.store.collector(clock_us=context.home.clock_us)
     peek = collector.peek()
     deleted = [path for path, _ in collector.trash.contexts()]
@@ -137,8 +138,9 @@ class _Shares:
     def __init__(self, peek: Peek) -> None:
         self._peek = peek
         self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         for table in ("needed", "node"):
-            columns = "digest BLOB PRIMARY KEY, group_ INTEGER NOT NULL, shared INTEGER NOT NULL DEFAULT 0"
+            columns = "digest BLOB PRIMARY KEY, group_ INTEGER, shared INTEGER, others INTEGER"
             self._database.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
         self._database.execute("BEGIN")
 
@@ -162,9 +164,12 @@ class _Shares:
             self._walk(root, groups[number])
 
     def alone(self, here: Iterable[tuple[bytes, int, int]]) -> Mapping[int, int]:
-        """The bytes of what is *here* and one group alone needs, by group."""
+        """The bytes of what is *here* and no bundle outside the groups needs, by the one group that does."""
         found: dict[int, int] = defaultdict(int)
-        needed = self._database.execute("SELECT digest, group_ FROM needed WHERE NOT shared ORDER BY digest")
+        needed = self._database.execute(
+            f"SELECT digest, CASE WHEN shared THEN {_SEVERAL} ELSE group_ END FROM needed WHERE NOT others"
+            " ORDER BY digest"
+        )
         for _, _, size_bytes, group in reach.matched(here, needed, absent=lambda _: None):
             if group is not None:
                 found[group] += size_bytes
@@ -172,8 +177,8 @@ class _Shares:
 
     def _note(self, needed: Iterable[tuple[bytes, int]]) -> None:
         self._database.executemany(
-            "INSERT INTO needed (digest, group_) VALUES (?, ?)"
-            " ON CONFLICT (digest) DO UPDATE SET shared = 1 WHERE group_ <> excluded.group_",
+            "INSERT INTO needed VALUES (?1, ?2, 0, ?2 = 0) ON CONFLICT (digest) DO UPDATE SET"
+            " shared = shared OR group_ <> excluded.group_, others = others OR excluded.others",
             needed,
         )
 
@@ -189,12 +194,13 @@ class _Shares:
             level = below
 
     def _to_walk(self, nodes: Iterable[Digest], group: int) -> Iterator[Digest]:
-        """Those below which something is to be noted: they are new, or were of one other group so far."""
+        """Those below which something is to be noted: each at most three times, then by other groups."""
         for node in nodes:
-            added = self._database.execute(
-                "INSERT INTO node (digest, group_) VALUES (?, ?)"
-                " ON CONFLICT (digest) DO UPDATE SET shared = 1 WHERE group_ <> excluded.group_ AND NOT shared",
+            noted = self._database.execute(
+                "INSERT INTO node VALUES (?1, ?2, 0, ?2 = 0) ON CONFLICT (digest) DO UPDATE SET"
+                " shared = shared OR group_ <> excluded.group_, others = others OR excluded.others"
+                " WHERE (group_ <> excluded.group_ AND NOT shared) OR (excluded.others AND NOT others)",
                 (node.raw, group),
             )
-            if added.rowcount > 0:
+            if noted.rowcount > 0:
                 yield node

@@ -97,8 +97,7 @@ class Looker:
         with storage_errors(f"look into {self._root}"):
             self._look_at_directories()
             there = self._sight.directories
-            paths = self._wanted.keys() | self._known.keys() | self._begun.keys()
-            for path in sorted(paths):
+            for path in {**self._wanted, **self._known, **self._begun}:
                 if path.rpartition("/")[0] in there and path not in self._sight.stats:
                     self._look_at(path)
         return self._sight
@@ -131,7 +130,7 @@ class Looker:
 
     def _tell(self, path: str, where: str, seen: os.stat_result) -> Found:
         written = self._known.get(path)
-        if written is not None and written.stamp == Stamp.of(seen) and written.entry.size_bytes == seen.st_size:
+        if written is not None and written.stamp is not None and written.is_still(seen):
             self._sight.stamps[path] = written.stamp
             return written.entry
         candidates = [entry for entry in self._candidates(path) if entry.size_bytes == seen.st_size]

@@ -47,6 +47,11 @@ class Written(NamedTuple):
     entry: Entry
     stamp: Stamp | None
 
+    def is_still(self, seen: os.stat_result) -> bool:
+        """Whether it is known that nobody wrote to the file since."""
+        same = self.stamp == (seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns)
+        return same and self.entry.size_bytes == seen.st_size
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -150,7 +155,8 @@ def _record(fields: Mapping[str, Any]) -> Record:  # as JSON has them
         )
         for path, name, size_bytes, executable, stamp in fields["files"]
     }
-    Tree({path: written.entry for path, written in files.items()})  # refuses paths that lead out
+    for path in files:
+        tree.check_path(path)
     root, begun = fields.get("tree"), fields.get("begun")
     return Record(files, root if root is None else Digest.parse(root), begun if begun is None else _begun(begun))
 

@@ -47,19 +47,16 @@ class Table:
     """A table whose columns are read when they are asked for; their names are distinct."""
 
     row_count: int
-    levels: tuple[Level, ...]
+    levels: Mapping[str, Level]
+    """By name, in order."""
     index: tuple[str, ...] = ()
     """The names of those levels that are the rows' index, where it says more than their numbers."""
 
-    @property
-    def columns(self) -> Mapping[str, Column]:
-        return {level.column.name: level.column for level in self.levels}
+    def type(self, name: str) -> str:
+        return self.levels[name].column.type
 
     def read(self, name: str) -> Comparable:
-        return self.level(name).read()
-
-    def level(self, name: str) -> Level:
-        return next(level for level in self.levels if level.column.name == name)
+        return self.levels[name].read()
 
 
 def compare(
@@ -75,12 +72,12 @@ def compare(
     rows, changed = _begun(old, new, options)
     if rows.key:
         read(len(rows.key))
-    for name in [name for name in new.columns if name in old.columns and name not in rows.key]:
+    for name in [name for name in new.levels if name in old.levels and name not in rows.key]:
         changed.append(_compare_column(name, old, new, rows))
         read(1)
-    for name in [name for name in new.columns if name not in old.columns and rows.added]:
+    for name in [name for name in new.levels if name not in old.levels and rows.added]:
         rows.add_new(name, new.read(name))
-    for name in [name for name in old.columns if name not in new.columns and rows.removed]:
+    for name in [name for name in old.levels if name not in new.levels and rows.removed]:
         rows.add_old(name, old.read(name))
     return TableDifference(_schema(old, new, [each for each in changed if each]), rows.made(old, new))
 
@@ -99,8 +96,8 @@ def check_key(names: Sequence[str], old: Table, new: Table) -> None:
     """Refuse, with BadQuery, a key with a column that is not in both tables."""
     for which, table in (("old", old), ("new", new)):
         for name in names:
-            if name not in table.columns:
-                raise BadQuery(f"the {which} table has no column {name!r}", hint=f"it has {', '.join(table.columns)}")
+            if name not in table.levels:
+                raise BadQuery(f"the {which} table has no column {name!r}", hint=f"it has {', '.join(table.levels)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +107,12 @@ class Pair:
     name: str
     old: Comparable
     new: Comparable
+    is_one_type: bool
+    """Whether both tables call its type the same."""
 
     def unified(self) -> tuple[Comparable, Comparable] | None:
         """Both of one type, ready to be compared; None where they have no values in common."""
-        if self.has_one_kind:
+        if self.is_one_type and self.has_one_kind:
             return self.old, self.new
         return unified(missing_as_null(self.old), missing_as_null(self.new))
 
@@ -138,13 +137,13 @@ class _Key:
 
 def _compare_column(name: str, old: Table, new: Table, rows: _Rows) -> TypeChange | None:
     # A function of its own, so that a column is gone before the next one is read.
-    pair = Pair(name, old.read(name), new.read(name))
+    pair = _pair(name, old, new)
     rows.add(pair)
     return _type_change(pair, old, new)
 
 
 def _schema(old: Table, new: Table, changed: Sequence[TypeChange]) -> SchemaDifference:
-    before, after = old.columns, new.columns
+    before, after = ({name: level.column for name, level in side.levels.items()} for side in (old, new))
     was = tuple(name for name in before if name in after)
     now = tuple(name for name in after if name in before)
     return SchemaDifference(
@@ -156,11 +155,11 @@ def _schema(old: Table, new: Table, changed: Sequence[TypeChange]) -> SchemaDiff
 
 
 def _type_change(pair: Pair, old: Table, new: Table) -> TypeChange | None:
-    was, now = old.columns[pair.name].type, new.columns[pair.name].type
-    if was == now and pair.has_one_kind:
+    was, now = old.type(pair.name), new.type(pair.name)
+    if pair.is_one_type and pair.has_one_kind:
         return None
     is_compared = pair.unified() is not None
-    if was != now:
+    if not pair.is_one_type:
         return TypeChange(pair.name, was, now, is_compared)
     # A type that does not say all, such as ``object``; where the cells are compared, they say the rest.
     return None if is_compared else TypeChange(pair.name, f"{was} {pair.old.kind}", f"{now} {pair.new.kind}", False)
@@ -180,27 +179,36 @@ def _chosen_key(old: Table, new: Table, wanted: Sequence[str]) -> _Key:
 
 
 def _pairs(names: Iterable[str], old: Table, new: Table) -> tuple[Pair, ...]:
-    return tuple(Pair(name, old.read(name), new.read(name)) for name in names)
+    return tuple(_pair(name, old, new) for name in names)
+
+
+def _pair(name: str, old: Table, new: Table) -> Pair:
+    return Pair(name, old.read(name), new.read(name), old.type(name) == new.type(name))
 
 
 def _candidates(old: Table, new: Table) -> Iterator[_Key]:
     """Columns that may well be a key: unique in both, no measurements, and half of the smaller one's rows in both."""
-    if len(old.columns.keys() & new.columns.keys()) < 2:
+    if len(old.levels.keys() & new.levels.keys()) < 2:
         return  # rows of a single cell are changed, not added and removed
-    for name in old.columns:
-        if name not in new.columns or not all(
-            name not in side.index and side.level(name).may_be_key for side in (old, new)
-        ):
+    for name in old.levels:
+        if name not in new.levels or not all(_is_worth_reading(name, side) for side in (old, new)):
             continue
+        # Most are no key in the one already, and then the other need not be read.
         before = old.read(name)
-        if not _may_be_key(before) or not _may_be_key(after := new.read(name)):
+        if not _may_be_key(before):
             continue
-        pair = Pair(name, before, after)
+        pair = Pair(name, before, new.read(name), old.type(name) == new.type(name))
+        if not _may_be_key(pair.new):
+            continue
         numbers = _numbers([pair])
         if numbers is not None and numbers.is_unique:
             common = len(numbers.matched().old)
             if 2 * common >= min(old.row_count, new.row_count) > 0:
                 yield _Key((pair,), True, numbers)
+
+
+def _is_worth_reading(name: str, table: Table) -> bool:
+    return name not in table.index and table.levels[name].may_be_key
 
 
 def _may_be_key(column: Comparable) -> bool:
@@ -222,7 +230,7 @@ def _matched(old: Table, new: Table, key: _Key) -> Matched:
     if not key.pairs:
         return matchrows.by_position(old.row_count, new.row_count)
     if key.numbers is None:
-        types = [f"{name} is {old.columns[name].type} and {new.columns[name].type}" for name in key.names]
+        types = [f"{name} is {old.type(name)} and {new.type(name)}" for name in key.names]
         raise InvalidInput(f"no key can be made of these columns: {', '.join(types)}", hint="name others with --key")
     keys = (key.numbers.old, key.numbers.new)
     for which, numbers, repeated in zip(("old", "new"), keys, key.numbers.repeated(), strict=True):

@@ -71,7 +71,8 @@ def _table(frame: Frame, file: pq.ParquetFile, source: Source) -> Table:
     levels = [reader.level(Column(each["column"], _type(each, types)), each) for each in fields["columns"]]
     taken = {level.column.name for level in levels}
     index = list(_index(fields, reader, types, taken))
-    return Table(int(fields["rows"]), (*levels, *index), tuple(level.column.name for level in index))
+    every = {level.column.name: level for level in (*levels, *index)}
+    return Table(int(fields["rows"]), every, tuple(level.column.name for level in index))
 
 
 def _type(described: Mapping[str, Any], types: Mapping[str, str]) -> str:

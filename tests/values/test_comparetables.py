@@ -252,6 +252,7 @@ SAME: list[tuple[str, object, object]] = [
     ("integers and floats", column(1, 2), column(1.0, 2.0)),
     ("flags and numbers", column(True, False), column(1, 0)),
     ("floats of two widths", column(0.5, dtype="float32"), column(0.5)),
+    ("NaN and NA of floats", column(float("nan"), 1.0), column(None, 1.0, dtype="Float64")),
     ("NaN and NA", column(float("nan"), 1.0), column(None, 1, dtype="Int64")),
     ("texts of two storages", column("a", None, dtype="object"), column("a", None, dtype="string")),
     ("categories", column("a", "b", dtype="category"), column("a", "b")),

@@ -125,10 +125,11 @@ class PackIndex:
         """Take the pack that holds an object out of *trash*, and index it; False if no pack there has it."""
         for path in sorted(trash.glob("*" + packs.SUFFIX)) if trash.is_dir() else ():
             if _holds(path, digest):
-                target = self.directory / path.name
                 self._disk.mkdir(self.directory)
-                self._disk.rename(path, target)
-                self._disk.sync_dir(self.directory)
+                with suppress(FileNotFoundError):  # another reader was faster
+                    self._disk.rename(path, self.directory / path.name)
+                for changed in (self.directory, self.directory.parent):
+                    self._disk.sync_dir(changed)
                 self.refresh()
                 return True
         return False

@@ -24,6 +24,10 @@ LINES = [
     "diff data data",
     "verify data",
     "reindex",
+    "du",
+    "gc",
+    "gc --list",
+    "gc --apply --purge",
 ]
 
 

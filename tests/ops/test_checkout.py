@@ -46,6 +46,12 @@ def directories(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()}
 
 
+def stats(root: Path) -> dict[Path, tuple[int, ...]]:
+    """What is below a directory, but for when it was last read."""
+    found = ((path, path.lstat()) for path in root.rglob("*"))
+    return {path: (each.st_ino, each.st_mode, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for path, each in found}
+
+
 def put(context: Context, name: str, files: Files, *, executable: tuple[str, ...] = ()) -> str:
     """A bundle of a directory with these files."""
     source = Path("source")
@@ -85,11 +91,11 @@ def test_a_checkout_makes_the_directory_and_is_kept_when_done_again(two: Context
     assert read(out / "deeper") == V2
     assert paths(done) == {"written": tuple(sorted(V2))}
     assert done.size_bytes == sum(map(len, V2.values()))
-    before = {path: path.stat() for path in out.rglob("*")}
+    before = stats(out)
     again = checkout(fresh(two), "data", out / "deeper")
     assert paths(again) == {"kept": tuple(sorted(V2))}
     assert again.size_bytes == 0
-    assert {path: path.stat() for path in out.rglob("*")} == before
+    assert stats(out) == before
 
 
 def test_another_version_changes_only_what_differs(two: Context, out: Path) -> None:
@@ -161,11 +167,11 @@ def test_what_the_user_changed_stops_all_before_anything_is_done(
 ) -> None:
     checkout(two, "data@-1", out)
     change(out / name)
-    before = {path: path.lstat() for path in out.rglob("*")}
+    before = stats(out)
     with pytest.raises(Conflict, match=name) as caught:
         checkout(two, "data", out)
     assert "--force" in caught.value.hint
-    assert {path: path.lstat() for path in out.rglob("*")} == before
+    assert stats(out) == before
     assert [each.path for each in plan(two, "data", out).obstacles] == [name]
     checkout(two, "data", out, force=True)
     assert read(out) == V2

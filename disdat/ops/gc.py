@@ -17,9 +17,10 @@ from pathlib import Path
 
 from disdat import config
 from disdat.context import Home
+from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Fate, Owner, Tally, Verdict
-from disdat.ops import everywhere, trashed
+from disdat.ops import everywhere
 from disdat.ops.everywhere import Asked
 from disdat.ops.marks import Amount, Found, Marks
 from disdat.ops.trashed import Judged, TrashJudge
@@ -27,7 +28,6 @@ from disdat.store import leases
 from disdat.store.collect import IN_FILE, Left
 from disdat.store.leases import Live
 from disdat.store.peek import Peek
-from disdat.store.trash import Thing
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOGETHER = 1000
@@ -176,12 +176,13 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
     run.say("waiting until nobody writes")
     with run.collector.alone():
         run.collector.trash.check()
-        purged = run.purge_contexts() if Step.PURGE in steps else Amount()
-        with run.marked() as found:
+        purged = Amount()
+        with run.marked(without=run.expired() if Step.PURGE in steps else ()) as found:
             made = found.planned()
             taken_back = found.take_back(made.trash)
             found.note_unknown(made.trash)
             if Step.PURGE in steps:
+                run.collector.finish_deleting()
                 purged += run.purge(made.trash)
             left: tuple[Left, ...] = ()
             if Step.APPLY in steps:
@@ -202,10 +203,10 @@ class Collection:
         self.now_us = home.clock_us()
 
     @contextmanager
-    def marked(self) -> Iterator[Marked]:
-        """All that the contexts there are now need."""
+    def marked(self, *, without: Sequence[Path] = ()) -> Iterator[Marked]:
+        """All that the contexts there are now need, but for those in the trash that are about to be purged."""
         peek = self.collector.peek()
-        deleted = [path for path, _ in self.collector.trash.contexts()]
+        deleted = [path for path, _ in self.collector.trash.contexts() if path not in without]
         with (
             everywhere.contexts(self.home, deleted, peek) as contexts,
             Marks(peek, now_us=self.now_us, retention_us=self.policy.retention_us) as marks,
@@ -221,13 +222,13 @@ class Collection:
                     each.ask(partial(marks.explain, each.name))
             yield Marked(self, contexts, peek, marks, found)
 
-    def purge_contexts(self) -> Amount:
-        """Delete the contexts that lay in the trash for the grace: their bundles count no more."""
-        self.collector.finish_deleting()
-        things = [Thing("context", path, since_us) for path, since_us in self.collector.trash.contexts()]
-        return self.purge(
-            trashed.judge(thing, needed=False, now_us=self.now_us, grace_us=self.policy.grace_us) for thing in things
-        )
+    def expired(self) -> list[Path]:
+        """The contexts that lay in the trash for the grace: their bundles count no more."""
+        return [path for path, since_us in self.collector.trash.contexts() if self._is_expired(since_us)]
+
+    def _is_expired(self, since_us: int) -> bool:
+        verdict = reach.verdict(needed=False, since_us=since_us, now_us=self.now_us, grace_us=self.policy.grace_us)
+        return verdict is Verdict.PURGED
 
     def purge(self, judged: Iterable[Judged]) -> Amount:
         """Delete for good what is to be."""

@@ -18,7 +18,7 @@ from disdat.core import event
 from disdat.core.digest import Digest
 from disdat.core.reach import Fate, Verdict
 from disdat.durable import Disk
-from disdat.errors import Corrupt, ObjectNotFound, PermissionDenied
+from disdat.errors import Corrupt, ObjectNotFound, PermissionDenied, UnknownFormat
 from disdat.ops import add, bundles, contexts, find, gc, maintain, runs, why
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.ops.gc import ObjectPlan, Policy, Step
@@ -200,6 +200,36 @@ def test_a_deleted_context_counts_until_it_lay_in_the_trash_for_the_grace(contex
     clock.pass_days(7)
     gc.collect(context.home, policy, PURGE)
     assert [path for path in (context.home.root / "store" / "trash").rglob("*") if path.is_file()] == []
+
+
+def test_a_deleted_context_is_not_purged_where_another_is_not_understood(context: Context) -> None:
+    contexts.create(context.home, "later").catalog.commit([event.Draft("teleport", {})])
+    place = contexts.delete(context.home, "demo")
+    with pytest.raises(UnknownFormat):
+        gc.collect(context.home, NOW, BOTH)
+    assert place.is_dir()
+
+
+def test_a_deleted_context_whose_log_is_damaged_can_be_purged(context: Context) -> None:
+    bundles.write(context, array(1), Birth("gone"))
+    bundles.write(context, array(2), Birth("gone"))
+    damaged_log(context)
+    place = contexts.delete(context.home, "demo")
+    home = Home(context.home.root)
+    with pytest.raises(Corrupt):
+        gc.collect(home, NOW, APPLY)
+    gc.collect(home, NOW, BOTH)
+    assert not place.exists()
+    assert objects(home) == set()
+
+
+def test_a_purge_that_was_cut_off_in_a_directory_goes_on(context: Context) -> None:
+    place = contexts.delete(context.home, "demo")
+    going = place.with_name("going-1")
+    place.rename(going)
+    (going / "log" / "00000001.log").unlink(missing_ok=True)
+    gc.collect(context.home, NOW, PURGE)
+    assert not going.exists()
 
 
 def test_a_deleted_context_moved_back_is_whole(context: Context) -> None:

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from disdat import config
+from disdat.catalog import asof
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.lock import ContextLock
 from disdat.core import canonical, event, similar
@@ -26,6 +28,7 @@ from disdat.durable import Disk, storage_errors
 from disdat.errors import (
     AlreadyExists,
     BadName,
+    BadQuery,
     ContextNotFound,
     Corrupt,
     InvalidInput,
@@ -295,9 +298,11 @@ class Context:
     Made by :meth:`Home.context`; threads may share one.
     """
 
-    def __init__(self, home: Home, name: str) -> None:
+    def __init__(self, home: Home, name: str, *, moment_us: int | None = None) -> None:
         self.home = home
         self.name = name
+        self.moment_us = moment_us
+        """The moment it is seen as of, µs since the epoch; None for now. See :meth:`as_of`."""
         self.directory = home.root / "context" / name
         self.objects = self.directory / "objects"
         """Where the files of its bundles are seen, each bundle's below its uuid."""
@@ -307,8 +312,33 @@ class Context:
     def __repr__(self) -> str:
         return f"Context({self.name!r}, home={str(self.home.root)!r})"
 
-    def __reduce__(self) -> tuple[Callable[[str, str], Context], tuple[str, str]]:
-        return _reopen, (str(self.home.root), self.name)
+    def __reduce__(self) -> tuple[Callable[[str, str, int | None], Context], tuple[str, str, int | None]]:
+        return _reopen, (str(self.home.root), self.name, self.moment_us)
+
+    def as_of(self, moment_us: int) -> Context:
+        """
+        The context as it was at a moment, µs since the epoch; nothing can be changed in it.
+
+        Of a bundle that was removed since, the value can be read while its bytes are there.
+
+        Raises:
+            BadQuery: It began later; the message says when.
+        """
+        began_us = self._began_us()
+        if began_us is not None and moment_us < began_us:
+            began = datetime.fromtimestamp(began_us // 1_000_000, UTC).astimezone()
+            raise BadQuery(
+                f"the context {self.name} began {began:%Y-%m-%d %H:%M:%S}, and was not there before",
+                hint="name a later moment",
+            )
+        return Context(self.home, self.name, moment_us=moment_us)
+
+    def _began_us(self) -> int | None:
+        """When it was made, or what it took over from another one began; None where neither is known."""
+        known = [asof.began_us(self.catalog)]
+        with suppress(KeyError, TypeError, ValueError):  # an id that is none of ours
+            known.append(event.ulid_time_us(cast("str", self.settings["id"])))
+        return min((each for each in known if each is not None), default=None)
 
     def bundle_directory(self, uuid: str) -> Path:
         """Where the files of one bundle are seen; not made by asking."""
@@ -334,6 +364,11 @@ class Context:
         return cast("dict[str, Json]", fields)
 
     @property
+    def id(self) -> str:
+        """What tells it from every other context, also from one of its name; empty where nobody wrote it."""
+        return str(self.settings.get("id", ""))
+
+    @property
     def remote(self) -> str | None:
         """The remote it is bound to; None where there is none."""
         return cast("str | None", self.settings.get("remote"))
@@ -346,7 +381,9 @@ class Context:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """What happened here, and how things are found."""
+        """What happened here, up to the moment it is seen as of, and how things are found."""
+        if self.moment_us is not None:
+            return asof.CatalogThen(self.home.context(self.name).catalog, self.moment_us)
         return Catalog(
             self.directory,
             writer=lambda: self.home.id,
@@ -401,8 +438,9 @@ def _inode(path: str) -> int | None:
         return None
 
 
-def _reopen(root: str, name: str) -> Context:
-    return Home(Path(root)).context(name)
+def _reopen(root: str, name: str, moment_us: int | None) -> Context:
+    context = Home(Path(root)).context(name)
+    return context if moment_us is None else Context(context.home, name, moment_us=moment_us)
 
 
 def _name_fault(name: str) -> str:

@@ -55,6 +55,13 @@ class Moment:
 Drafts: TypeAlias = "Callable[[Moment], Sequence[Draft]] | Sequence[Draft]"
 
 
+Check: TypeAlias = "Callable[[sqlite3.Connection], None]"
+
+
+def _no_check(_: sqlite3.Connection) -> None:
+    """Allow every change."""
+
+
 def _nothing_stored(digest: Digest) -> bytes:
     raise ObjectNotFound(f"no object store to read {digest} from")
 
@@ -95,14 +102,21 @@ class Catalog:
         self._snapshot = Snapshot(directory, log=self._log, fetch=fetch)
 
     def commit(
-        self, drafts: Drafts, *, actor: str = "", write_ids: Sequence[str] | None = None, unused: Sequence[str] = ()
+        self,
+        drafts: Drafts,
+        *,
+        actor: str = "",
+        write_ids: Sequence[str] | None = None,
+        unused: Sequence[str] = (),
+        check: Check = _no_check,
     ) -> list[Event]:
         """
         Make a change: all of *drafts* or none, durable on return, in one record of the log.
 
         *drafts* may be a function that makes them, called while the lock is held: it must be quick, raising in it
         changes nothing, and it is called again if the catalog turns out to be damaged. All that the events name
-        must be durable already. *unused* are uuids that no bundle may have, nor have had.
+        must be durable already. *unused* are uuids that no bundle may have, nor have had. *check* looks at the catalog
+        before, with the lock held, as quickly, and raises where the change may not be made.
 
         Raises:
             AlreadyExists: One of *unused* is known, and nothing was changed.
@@ -111,7 +125,12 @@ class Catalog:
         """
         with _Errors(self._directory):
             writer = self._writer_id()
-            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids, unused))
+
+            def checked(connection: sqlite3.Connection) -> None:
+                _check_unused(connection, unused)
+                check(connection)
+
+            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids, checked))
 
     def known(self, uuids: Sequence[str]) -> set[str]:
         """Those of *uuids* that a bundle has here, or had."""
@@ -299,12 +318,12 @@ class Catalog:
         return self._writer if isinstance(self._writer, str) else self._writer()
 
     def _commit(
-        self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None, unused: Sequence[str]
+        self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None, check: Check
     ) -> list[Event]:
         recorded: list[Event] = []
         try:
             with self._writing() as (connection, seen):
-                _check_unused(connection, unused)
+                check(connection)
                 moment = Moment(max(self._now_us(), seen.newest_us + 1))
                 made = drafts(moment) if callable(drafts) else drafts
                 if made:
@@ -400,7 +419,7 @@ class Catalog:
 
 def _check_unused(connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
     if uuids and (taken := index.known(connection, uuids)):
-        # To add a bundle that was removed would change nothing: a removal holds for good.
+        # To add a bundle that was removed would change nothing: a removal holds until it is undone.
         raise AlreadyExists(f"there is or was a bundle {min(taken)}", hint="give it another uuid")
 
 

@@ -40,6 +40,7 @@ _UNDOING = f"""
 _ABOUT = f"""
     SELECT {_PLACED} FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value
     CROSS JOIN events AS e ON e.number = s.event"""
+_NUMBERED = f"SELECT {_PLACED} FROM json_each(?) CROSS JOIN events AS e ON e.number = value"
 _KNOWN_IDS = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM events WHERE id = value)"
 _CROSSED = """
     SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM undoes WHERE target = value)
@@ -74,12 +75,15 @@ class _Placed(NamedTuple):
     length: int
 
     @property
-    def write_key(self) -> str:
-        return self.write or self.id
-
-    @property
     def place(self) -> Place:
         return Place(self.segment, self.offset, self.length)
+
+
+class Folded(NamedTuple):
+    """What events say of some bundles: of those that are present what their rows are made of, or why they have none."""
+
+    present: dict[str, tuple[Fields, Standing]]
+    unreadable: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,21 @@ def add(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: 
     """Index what was appended just now, whose ids nobody knows yet, in the transaction that is open."""
     _Indexer(connection, log, fetch).add(appended.entries, crossed=frozenset())
     _mark(connection, appended.end, appended.entries[-1].event.time_us)
+
+
+def folded(connection: sqlite3.Connection, uuids: Sequence[str], *, log: Log, fetch: Fetch) -> Folded:
+    """What the events that a catalog has, or shows, say of *uuids*, of which it knows which events speak of them."""
+    return _Indexer(connection, log, fetch).folded(uuids)
+
+
+def spoken_of(connection: sqlite3.Connection, numbers: Sequence[int], *, log: Log, fetch: Fetch) -> set[str]:
+    """The bundles that the events of these numbers speak of, be it by undoing what did, or be it undone."""
+    return _Indexer(connection, log, fetch).spoken_of(numbers)
+
+
+def with_undoing(connection: sqlite3.Connection, numbers: Sequence[int], *, log: Log, fetch: Fetch) -> dict[int, Event]:
+    """The events of these numbers and all that decide whether they count, by number."""
+    return _Indexer(connection, log, fetch).with_undoing(numbers)
 
 
 def _mark(connection: sqlite3.Connection, end: Position, newest_us: int) -> None:
@@ -205,6 +224,15 @@ class _Indexer:
         if tangling:
             self._refold(self._touched(tangling))
 
+    def folded(self, uuids: Sequence[str]) -> Folded:
+        return self._folded(uuids, self._with_undoing(self._events(self._placed(_ABOUT, uuids))))
+
+    def spoken_of(self, numbers: Sequence[int]) -> set[str]:
+        return self._spoken_of(self._events(self._placed(_NUMBERED, numbers)))
+
+    def with_undoing(self, numbers: Sequence[int]) -> dict[int, Event]:
+        return self._with_undoing(self._events(self._placed(_NUMBERED, numbers)))
+
     def _number(self, entries: Sequence[Entry]) -> dict[int, Event]:
         """Give every event its row, and record what it undoes, its run and its writer's count."""
         first = self._next("events", "number")
@@ -252,17 +280,25 @@ class _Indexer:
         """The bundles whose events must be folded again; also remembers which events speak of them."""
         subjects = [PairRow(uuid, number) for number, each in tangling.items() for uuid in set(each.subjects)]
         self._write({"subjects": subjects})
-        affected = self._closure(tangling, lambda found: self._placed(_SAME_WRITE, _targets(found)))
-        touched = sorted({uuid for each in affected.values() for uuid in each.subjects})
+        touched = sorted(self._spoken_of(tangling))
         self._connection.execute(_REMEMBER_ADDS, (json.dumps(touched),))
         return touched
 
+    def _spoken_of(self, events: Mapping[int, Event]) -> set[str]:
+        """The bundles that *events* speak of, be it by undoing what did."""
+        affected = self._closure(events, lambda found: self._placed(_SAME_WRITE, _targets(found)))
+        return {uuid for each in affected.values() for uuid in each.subjects}
+
+    def _with_undoing(self, events: Mapping[int, Event]) -> dict[int, Event]:
+        """*events*, and all that decide whether they count."""
+        return self._closure(events, lambda found: self._placed(_UNDOING, [each.write_key for each in found.values()]))
+
     def _refold(self, uuids: Sequence[str]) -> None:
         """Fold all events of *uuids* again, and replace the rows of these bundles."""
-        about = self._events(self._placed(_ABOUT, uuids))
-        known = self._closure(about, lambda found: self._placed(_UNDOING, [each.write_key for each in found.values()]))
+        known = self._with_undoing(self._events(self._placed(_ABOUT, uuids)))
+        present, unreadable = self._folded(uuids, known)
         self._connection.executemany("DELETE FROM unreadable WHERE uuid = ?", [(uuid,) for uuid in uuids])
-        present = self._present(uuids, known)
+        self._write({"unreadable": list(unreadable.items())})
         old = {row.uuid: row for row in map(BundleRow._make, self._connection.execute(_BUNDLES, (json.dumps(uuids),)))}
         same = {
             uuid for uuid, row in old.items() if uuid in present and _is_of(row, known[row.event], present[uuid][1])
@@ -279,22 +315,22 @@ class _Indexer:
             made.append({t: r for t, r in of_bundle.items() if uuid not in same or t not in rows.OF_MANIFEST})
         self._write(rows.merged(made))
 
-    def _present(self, uuids: Sequence[str], known: Mapping[int, Event]) -> dict[str, tuple[Fields, Standing]]:
-        """Those of *uuids* that are there after the events *known*, and can be read; notes those that cannot."""
+    def _folded(self, uuids: Sequence[str], known: Mapping[int, Event]) -> Folded:
+        """What the events *known*, which are all that matter to *uuids*, say of these."""
         counted = event.valid(known.values())
         states = event.fold(counted)
         numbers = {each.id: number for number, each in known.items()}
         adds = {uuid: each for each in reversed(counted) if each.kind == event.ADD for uuid in each.subjects}
-        found: dict[str, tuple[Fields, Standing]] = {}
+        found = Folded({}, {})
         for uuid in uuids:
             if state := states.get(uuid):
                 try:
                     fields = _manifest_added(uuid, adds[uuid], self._fetch)
                     standing = _standing(numbers[adds[uuid].id], fields, state)
                     rows.bundle_rows(0, fields, standing)
-                    found[uuid] = fields, standing
+                    found.present[uuid] = fields, standing
                 except (Corrupt, NotFound) as exc:
-                    self._write({"unreadable": [(uuid, str(exc))]})
+                    found.unreadable[uuid] = str(exc)
         return found
 
     def _delete(self, row: BundleRow) -> None:
@@ -328,7 +364,7 @@ class _Indexer:
         read = dict(zip([each.number for each in far], self._log.read(each.place for each in far), strict=True))
         return {each.number: self._in_hand.get(each.number) or read[each.number] for each in placed}
 
-    def _placed(self, sql: str, what: Iterable[str]) -> list[_Placed]:
+    def _placed(self, sql: str, what: Iterable[str | int]) -> list[_Placed]:
         return list(map(_Placed._make, self._connection.execute(sql, (json.dumps(list(what)),))))
 
     def _values(self, sql: str, what: Iterable[str]) -> set[str]:

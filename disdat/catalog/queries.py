@@ -168,12 +168,13 @@ COUNTS = """
     SELECT count(*), count(DISTINCT name), ifnull(sum(committed), 0), ifnull(sum(file_count), 0),
         ifnull(sum(size_bytes), 0), (SELECT count(DISTINCT digest) FROM objects)
     FROM bundles"""
+# What these two are ordered by is selected: else SQLite would copy what a view lays over a table (see `asof`).
 INPUTS_OF = """
-    SELECT b.uuid, i.argument, i.uuid
+    SELECT b.uuid, i.argument, i.uuid, json_each.key, i.number
     FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value CROSS JOIN inputs AS i ON i.bundle = b.id
     ORDER BY json_each.key, i.number"""
 USED_BY = """
-    SELECT b.uuid, i.argument, i.uuid
+    SELECT b.uuid, i.argument, i.uuid, json_each.key, b.made_us, i.number
     FROM json_each(?) CROSS JOIN inputs AS i ON i.uuid = value CROSS JOIN bundles AS b ON b.id = i.bundle
     ORDER BY json_each.key, b.made_us, b.uuid, i.number"""
 UUIDS_STARTING = "SELECT uuid FROM bundles WHERE uuid >= ? AND uuid < ? ORDER BY uuid LIMIT ?"
@@ -192,7 +193,7 @@ UNREADABLE = "SELECT uuid, why FROM unreadable ORDER BY uuid"
 
 def edges(connection: sqlite3.Connection, sql: str, uuids: Sequence[str]) -> list[Edge]:
     """The edges that :data:`INPUTS_OF` or :data:`USED_BY` finds."""
-    return [Edge(*found) for found in connection.execute(sql, (json.dumps(uuids),))]
+    return [Edge(*found[:3]) for found in connection.execute(sql, (json.dumps(uuids),))]
 
 
 def counts(connection: sqlite3.Connection) -> Counts:

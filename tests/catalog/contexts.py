@@ -143,6 +143,15 @@ class Store:
 
 def dump(directory: Path) -> Mapping[str, list[tuple[Any, ...]]]:
     """Every row of a catalog, with bundles named by uuid and events by id, so that two catalogs can be compared."""
+    connection = sqlite3.connect(directory / "catalog.db")
+    try:
+        return dump_of(connection)
+    finally:
+        connection.close()
+
+
+def dump_of(connection: sqlite3.Connection) -> Mapping[str, list[tuple[Any, ...]]]:
+    """As :func:`dump`, of what a connection shows."""
     queries = {
         "state": "SELECT * FROM state",
         "writers": "SELECT * FROM writers",
@@ -159,12 +168,8 @@ def dump(directory: Path) -> Mapping[str, list[tuple[Any, ...]]]:
         "files": "SELECT b.uuid, path, digest FROM files f LEFT JOIN bundles b ON b.id = f.bundle",
         "objects": "SELECT b.uuid, digest FROM objects o LEFT JOIN bundles b ON b.id = o.bundle",
     }
-    connection = sqlite3.connect(directory / "catalog.db")
-    try:
-        found = {table: connection.execute(sql).fetchall() for table, sql in queries.items()}
-        columns = [column[1] for column in connection.execute("PRAGMA table_info(bundles)")]
-    finally:
-        connection.close()
+    found = {table: connection.execute(sql).fetchall() for table, sql in queries.items()}
+    columns = [column[1] for column in connection.execute("PRAGMA table_info(bundles)")]
     numbered = [columns.index("id"), columns.index("event")]
     found["bundles"] = [tuple(v for i, v in enumerate(row) if i not in numbered) for row in found["bundles"]]
     return {table: sorted(rows, key=repr) for table, rows in found.items()}

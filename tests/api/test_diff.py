@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from disdat import api
 from disdat.errors import BundleNotFound
+from tests.api.kinds import EVERY
 
 
 @pytest.fixture
@@ -49,6 +51,15 @@ def test_what_is_shown_is_cut_to_the_limit_and_none_keeps_all(ctx):
 def test_it_becomes_json(ctx, versions):
     found = json.loads(json.dumps(api.diff(ctx, "data").to_json()))
     assert found["value"]["parts"][0]["rows"]["changed"][0]["cells"] == {"x": {"old": 1.5, "new": 2.5}}
+
+
+def test_no_two_values_are_too_different_to_be_compared(ctx, home):
+    made = [api.Bundle(ctx, name).add_data(make()).close() for name, make in EVERY.items()]
+    for old, new in itertools.pairwise(made):
+        found = api.diff(ctx, old, new)
+        assert bool(found.value) == (found.value.count > 0)
+        json.dumps(found.to_json())
+        assert not api.diff(ctx, new, new)
 
 
 def test_a_bundle_that_was_removed_is_not_found(ctx, versions):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +34,7 @@ from disdat.values.difference import (
     Tolerance,
     TypeChange,
 )
+from tests.values import test_table
 
 
 def compare(old: object, new: object, *key: str, rtol: float = 0, atol: float = 0, limit: int | None = None) -> Any:
@@ -129,6 +132,23 @@ def test_a_table_does_not_differ_from_itself_in_any_order_of_rows(table: pd.Data
     assert not found.schema
     assert (found.rows.added_count, found.rows.removed_count, found.rows.changed_count) == (0, 0, 0)
     assert found.rows.moved == (order != sorted(order))
+
+
+EVERY = {**test_table.FRAMES, **test_table.SERIES, **test_table.ARROW}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_table_of_any_types_differs_from_itself_however_it_is_read(name: str) -> None:
+    given = EVERY[name]
+    value = given() if callable(given) else given
+    assert not compare(value, value)
+    assert not compare(value, value, rtol=0.1)
+
+
+def test_no_two_tables_are_too_different_to_be_compared() -> None:
+    every = [given() if callable(given) else given for given in EVERY.values()]
+    for old, new in itertools.pairwise(every):
+        json.dumps(compare(old, new, limit=3).to_json())
 
 
 @settings(max_examples=15)

@@ -33,7 +33,8 @@ RESTORE = "restore"
 KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO, RESTORE})
 """What this version understands; a context that has others is not collected."""
 
-_OF_ONE = frozenset({ADD, TAG, RENAME})
+OF_ONE = frozenset({ADD, TAG, RENAME})
+"""The kinds that speak of one bundle each."""
 _OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM, RESTORE})
 
 _NO_BODY = b'"body":null'
@@ -83,7 +84,7 @@ class Event:
     @property
     def subjects(self) -> tuple[str, ...]:
         """The uuids of the bundles this event speaks of; none of a kind that is not known, whatever it holds."""
-        if self.kind in _OF_ONE:
+        if self.kind in OF_ONE:
             return (cast("str", self.payload["uuid"]),)
         return tuple(cast("Sequence[str]", self.payload["uuids"])) if self.kind in _OF_SEVERAL else ()
 

@@ -34,7 +34,7 @@ from disdat.core.bundle import (
 from disdat.core.canonical import Encoded
 from disdat.core.tree import Tree, TreeRef
 from disdat.durable import storage_errors
-from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, StorageError
+from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, ObjectNotFound, StorageError
 from disdat.ops import runs
 from disdat.ops.intake import Intake, Progress, store_tree
 from disdat.ops.reading import BundleSource
@@ -239,8 +239,18 @@ def value(context: Context, uuid: str) -> object:
     Raises:
         BundleNotFound: There is no such bundle.
         DigestMismatch: Its bytes are damaged.
+        ObjectNotFound: Its bytes are lost; of a bundle that was removed since the moment *context* is seen as of, gone.
     """
-    return value_of(context, context.catalog.bundle(uuid))
+    bundle = context.catalog.bundle(uuid)
+    try:
+        return value_of(context, bundle)
+    except ObjectNotFound as exc:
+        if context.moment_us is None or context.home.context(context.name).catalog.get(uuid) is not None:
+            raise
+        raise ObjectNotFound(
+            f"the bytes of {bundle.name or '(unnamed)'} {uuid[:8]} are gone: it was removed, and they were purged",
+            hint="what is recorded of it is still shown by `dsdt show --as-of`",
+        ) from exc
 
 
 def value_of(context: Context, bundle: Bundle) -> object:

@@ -158,7 +158,7 @@ def by_uuid(context: Context, uuid: str) -> Row:
         BundleNotFound: There is none.
         BadQuery: There are several, or it cannot begin a uuid.
     """
-    if not _PREFIX.fullmatch(uuid):
+    if not is_uuid_prefix(uuid):
         raise BadQuery(f"{uuid!r} is not a uuid", hint="give it whole, or its first digits, four or more")
     row = _by_prefix(context, uuid)
     if row is None:
@@ -166,6 +166,11 @@ def by_uuid(context: Context, uuid: str) -> Row:
             f"no bundle with uuid {uuid} in the context {context.name}", hint="`dsdt ls -v` shows the uuids"
         )
     return row
+
+
+def is_uuid_prefix(text: str) -> bool:
+    """Whether *text* is a uuid, or four of its first digits or more."""
+    return _PREFIX.fullmatch(text) is not None
 
 
 def chosen(

@@ -181,6 +181,15 @@ class ObjectStore:
             found |= set(self._packed.find(list(asked - found)))
         return found
 
+    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of *digests* that are neither here nor in the trash; their bytes are not looked at."""
+        asked = set(digests)
+        with storage_errors("look at what is there"):
+            self._packed.refresh()
+            left = asked - self.has_many(asked)
+            peek = Peek(self._loose, self._packed, self.root / "trash")
+            return {digest for digest in left if not peek.trashed_in(digest)}
+
     def size_bytes(self, digest: Digest) -> int:
         """How many bytes an object has; ObjectNotFound if it is not here."""
         return self._search(digest, self._measure)

@@ -278,9 +278,10 @@ class _Planned:
         """Refuse, before anything is changed, what is in the way or may not be written to."""
         _check_free(self._asked.root, self._plan.obstacles)
         changed = [*self._plan.write, *self._plan.replace, *self._plan.delete]
-        if changed:
-            for directory in {"", *parents(changed)} & {"", *self._sight.directories}:
-                _check_writable(place(self._asked.root, directory) if directory else self._asked.root)
+        directories = {path.rpartition("/")[0] for path in changed}
+        there = directories & self._sight.directories
+        for directory in there if there == directories else {*there, ""}:
+            _check_writable(place(self._asked.root, directory) if directory else self._asked.root)
 
     def carry_out(self, progress: Progress) -> None:
         root = self._asked.root

@@ -123,27 +123,27 @@ class Writer:
 
         The root counts as one of them.
         """
-        missing = sorted({"", *directories} - self._sight.directories)
-        stage = f"{os.path.dirname(self._root) if '' in missing else self._root}/{self._mark}"
-        tops: list[str] = []
+        stages: dict[str, Path] = {}
         staged: dict[str, str] = {}
         try:
-            for directory in missing:
+            for directory in sorted({"", *directories} - self._sight.directories):
                 above = directory.rpartition("/")[0]
                 if directory and above in staged:
                     staged[directory] = place(staged[above], directory.rpartition("/")[2])
-                else:
-                    staged[directory] = f"{stage}/{len(tops)}"
-                    tops.append(directory)
+                else:  # beside where it is to be, and so on the same file system
+                    beside = self._place(above) if directory else os.path.dirname(self._root)
+                    staged[directory] = f"{beside}/{self._mark}/{len(stages)}"
+                    stages[directory] = Path(beside, self._mark)
                 self._disk.mkdir(Path(staged[directory]))
             yield staged
-            for directory in tops:
+            for directory in stages:
                 self._name(Path(staged[directory]), directory)
-            if tops:
-                self._disk.rmdir(Path(stage))
+            for stage in set(stages.values()):
+                self._disk.rmdir(stage)
         except BaseException:
-            with suppress(OSError):  # what made us stop is what counts
-                remove(Path(stage), disk=self._disk)
+            for stage in set(stages.values()):
+                with suppress(OSError):  # what made us stop is what counts
+                    remove(stage, disk=self._disk)
             raise
 
     def _name(self, staged: Path, directory: str) -> None:
@@ -246,9 +246,11 @@ def remove(path: Path, *, disk: Disk) -> None:
 
 
 def left_over(root: str, directories: Iterable[str], mark: str) -> Iterator[Path]:
-    """Yield what a checkout marked so, that was killed, may have left unfinished in or beside *root*."""
-    yield from (Path(os.path.dirname(root), mark), Path(root, mark), Path(root, f"{mark}-new"))
-    yield from (Path(place(root, directory), f"{mark}-new") for directory in directories)
+    """Yield what a checkout marked so, that was killed, may have left unfinished beside *root* or below it."""
+    yield Path(os.path.dirname(root), mark)
+    for directory in ("", *directories):
+        where = place(root, directory) if directory else root
+        yield from (Path(where, mark), Path(where, f"{mark}-new"))
 
 
 def _small_objects(store: ObjectStore, digests: Set[Digest]) -> Iterator[tuple[Digest, bytes]]:

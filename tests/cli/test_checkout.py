@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.conftest import Dsdt
 
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
+
 
 @pytest.fixture
 def photos(demo: Dsdt) -> Dsdt:
@@ -48,6 +50,8 @@ def test_json_has_all_of_it(photos: Dsdt) -> None:
         "obstacles": [],
         "clashes": [],
     }
+    section = REFERENCE.read_text("utf-8").partition("### `dsdt checkout")[2].partition("### ")[0]
+    assert [key for key in done if f'"{key}"' not in section] == []
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(photos: Dsdt) -> None:

@@ -490,6 +490,8 @@ def test_a_directory_without_permission_is_refused_before_anything_is_done(open_
         with read_only(shut), unprivileged(), pytest.raises(PermissionDenied, match=f"may not write to {shut}"):
             checkout(fresh(two), "data", out)
         assert read(out) == before
+    with read_only(out), unprivileged():
+        assert checkout(fresh(two), "data", out, ["d"]).replaced == ("d/large.bin",), "nothing else need be writable"
     closed = open_work / "closed"
     closed.mkdir()
     give_away(closed)

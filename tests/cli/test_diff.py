@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from disdat.api import selection
@@ -237,3 +240,29 @@ def test_a_file_that_may_be_executed_now_says_so(demo: Dsdt) -> None:
     Path("run.sh").chmod(0o755)
     demo("add", "data", "run.sh")
     assert demo("diff", "data").lines[-1] == "  ~ run.sh  4 B, now executable"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "loaded"),
+    [
+        (1, 1, set()),
+        ([1, {"a": 2}], [1, {"a": 3}], set()),
+        (np.arange(3), np.arange(3), set()),
+        (np.arange(3), np.arange(4), {"numpy"}),
+        (
+            pd.DataFrame({"k": [1, 2], "s": ["a", "b"]}),
+            pd.DataFrame({"k": [2, 1], "s": ["b", "c"]}),
+            {"numpy", "pyarrow"},
+        ),
+    ],
+    ids=["equal", "literals", "equal arrays", "arrays", "tables"],
+)
+def test_only_what_is_needed_to_compare_is_imported(demo: Dsdt, old: object, new: object, loaded: set[str]) -> None:
+    for value in (old, new):
+        bundles.write(selection.context("demo"), value, Birth("data"))
+    program = (
+        "import sys; from disdat.cli.main import main; main(['diff', 'data']);"
+        "print(*({'numpy', 'pandas', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert set(done.stdout.splitlines()[-1].split()) == loaded

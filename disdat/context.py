@@ -143,7 +143,10 @@ class Home:
         with storage_errors(f"list the contexts of {self.root}"):
             if not directory.is_dir():
                 return []
-            return sorted(entry.name for entry in directory.iterdir() if (entry / "context.json").is_file())
+            visible = [
+                entry for entry in directory.iterdir() if not entry.name.startswith(".")
+            ]  # others are being made
+            return sorted(entry.name for entry in visible if (entry / "context.json").is_file())
 
     def context(self, name: str) -> Context:
         """
@@ -208,7 +211,7 @@ class Home:
         self.ensure()
         trash = self.root / "store" / "trash"
         target = trash / f"context-{event.ulid(self.clock_us())}"
-        # The store's lock first, as everywhere: collection must not miss the context while it is neither here nor there.
+        # The store's lock first, as everywhere: collection must not miss the context between its two places.
         with self.store.kept(), storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
             self.disk.mkdir(trash)
             for above in (trash.parent, self.root):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
     from disdat.ops.checkout import CheckedOut
     from disdat.ops.contexts import Status
     from disdat.ops.diff import BundleDifference
+    from disdat.ops.history import Change
+    from disdat.ops.moves import Taken
+    from disdat.ops.undo import Undone
     from disdat.pipeline.task import PipeTask
 
 __all__ = [
@@ -38,13 +41,18 @@ __all__ = [
     "checkout",
     "commit",
     "context",
+    "copy_bundles",
     "current_context",
     "delete_context",
     "diff",
+    "fork_context",
     "get",
     "init",
     "lineage",
+    "log",
     "ls_contexts",
+    "move_bundles",
+    "rename",
     "rm",
     "search",
     "set_aws_profile",
@@ -280,8 +288,64 @@ def untag(
     ops.bundles.tag(here, _meant(here, bundle_name, uuid), unset=unset)
 
 
+def rename(local_context: ContextLike, ref: str, new_name: str, *, rename_all: bool = False) -> None:
+    """
+    Give the bundle that *ref* names another name, or with *rename_all* every version of the name *ref*.
+
+    Their place in time stays: of *new_name* the version that was made last is the latest.
+
+    Raises:
+        BadName, InvalidInput: It cannot be a bundle's name; nothing was changed.
+    """
+    here = selection.context(local_context)
+    ops.moves.rename(here, _referred(here, [ref], rename_all), new_name)
+
+
+def copy_bundles(
+    local_context: ContextLike, refs: str | Iterable[str], to: ContextLike, *, copy_all: bool = False
+) -> Taken:
+    """
+    Copy the bundles that *refs* name, or with *copy_all* every version of these names, to the context *to*.
+
+    No byte is copied: both have the same bundle, of the same uuid, and each goes on by itself. What is there already
+    stays as it is; the result says which those were (``there``), and which not (``new``).
+
+    Raises:
+        ContextNotFound: There is no context *to*.
+        InvalidInput: It is the same context, or one of another home.
+    """
+    here = selection.context(local_context)
+    return ops.moves.copy(here, selection.context(to), _referred(here, refs, copy_all))
+
+
+def move_bundles(
+    local_context: ContextLike, refs: str | Iterable[str], to: ContextLike, *, move_all: bool = False
+) -> Taken:
+    """
+    As :func:`copy_bundles`, and then remove the bundles from where they were.
+
+    Paths of their files there stay valid until the next collection. Cut short, a bundle is in both contexts, and
+    moving it again completes it.
+    """
+    here = selection.context(local_context)
+    return ops.moves.move(here, selection.context(to), _referred(here, refs, move_all))
+
+
+def fork_context(local_context: ContextLike, new_name: str) -> None:
+    """
+    Make a context that has every bundle of another one, with its whole history; both go on by themselves.
+
+    No byte of a bundle is copied.
+
+    Raises:
+        AlreadyExists: There is a context *new_name*.
+        BadName: It cannot be a context's name.
+    """
+    ops.fork.fork(selection.context(local_context), new_name)
+
+
 def lineage(
-    local_context: ContextLike, uuid: str, max_depth: int | None = None
+    local_context: ContextLike, uuid: str, max_depth: int | None = None, *, as_of: str | datetime | None = None
 ) -> list[tuple[int, str, Bundle | None]]:
     """
     What a bundle was made from: (depth, uuid, bundle) of itself and of every ancestor, breadth first, each once.
@@ -367,6 +431,11 @@ def apply(
         central_scheduler=central_scheduler,
         workers=workers,
     )
+
+
+def _referred(here: Context, refs: str | Iterable[str], every: bool) -> list[Row]:
+    names = [refs] if isinstance(refs, str) else list(refs)
+    return ops.moves.versions(here, names) if every else ops.moves.chosen(here, names)
 
 
 def _compared(here: Context, given: str | Bundle) -> str | Row:

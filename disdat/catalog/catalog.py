@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from disdat.catalog import index, queries
 from disdat.catalog.database import Database, Lent, Unusable, is_damaged
@@ -50,6 +50,13 @@ class Moment:
     def time_us(self, number: int = 0) -> int:
         """The time of the change's event *number*, from 0; greater than that of every event before it."""
         return self._first_us + number
+
+
+class Added(NamedTuple):
+    """The event that added a bundle, and the bytes of the bundle's manifest."""
+
+    event: Event
+    data: bytes
 
 
 Drafts: TypeAlias = "Callable[[Moment], Sequence[Draft]] | Sequence[Draft]"
@@ -207,12 +214,31 @@ class Catalog:
 
     def bundles(self, uuids: Sequence[str]) -> dict[str, Bundle]:
         """Those of *uuids* that are here, as :meth:`bundle` gives them."""
-        added = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
-        events = self._log.read(Place(*place) for _, _, *place in added)
+        return {uuid: manifest.decode(each.data) for uuid, each in self.added(uuids).items()}
+
+    def added(self, uuids: Sequence[str]) -> dict[str, Added]:
+        """What added those of *uuids* that are here, and their manifests, verified; raises what :meth:`bundle` does."""
+        found = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
+        events = self._log.read(Place(*place) for _, _, *place in found)
         return {
-            uuid: manifest.decode(index.verified_manifest(Digest.from_raw(digest), add, self._fetch))
-            for (uuid, digest, *_), add in zip(added, events, strict=True)
+            uuid: Added(add, index.verified_manifest(Digest.from_raw(digest), add, self._fetch))
+            for (uuid, digest, *_), add in zip(found, events, strict=True)
         }
+
+    def about(self, uuids: Sequence[str]) -> list[Event]:
+        """The events that speak of *uuids*, earliest first; not an `add` that is the only one of a bundle."""
+        places = self._read(lambda c: c.execute(queries.ABOUT, (json.dumps(uuids),)).fetchall())
+        return list(self._log.read(map(Place._make, places)))
+
+    def fork(self, target: Path) -> None:
+        """
+        Give a directory, which nobody else uses, this log and this catalog as of one moment; durable on return.
+
+        Who changes the context waits meanwhile. Full segments of the log become hard links; nothing of *target* may
+        be there before.
+        """
+        with _Errors(self._directory):
+            self._repairing(lambda: self._fork(target))
 
     def manifest_objects(self, rows: Sequence[Row]) -> set[Digest]:
         """The manifests of *rows* that are objects; the others lie in the log."""
@@ -342,6 +368,15 @@ class Catalog:
                 raise
         return recorded
 
+    def _fork(self, target: Path) -> None:
+        with self._lock.held():
+            with self._changing() as (_, seen):
+                end = seen.position
+            # SQLite's own copying: beside readers, the write-ahead log cannot always be merged into the file.
+            with self._usable() as connection:
+                Database(target).replace(connection.backup)
+            self._log.fork(target / "log", end)
+
     def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         with _Errors(self._directory):
             if _is_read_only(self._directory):
@@ -373,8 +408,13 @@ class Catalog:
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
         """Hold the lock, with a transaction on a catalog that has seen the whole log; commits it at the end."""
+        with self._lock.held(), self._changing() as found:
+            yield found
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
+        """A transaction on a catalog that has seen the whole log; commits it at the end. Needs the lock."""
         with (
-            self._lock.held(),
             self._usable() as connection,
             _Transaction(connection, "BEGIN IMMEDIATE", commit=self._disk.sql_commit),
         ):

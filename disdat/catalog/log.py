@@ -8,6 +8,7 @@ writer cuts off. Damage anywhere else is :class:`~disdat.errors.Corrupt`. ``docs
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ _SEGMENT = struct.Struct("<8sQ")
 _FRAME = struct.Struct("<4sI16s")
 _RECORD = b"REC1"
 _PIECE_BYTES = 1 << 20
+_CANNOT_LINK = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS})
 _DAMAGE_HINT = (
     "restore the log from a backup; to go on with what is readable, move catalog.db aside"
     " if only the end of the log is damaged"
@@ -182,6 +184,38 @@ class Log:
                     yield event.decode(files[segment].read(length))
                 except Corrupt as exc:
                     raise self.damaged(Position(segment, offset)) from exc
+
+    def fork(self, directory: Path, end: Position) -> None:
+        """
+        Make *directory* a log of its own that says what this one does up to *end*; durable on return.
+
+        Segments before the last are hard links where that can be, since they never change again.
+        """
+        with storage_errors(f"copy the log {self._directory}"):
+            self._disk.mkdir(directory)
+            for segment in range(1, end.segment):
+                self._link(segment, directory)
+            if end > START:
+                self._copy(end.segment, directory, end.offset)
+            self._disk.sync_dir(directory)
+
+    def _link(self, segment: int, directory: Path) -> None:
+        source = self._path(segment)
+        try:
+            self._disk.link(source, directory / source.name)
+        except OSError as exc:
+            if exc.errno not in _CANNOT_LINK:
+                raise
+            self._copy(segment, directory, source.stat().st_size)
+
+    def _copy(self, segment: int, directory: Path, length: int) -> None:
+        """Copy the beginning of a segment, which is durable then."""
+        path = self._path(segment)
+        with path.open("rb", buffering=0) as source, self._disk.create(directory / path.name) as target:
+            while length and (piece := source.read(min(length, _PIECE_BYTES))):
+                self._disk.write(target, piece)
+                length -= len(piece)
+            self._disk.sync(target)
 
     def _path(self, segment: int) -> Path:
         path = self._paths.get(segment)

@@ -181,6 +181,10 @@ UUIDS_STARTING = "SELECT uuid FROM bundles WHERE uuid >= ? AND uuid < ? ORDER BY
 ADDED_BY = """
     SELECT b.uuid, b.manifest, e.segment, e.offset, e.length
     FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value CROSS JOIN events AS e ON e.number = b.event"""
+ABOUT = """
+    SELECT DISTINCT e.segment, e.offset, e.length
+    FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value CROSS JOIN events AS e ON e.number = s.event
+    ORDER BY e.time_us, e.id"""
 IS_OBJECT_OF = """
     SELECT 1 FROM bundles AS b CROSS JOIN objects AS o ON o.digest = ? AND o.bundle = b.id WHERE b.uuid = ?"""
 OF_RUN = """

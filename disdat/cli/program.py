@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Start": {
         "init": Entry("disdat.cli.contexts:init", "Write a commented settings file."),
         "context": Entry("disdat.cli.contexts:context", "List data contexts, create one, or delete one."),
+        "fork": Entry("disdat.cli.moves:fork", "Make a context that begins as another one is."),
         "switch": Entry("disdat.cli.contexts:switch", "Make a data context the current one."),
         "status": Entry("disdat.cli.contexts:status", "Show the current context and what is in it."),
         "config": Entry("disdat.cli.contexts:config", "Show every setting and where it comes from."),
@@ -50,7 +51,11 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "commit": Entry("disdat.cli.bundles:commit", "Mark a bundle as ready to be shared."),
         "tag": Entry("disdat.cli.bundles:tag", "Set tags of a bundle."),
         "untag": Entry("disdat.cli.bundles:untag", "Remove tags of a bundle."),
+        "rename": Entry("disdat.cli.moves:rename", "Give a bundle another name."),
+        "copy": Entry("disdat.cli.moves:copy", "Copy bundles to another context."),
+        "move": Entry("disdat.cli.moves:move", "Move bundles to another context."),
         "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context."),
+        "undo": Entry("disdat.cli.history:undo", "Take back the last change, or a named one."),
     },
     "Look at bundles": {
         "ls": Entry("disdat.cli.look:ls", "List bundles."),
@@ -72,19 +77,24 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
 COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 OTHER_WORDS: Mapping[str, str] = {
-    "branch": "context",
+    "branch": "fork",
     "check": "verify",
     "clean": "gc",
+    "clone": "fork",
     "compare": "diff",
+    "cp": "copy",
     "delete": "rm",
     "export": "checkout",
     "fsck": "verify",
     "get": "cat",
+    "history": "log",
     "info": "show",
     "list": "ls",
-    "log": "ls",
+    "mv": "move",
     "prune": "gc",
     "remove": "rm",
+    "restore": "undo",
+    "revert": "undo",
     "run": "apply",
 }
 """What people coming from elsewhere type, and what it is called here."""

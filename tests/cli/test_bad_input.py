@@ -345,6 +345,7 @@ FAILURES = [
 ENOUGH = {
     "init": "",
     "context": "",
+    "fork": "another",
     "switch": "demo",
     "status": "",
     "config": "",
@@ -353,6 +354,9 @@ ENOUGH = {
     "commit": "data",
     "tag": "data k:v",
     "untag": "data k",
+    "rename": "data other",
+    "copy": "data --to demo",
+    "move": "data --to demo",
     "rm": "data",
     "ls": "",
     "cat": "data",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from disdat.context import Context, Home
-from disdat.ops import add, bundles, contexts, find
+from disdat.ops import add, bundles, contexts, find, fork, moves, undo
 from disdat.ops.bundles import Birth, BundleWriter
 
 LARGE_BYTES = 100_000
@@ -27,11 +27,18 @@ class Scenario:
 
 
 def prepare(root: Path) -> None:
-    """Make a home with two versions of ``old`` in it, one committed, and files to add beside it."""
+    """
+    Make a home with two versions of ``old`` in it, one committed, and another context, and files to add beside it.
+
+    What was done last is the removal of a bundle.
+    """
     context = contexts.create(Home(root / "home"), "demo")
+    contexts.create(context.home, "other")
     for number in range(2):
         bundles.write(context, {"number": number, "array": np.arange(20_000)}, Birth("old", tags={"k": "v"}))
+    bundles.write(context, {"array": np.arange(30_000)}, Birth("gone"))
     bundles.commit(context, [find.resolve(context, "old@-1")])
+    bundles.remove(context, context.catalog.versions("gone"))
     source = root / "source"
     (source / "sub").mkdir(parents=True)
     (source / "small.txt").write_bytes(b"small")
@@ -100,12 +107,28 @@ def _remove(context: Context, root: Path) -> None:
     bundles.remove(context, context.catalog.versions("old"), force=True)
 
 
+def _undo(context: Context, root: Path) -> None:
+    undo.undo(context)
+
+
 def _create_context(context: Context, root: Path) -> None:
     contexts.create(context.home, "another")
 
 
 def _delete_context(context: Context, root: Path) -> None:
     contexts.delete(context.home, "demo")
+
+
+def _rename(context: Context, root: Path) -> None:
+    moves.rename(context, context.catalog.versions("old"), "new")
+
+
+def _copy(context: Context, root: Path) -> None:
+    moves.copy(context, context.home.context("other"), context.catalog.versions("old"))
+
+
+def _fork(context: Context, root: Path) -> None:
+    fork.fork(context, "another")
 
 
 SCENARIOS = [
@@ -117,6 +140,10 @@ SCENARIOS = [
     Scenario("a tag", _tag),
     Scenario("a commit", _commit),
     Scenario("a removal", _remove),
+    Scenario("an undo that brings a bundle back", _undo),
     Scenario("a new context", _create_context),
     Scenario("a deleted context", _delete_context),
+    Scenario("another name", _rename),
+    Scenario("copies in another context", _copy),
+    Scenario("a forked context", _fork),
 ]

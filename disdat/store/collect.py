@@ -192,6 +192,7 @@ class Collector:
                 self._forget([path for path in some if not path.is_dir()])
                 for path in some:
                     self._delete(path)
+                self._sync({path.parent for path in some})
             self.trash.drop_notes()
 
     def finish_deleting(self) -> None:

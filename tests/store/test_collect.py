@@ -10,7 +10,7 @@ import pytest
 from disdat.core.digest import Digest, of_bytes
 from disdat.errors import DigestMismatch, ObjectNotFound
 from disdat.store.collect import Collector
-from disdat.store.objects import ObjectStore
+from disdat.store.objects import ObjectStore, _Place
 from disdat.testing.faults import RecordingDisk
 
 SMALL, LARGE = [b"small %d" % n for n in range(4)], os.urandom(100_000)
@@ -108,3 +108,18 @@ def test_a_new_name_is_durable_before_the_old_one_is_lost(store: ObjectStore) ->
     noted = next(n for n, call in enumerate(disk.calls) if call.target.startswith("trash/gc-"))
     moved = next(n for n, call in enumerate(disk.calls) if call.name == "rename" and call.path.startswith("objects/"))
     assert noted < moved
+
+
+def test_what_is_moved_away_before_a_reader_opens_it_is_looked_for_again(store: ObjectStore) -> None:
+    """As seen from a reader: found, then collected, then opened; for as often as that happens to one."""
+    moved: list[Path] = []
+
+    def read(found: _Place) -> bytes:
+        path = found.path
+        if len(moved) < 3:
+            moved.append(path)
+            collector(store).move_objects([LARGE_NAME])
+        return path.read_bytes()
+
+    assert store._use(LARGE_NAME, read) == LARGE
+    assert len(moved) == 3

@@ -23,8 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.errors import AlreadyExists
-from disdat.ops import add, bundles, contexts, find, maintain
+from disdat.ops import add, bundles, contexts, find, gc, maintain
 from disdat.ops.bundles import Birth, BundleWriter
+from disdat.ops.gc import Policy, Step
 from disdat.testing.faults import Crash, FailingDisk
 from tests.catalog.contexts import dump
 from tests.stateful.model import Known, Model, content, observed
@@ -52,6 +53,7 @@ VALUES = st.sampled_from(
     ]
 )
 PICKS = st.integers(0, 1000)
+STEPS = st.sets(st.sampled_from(Step), min_size=1)
 
 Act = Callable[[Home], object]
 Effect = Callable[[Model, list[str]], None]
@@ -264,6 +266,14 @@ class HomeMachine(RuleBasedStateMachine):
         for path in (self.root / "context" / context).glob("catalog*"):
             path.unlink()
         self.perform(which, crash, lambda home: home.context(context).catalog.counts(), _nothing)
+
+    @rule(
+        which=HOMES, crash=CRASHES, days=st.sampled_from([0, 1, 30]), steps=st.sets(st.sampled_from(Step), min_size=1)
+    )
+    def collect(self, which: int, crash: int | None, days: int, steps: set[Step]) -> None:
+        """Whatever goes, no bundle that is there needs it; the other home may have it open."""
+        policy = Policy(retention_us=days * DAY_US, grace_us=days * DAY_US)
+        self.perform(which, crash, lambda home: gc.collect(home, policy, frozenset(steps)), _nothing)
 
     @rule(what=st.sampled_from(["state.db", "leases", "staging"]))
     def lose_what_may_be_lost(self, what: str) -> None:

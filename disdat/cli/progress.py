@@ -97,8 +97,15 @@ class Phases:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
-        if self._status is not None:
-            self._status.stop()
+        with self._lock:
+            if self._status is not None:
+                self._status.stop()
+            self._status = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be seen."""
+        return self._status is not None
 
     def __call__(self, text: str) -> None:
         with self._lock:

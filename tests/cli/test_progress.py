@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from disdat.cli.progress import DELAY_S, AddProgress
+from disdat.cli.progress import DELAY_S, AddProgress, Phases
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,18 @@ def test_it_shows_bytes_of_all_files_and_the_share_that_is_done(tree, capsys):
         clock.now_s = DELAY_S
         progress(40_000)
     assert "40.0/160.0 kB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("shown", "delay_s", "seen"), [(True, 0.0, True), (True, 60.0, False), (False, 0.0, False)])
+def test_what_is_being_done_is_seen_by_who_looks_and_waits(capsys, shown, delay_s, seen):
+    with Phases(shown=shown, delay_s=delay_s) as say:
+        say("looking at this")
+        deadline_s = time.monotonic() + 5
+        while seen and say.is_open is False and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        say("looking at that")
+        assert say.is_open == seen
+    assert say.is_open is False
 
 
 def test_it_counts_what_threads_report_at_once(tree, capsys):

@@ -78,7 +78,7 @@ def test_alone_it_says_how_to_start(dsdt: Dsdt):
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("lst", "`dsdt ls`"), ("contxt", "`dsdt context`"), ("list", "`dsdt ls`"), ("branch", "`dsdt context`")],
+    [("lst", "`dsdt ls`"), ("contxt", "`dsdt context`"), ("list", "`dsdt ls`"), ("export", "`dsdt checkout`")],
 )
 def test_a_mistyped_command_gets_the_one_that_was_meant(dsdt: Dsdt, typed, meant):
     ended = dsdt.run(typed)

@@ -8,11 +8,11 @@ one that was published twice is undone under either id.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+from uuid import uuid4
 
 from disdat.core import canonical
 from disdat.core.canonical import Encoded, Json
@@ -126,7 +126,7 @@ _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 
 def ulid(time_us: int, *, entropy: int | None = None) -> str:
     """A ULID (https://github.com/ulid/spec) of the millisecond *time_us* lies in; 80 random bits unless given."""
-    bits = int.from_bytes(os.urandom(10)) if entropy is None else entropy
+    bits = _random_bits() if entropy is None else entropy
     number = (time_us // 1000 << 80) | bits
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
@@ -139,6 +139,12 @@ def ulid_time_us(text: str) -> int:
     for character in text[:_ULID_TIME_CHARACTERS]:
         number = number << 5 | _CROCKFORD.index(character)
     return number * 1000
+
+
+def _random_bits() -> int:
+    """80 bits, of a uuid4: all but its seventh and ninth byte, which say what it is, are random."""
+    drawn = uuid4().bytes
+    return int.from_bytes(drawn[:6] + drawn[12:])
 
 
 def encode(event: Event) -> bytes:

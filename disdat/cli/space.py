@@ -49,7 +49,7 @@ def gc(
     as_json: bool,
 ) -> None:
     """
-    Find what nobody needs, and move it to the trash.
+    Find what nobody needs, and get its space back.
 
     Says what would be done, and does nothing without --apply or --purge. Bundles of every context of the home count,
     those that were removed not longer ago than the retention, and what is being written.

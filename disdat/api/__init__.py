@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ __all__ = [
     "status",
     "switch",
     "tag",
+    "undo",
     "untag",
 ]
 
@@ -135,20 +136,23 @@ def search(
     find_roots: bool = False,
     before: str | datetime | None = None,
     after: str | datetime | None = None,
+    *,
+    as_of: str | datetime | None = None,
 ) -> list[Bundle]:
     """
     The bundles that pass every filter, newest first; their data is not read.
 
     *human_name* is exact; a compiled regular expression is a pattern, found anywhere in the name. *find_roots*
     leaves what the last task of a run made, *find_intermediates* all else, both everything. *before* and *after* are
-    inclusive: a datetime (local time, unless it names a zone), or text as ISO 8601 or ``MM-DD-YYYY[ HH:MM:SS]``.
+    inclusive: a datetime (local time, unless it names a zone), or text as ISO 8601 or ``MM-DD-YYYY[ HH:MM:SS]``. With
+    *as_of*, likewise a moment, the context is seen as it was then, and so are the bundles.
 
     Raises:
-        BadQuery: A date cannot be read.
+        BadQuery: A date cannot be read, or the context began after *as_of*.
     """
     from disdat.catalog.queries import Filter  # it brings in sqlite3, 10 ms that importing the API should not cost
 
-    here = selection.context(local_context)
+    here = selection.context_as_of(local_context, as_of)
     pattern = human_name if isinstance(human_name, re.Pattern) else None
     wanted = Filter(
         name=None if isinstance(human_name, re.Pattern) else human_name,
@@ -156,22 +160,28 @@ def search(
         tags=tags or {},
         committed=is_committed,
         root=find_roots if find_roots != find_intermediates else None,
-        before_us=_moment(before, ops.when.parse_last),
-        after_us=_moment(after, ops.when.parse),
+        before_us=None if before is None else selection.moment_us(before, ops.when.parse_last),
+        after_us=None if after is None else selection.moment_us(after, ops.when.parse),
     )
     found = ops.find.search(here, wanted)
     return [stored(here, row) for row in found if pattern is None or pattern.search(row.name)]
 
 
 def get(
-    local_context: ContextLike, bundle_name: str | None, uuid: str | None = None, tags: Mapping[str, str] | None = None
+    local_context: ContextLike,
+    bundle_name: str | None,
+    uuid: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    *,
+    as_of: str | datetime | None = None,
 ) -> Bundle | None:
     """
     The latest bundle of this name that has all *tags*, or None; its data is not read.
 
-    With *uuid*, that bundle, whatever the name. A name of None stands for any name.
+    With *uuid*, that bundle, whatever the name. A name of None stands for any name. *as_of* is as for :func:`search`: a
+    bundle that was removed since can be read while its bytes are there.
     """
-    here = selection.context(local_context)
+    here = selection.context_as_of(local_context, as_of)
     row = ops.find.get(here, bundle_name, uuid=uuid, tags=tags or {})
     return None if row is None else stored(here, row)
 
@@ -195,9 +205,16 @@ def add(
     return stored(here, ops.add.add(here, bundle_name, paths, tags=tags or {}))
 
 
-def cat(local_context: ContextLike, bundle_name: str) -> Any:  # of the type that was stored
-    """The value of the latest bundle of this name; BundleNotFound (``CatNoBundleError``) if there is none."""
-    here = selection.context(local_context)
+def cat(
+    local_context: ContextLike, bundle_name: str, *, as_of: str | datetime | None = None
+) -> Any:  # of the type that was stored
+    """
+    The value of the latest bundle of this name, now or *as_of* a moment.
+
+    Raises:
+        BundleNotFound: There is none (``CatNoBundleError``).
+    """
+    here = selection.context_as_of(local_context, as_of)
     return ops.bundles.value(here, ops.find.need(here, bundle_name).uuid)
 
 
@@ -350,13 +367,66 @@ def lineage(
     """
     What a bundle was made from: (depth, uuid, bundle) of itself and of every ancestor, breadth first, each once.
 
-    The bundle is None where it is not in this context; the list is empty if *uuid* itself is not.
+    The bundle is None where it is not in this context; the list is empty if *uuid* itself is not. *as_of* is as for
+    :func:`search`.
     """
-    here = selection.context(local_context)
+    here = selection.context_as_of(local_context, as_of)
     found = ops.lineage.lineage(here, uuid, max_depth=max_depth)
     if found[0].row is None:
         return []
     return [(each.step.depth, each.step.uuid, None if each.row is None else stored(here, each.row)) for each in found]
+
+
+def log(
+    local_context: ContextLike,
+    ref: str | None = None,
+    *,
+    uuid: str | None = None,
+    kinds: Iterable[str] = (),
+    actor: str | None = None,
+    since: str | datetime | None = None,
+    until: str | datetime | None = None,
+    as_of: str | datetime | None = None,
+) -> Iterator[Change]:
+    """
+    What happened in a context, change by change, the newest first; each is read when it is asked for.
+
+    *ref* is a name, of bundles that are there or were removed, or one version of it. *kinds* are such as ``add``,
+    ``remove`` or ``tag``; without, all that say something of bundles. *actor* is ``user`` or ``user@host``. *since* and
+    *until* are inclusive, and moments as for :func:`search`.
+
+    Raises:
+        BundleNotFound: There is, and was, no such bundle.
+        BadQuery: A moment cannot be read, the reference is ambiguous, or there is no such kind.
+    """
+    return ops.history.log(
+        selection.context_as_of(local_context, as_of),
+        ref,
+        uuid=uuid,
+        kinds=frozenset(kinds),
+        actor=actor,
+        since_us=None if since is None else selection.moment_us(since, ops.when.parse),
+        until_us=None if until is None else selection.moment_us(until, ops.when.parse_last),
+    )
+
+
+def undo(
+    local_context: ContextLike, change: str | None = None, *, force: bool = False, dry_run: bool = False
+) -> Undone:
+    """
+    Take back a change, named by its id or the beginning of it; without one, the last that counts and is no undo itself.
+
+    An undo is one more change, and is itself undone by its id, the result's ``id``. *force* lets committed bundles be
+    gone by it. With *dry_run* nothing is done.
+
+    Raises:
+        InvalidInput: There is nothing to undo.
+        RefNotFound, BadQuery: No change, or several, have an id that begins so.
+        Conflict: It was undone already, or a committed bundle would be gone.
+        ObjectNotFound: A bundle cannot come back, since bytes it needs were purged.
+    """
+    here = selection.context(local_context)
+    return ops.undo.plan(here, change, force=force) if dry_run else ops.undo.undo(here, change, force=force)
 
 
 def diff(
@@ -446,9 +516,3 @@ def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mappi
     """The bundle to change; unlike in a question, to name nothing does not mean the latest of all."""
     ops.find.check_named(bundle_name, uuid, tags or {})
     return ops.find.need(here, bundle_name, uuid=uuid, tags=tags or {})
-
-
-def _moment(given: str | datetime | None, parse: Callable[[str], int]) -> int | None:
-    if given is None:
-        return None
-    return ops.when.to_us(given) if isinstance(given, datetime) else parse(given)

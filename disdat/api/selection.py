@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -56,7 +58,24 @@ def context(named: ContextLike) -> Context:
 
     if not isinstance(named, Context):
         raise TypeError(f"a context is given as its name or as a Context, not as {named!r}")
-    return named.home.context(named.name)
+    now = named.home.context(named.name)
+    return now if named.moment_us is None else now.as_of(named.moment_us)
+
+
+def context_as_of(named: ContextLike, moment: str | datetime | None) -> Context:
+    """
+    The context as it was at a moment, which is local time unless it names a zone; None for now.
+
+    Raises:
+        BadQuery: The moment cannot be read, or is before the context began.
+    """
+    here = context(named)
+    return here if moment is None else here.as_of(moment_us(moment, ops.when.parse_last))
+
+
+def moment_us(given: str | datetime, parse: Callable[[str], int]) -> int:
+    """A moment as µs since the epoch; text is read by *parse*."""
+    return ops.when.to_us(given) if isinstance(given, datetime) else parse(given)
 
 
 def _inode(path: str) -> int | None:

@@ -29,6 +29,7 @@ from disdat.context import Context
 @click.option("-B", "--before", callback=options.last_moment, metavar="DATE", help="Created at that moment or earlier.")
 @options.tags("Only bundles with this tag; repeatable, all must be there.")
 @options.uuid("The bundle with this uuid, or first digits of it.")
+@options.as_of()
 @options.json()
 @click.argument("pattern", callback=options.any_text, required=False)
 @click.pass_obj
@@ -48,6 +49,7 @@ def ls(
     before: int | None,
     tags: Mapping[str, str],
     uuid: str | None,
+    as_of: int | None,
     as_json: bool,
 ) -> None:
     """
@@ -57,7 +59,7 @@ def ls(
     if it has one of *?[ and a regular expression between slashes (/…/). A dot is a dot. DATE is 2026-03-01,
     2026-03-01T09:00, 03-01-2026 [09:00:00], or as -v shows it (03-01-26 09:00:00), local time.
     """
-    context = opening.context(choices)
+    context = opening.context(choices, as_of=as_of)
     wanted = replace(
         ops.find.by_pattern(context, pattern) if pattern is not None else Filter(),
         uuid=ops.find.by_uuid(context, uuid).uuid if uuid is not None else None,
@@ -84,9 +86,18 @@ def ls(
 @click.option(
     "-f", "--file", "target", callback=options.not_empty, metavar="FILE", help="Write the value to FILE as CSV instead."
 )
+@options.as_of()
 @click.argument("name", metavar="[REF]", callback=options.any_text, required=False)
 @click.pass_obj
-def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: str | None, target: str | None) -> None:
+def cat(
+    choices: Choices,
+    name: str | None,
+    *,
+    tags: Mapping[str, str],
+    uuid: str | None,
+    target: str | None,
+    as_of: int | None,
+) -> None:
     """
     Print the value of a bundle.
 
@@ -94,7 +105,7 @@ def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: st
     path, an added directory the paths of its files, a line each; a table is rows with files as file:// URLs (at a
     terminal the head and tail of a long one, as wide as it is), anything else is as Python prints it.
     """
-    context = opening.context(choices)
+    context = opening.context(choices, as_of=as_of)
     row = _one(context, name, uuid=uuid, tags=tags)
     value, directory = ops.bundles.value(context, row.uuid), context.bundle_directory(row.uuid)
     if target is not None:
@@ -106,34 +117,36 @@ def cat(choices: Choices, name: str | None, *, tags: Mapping[str, str], uuid: st
 
 
 @click.command(cls=Verb)
+@options.as_of()
 @options.json()
 @click.argument("ref", callback=options.text)
 @click.pass_obj
-def show(choices: Choices, ref: str, *, as_json: bool) -> None:
+def show(choices: Choices, ref: str, *, as_of: int | None, as_json: bool) -> None:
     """
     Show everything that is recorded of a bundle.
 
     REF is NAME, NAME@UUID-PREFIX, NAME@-1 (the version before the latest), NAME@DATE (the latest as of then)
     or a uuid prefix of four digits or more.
     """
-    context = opening.context(choices)
+    context = opening.context(choices, as_of=as_of)
     details = ops.details.of(context, ops.find.resolve(context, ref))
     render.out(render.as_json(describe.as_json(details)) if as_json else describe.lines(details))
 
 
 @click.command(cls=Verb)
 @click.option("-d", "--depth", type=options.AtLeast(0), metavar="N", help="Go back N steps only.")
+@options.as_of()
 @options.json()
 @click.argument("ref", callback=options.text)
 @click.pass_obj
-def lineage(choices: Choices, ref: str, *, depth: int | None, as_json: bool) -> None:
+def lineage(choices: Choices, ref: str, *, depth: int | None, as_of: int | None, as_json: bool) -> None:
     """
     Show what a bundle was made from.
 
     The bundle, then what it was made from, and so on, indented by how far back it is; a bundle that was used
     twice is shown once.
     """
-    context = opening.context(choices)
+    context = opening.context(choices, as_of=as_of)
     found = ops.lineage.lineage(context, ops.find.resolve(context, ref).uuid, max_depth=depth)
     render.out(render.as_json(describe.lineage_json(found)) if as_json else describe.lineage_lines(found))
 

@@ -27,11 +27,12 @@ def home(choices: Choices) -> Home:
     return Home.open(settings(choices))
 
 
-def context(choices: Choices) -> Context:
-    """The context that is meant; NotConfigured says how to get one."""
+def context(choices: Choices, *, as_of: int | None = None) -> Context:
+    """The context that is meant, now or as of a moment in µs since the epoch; NotConfigured says how to get one."""
     chosen = settings(choices)
     home = Home.open(chosen)
-    return resolve(home, None) if chosen.context is None else ops.contexts.named(home, chosen.context)
+    found = resolve(home, None) if chosen.context is None else ops.contexts.named(home, chosen.context)
+    return found if as_of is None else found.as_of(as_of)
 
 
 def width() -> int | None:

@@ -112,6 +112,12 @@ def tags(help_text: str) -> Callable[[F], F]:
     return click.option("-t", "--tag", "tags", multiple=True, metavar="KEY:VALUE", callback=key_values, help=help_text)
 
 
+def as_of() -> Callable[[F], F]:
+    """The option ``--as-of DATE``."""
+    help_text = "See the context as it was at that moment."
+    return click.option("--as-of", callback=last_moment, metavar="DATE", help=help_text)
+
+
 def uuid(help_text: str) -> Callable[[F], F]:
     """The option ``-u UUID``."""
     return click.option("-u", "--uuid", callback=text, metavar="UUID", help=help_text)

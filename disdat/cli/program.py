@@ -64,6 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
         "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
         "diff": Entry("disdat.cli.diff:diff", "Show how two bundles differ."),
+        "log": Entry("disdat.cli.history:log", "Show what happened in the context."),
     },
     "Look after bundles": {
         "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),

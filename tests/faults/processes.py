@@ -12,14 +12,16 @@ import numpy as np
 
 from disdat.catalog.queries import Filter
 from disdat.context import Context, Home
-from disdat.ops import add, bundles, find
+from disdat.ops import add, bundles, find, undo
 from disdat.ops.bundles import Birth, BundleWriter
+from disdat.ops.history import log
 from disdat.pipeline.run import apply
 from tests.faults.tasks import Doubled
 
 LARGE_BYTES = 100_000
 MANY = 5
 OLD = 400
+ADDED = 60
 
 Contents = dict[str, list[object]]
 """The values of every version, newest first, by name."""
@@ -123,6 +125,23 @@ class Removing(Work):
         assert found == list(reversed(range(len(found))))
 
 
+class Undoing(Work):
+    def prepare(self, context: Context) -> None:
+        for number in range(ADDED):
+            bundles.write(context, number, Birth("undone"))
+
+    def change(self, context: Context, number: int, directory: Path) -> None:
+        undo.undo(context)
+
+    def check(self, context: Context, done: int, begun: int) -> None:
+        found = values(context, "undone")
+        assert ADDED - len(found) in {done, begun}
+        assert found == list(reversed(range(len(found))))
+        while context.catalog.counts().bundles < ADDED:
+            undo.undo(context, next(each.id for each in log(context, kinds=["undo"]) if each.counts))
+        assert values(context, "undone") == list(reversed(range(ADDED)))
+
+
 class Applying(Work):
     late_s = 0.5
 
@@ -160,6 +179,7 @@ WORKS: dict[str, Work] = {
     "write_many": WritingMany(),
     "tag": Tagging(),
     "rm": Removing(),
+    "undo": Undoing(),
     "apply": Applying(),
 }
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.keeping import Keeping
 from disdat.context import Context, Home
+from disdat.durable import storage_errors
 from disdat.errors import Corrupt, ObjectNotFound
 from disdat.store.peek import Peek
 
@@ -65,9 +66,10 @@ def contexts(home: Home, deleted: Iterable[Path], peek: Peek) -> Iterator[list[A
 def _directories(home: Home) -> list[Path]:
     """The directories of contexts; one whose name is hidden is still being made, and nobody's yet."""
     root = home.root / "context"
-    candidates = sorted(root.iterdir()) if root.is_dir() else []
-    visible = [path for path in candidates if not path.name.startswith(".")]
-    return [path for path in visible if (path / "context.json").is_file() or any((path / "log").glob("*.log"))]
+    with storage_errors(f"list the contexts of {home.root}"):
+        candidates = sorted(root.iterdir()) if root.is_dir() else []
+        visible = [path for path in candidates if not path.name.startswith(".")]
+        return [path for path in visible if (path / "context.json").is_file() or any((path / "log").glob("*.log"))]
 
 
 def _asked(home: Home, directory: Path, peek: Peek, *, is_deleted: bool) -> Asked:

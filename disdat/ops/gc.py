@@ -20,6 +20,7 @@ from disdat.context import Home
 from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Fate, Owner, Tally, Verdict
+from disdat.durable import storage_errors
 from disdat.ops import everywhere
 from disdat.ops.everywhere import Asked
 from disdat.ops.marks import Amount, Found, Marks
@@ -342,5 +343,6 @@ def fate_in(tallies: Mapping[int, Tally], place: int) -> Fate:
 
 def _bundle_directories(context: Path) -> list[Path]:
     directory = context / "objects"
-    found = sorted(directory.iterdir()) if directory.is_dir() else []
-    return [path for path in found if _UUID.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
+    with storage_errors(f"list {directory}"):
+        found = sorted(directory.iterdir()) if directory.is_dir() else []
+        return [path for path in found if _UUID.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]

@@ -17,8 +17,9 @@ from disdat.cli.main import main
 from disdat.cli.program import COMMANDS
 from disdat.context import Home
 from disdat.errors import PermissionDenied
-from disdat.ops import bundles, contexts, find, maintain
+from disdat.ops import bundles, contexts, find, maintain, undo
 from disdat.ops.bundles import Birth
+from disdat.ops.history import log
 from tests.conftest import NOBODY, missing
 from tests.faults.processes import child
 from tests.faults.scenarios import SCENARIOS, prepare, state
@@ -53,13 +54,15 @@ def as_user(user: int, act: Callable[[], None]) -> str:
 
 
 def everything(root: Path) -> None:
-    """Make a home, and every change of the crash tests in it."""
-    prepare(root)
-    for scenario in SCENARIOS:
-        before = state(Home(root / "home"))
-        scenario.act(Home(root / "home").context("demo"), root)
-        assert state(Home(root / "home")) != before
-    another = Home(root / "home").context("another")
+    """Make every change of the crash tests, each in a home of its own."""
+    for number, scenario in enumerate(SCENARIOS):
+        place = root / str(number)
+        place.mkdir()
+        prepare(place)
+        before = state(Home(place / "home"))
+        scenario.act(Home(place / "home").context("demo"), place)
+        assert state(Home(place / "home")) != before
+    another = contexts.create(Home(place / "home"), "one more")
     bundles.write(another, 1, Birth("n"))
     assert maintain.reindex(another) == 1
     assert maintain.verify(another).findings == ()
@@ -85,10 +88,15 @@ def test_somebody_elses_home_is_read_and_refuses_to_change(shared: Path) -> None
         assert len(state(home)["demo"]["old"]) == 2  # type: ignore[index, arg-type]
         assert maintain.verify(context).findings == ()
         assert maintain.verify(context, reference="old@-1").is_sound
+        removed = next(log(context))
+        then = context.as_of(removed.time_us - 1)
+        assert bundles.value(then, find.resolve(then, "gone").uuid)
+        assert [each.name for each in undo.plan(context).back] == ["gone"]
         for change in (
             lambda: bundles.write(context, 1, Birth("n")),
             lambda: bundles.tag(context, find.resolve(context, "old"), set_to={"a": "b"}),
             lambda: bundles.remove(context, [find.resolve(context, "old")]),
+            lambda: undo.undo(context),
             lambda: maintain.reindex(context),
             lambda: contexts.create(home, "mine"),
             lambda: contexts.delete(home, "demo"),
@@ -127,7 +135,7 @@ class Ended(Exception):
 
 @pytest.mark.parametrize(
     "words",
-    [["ls", "-v"], ["show", "old"], ["cat", "old"], ["status"], ["verify"], ["lineage", "old"], ["context"]],
+    [["ls", "-v"], ["show", "old"], ["cat", "old"], ["status"], ["verify"], ["lineage", "old"], ["context"], ["log"]],
     ids=lambda words: words[0],
 )
 def test_the_command_line_reads_somebody_elses_home(shared: Path, words: list[str]) -> None:
@@ -140,7 +148,14 @@ def test_the_command_line_reads_somebody_elses_home(shared: Path, words: list[st
 def test_the_command_line_refuses_to_change_somebody_elses_home_in_one_line(shared: Path) -> None:
     assert as_user(NOBODY, lambda: prepare(shared / "own")) == ""
     before = everything_below(shared / "own")
-    for words in (["add", "n", __file__], ["rm", "old"], ["tag", "old", "a:b"], ["reindex"], ["context", "mine"]):
+    for words in (
+        ["add", "n", __file__],
+        ["rm", "old"],
+        ["tag", "old", "a:b"],
+        ["undo"],
+        ["reindex"],
+        ["context", "mine"],
+    ):
         code, out, err = dsdt_as(STRANGER, shared / "own" / "home", *words)
         assert (code, out) == (1, ""), words
         assert err.startswith("dsdt: cannot "), err

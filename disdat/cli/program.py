@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "fork": Entry("disdat.cli.moves:fork", "Make a context that begins as another one is."),
         "switch": Entry("disdat.cli.contexts:switch", "Make a data context the current one."),
         "status": Entry("disdat.cli.contexts:status", "Show the current context and what is in it."),
+        "completion": Entry("disdat.cli.completion:completion", "Print a script that lets your shell complete words."),
         "config": Entry("disdat.cli.contexts:config", "Show every setting and where it comes from."),
     },
     "Make and change bundles": {

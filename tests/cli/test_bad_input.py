@@ -348,6 +348,7 @@ ENOUGH = {
     "fork": "another",
     "switch": "demo",
     "status": "",
+    "completion": "bash",
     "config": "",
     "add": "data a.txt",
     "apply": "tasks.Task --n 1",
@@ -367,7 +368,7 @@ ENOUGH = {
     "reindex": "",
 }
 """What makes each command a whole one."""
-WITHOUT_CONTEXT = {"init", "context", "switch", "config", "doctor"}
+WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "doctor"}
 
 
 def options_of(name: str) -> list[click.Option]:

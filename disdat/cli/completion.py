@@ -1,0 +1,140 @@
+"""For who types: a script that lets a shell complete commands, options, names, tags and contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from disdat.cli import complete, render
+from disdat.cli.choices import Verb
+
+_BASH = r"""# Completion of dsdt for bash: eval "$(dsdt completion bash)"
+_dsdt_completion() {
+    local line
+    COMPREPLY=()
+    while IFS= read -r line; do
+        COMPREPLY+=("$line")
+    done < <(command "$1" completion bash --complete "$2" -- "${COMP_LINE:0:COMP_POINT}" 2>/dev/null </dev/null)
+}
+complete -o bashdefault -o default -F _dsdt_completion dsdt
+"""
+_ZSH = r"""#compdef dsdt
+# Completion of dsdt for zsh: eval "$(dsdt completion zsh)", after compinit
+_dsdt_completion() {
+    local -a found
+    found=("${(@f)$(command dsdt completion zsh --complete "${(Q)PREFIX}" -- "${(@Q)words[2,CURRENT-1]}" \
+        2>/dev/null </dev/null)}")
+    found=("${(@)found:#}")
+    if (( $#found )); then
+        compadd -- "${(@)found}"
+    else
+        _files
+    fi
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _dsdt_completion "$@"
+else
+    compdef _dsdt_completion dsdt
+fi
+"""
+_FISH = r"""# Completion of dsdt for fish: dsdt completion fish | source
+function __dsdt_completion
+    set -l before (commandline -opc)
+    set -l typed (commandline -ct)
+    set -l word (string unescape -- $typed)
+    test -n "$word"; or set word (string trim --left --chars "'\"" -- $typed)
+    set -l found (command dsdt completion fish --complete "$word" -- $before[2..-1] 2>/dev/null </dev/null)
+    if test (count $found) -gt 0
+        printf '%s\n' $found
+    else
+        __fish_complete_path "$word"
+    end
+end
+complete -c dsdt -f -a '(__dsdt_completion)'
+"""
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+_SPECIAL = set(" \t'\"\\$`!&;|<>()[]{}*?~#^")
+_OPERATORS = set(";|&(\n")
+
+
+@click.command(cls=Verb)
+@click.option("--complete", "prefix", hidden=True, help="Print what may stand for this word, a line each.")
+@click.argument("shell", type=click.Choice(complete.SHELLS), metavar="bash|zsh|fish")
+@click.argument("words", nargs=-1, metavar="")
+def completion(shell: str, words: Sequence[str], *, prefix: str | None) -> None:
+    """
+    Print a script that lets your shell complete words.
+
+    Commands, options, names of bundles, tags and contexts, from the catalog. For bash, write into ~/.bashrc:
+    eval "$(dsdt completion bash)". For zsh the same into ~/.zshrc, after compinit. For fish, into
+    ~/.config/fish/config.fish: dsdt completion fish | source.
+    """
+    if prefix is None:
+        render.out(_SCRIPTS[shell].splitlines())
+    elif shell == "bash":
+        render.out(_for_bash(words[0] if words else "", prefix))
+    else:
+        render.out(complete.candidates(words, prefix))
+
+
+def _for_bash(line: str, last: str) -> list[str]:
+    """
+    What readline inserts for *last*, which is what it takes for the last word of *line*.
+
+    It breaks words at characters such as ``:`` and ``@`` too, and wants them quoted as they are typed.
+    """
+    typed = _Typed.of(line)
+    *before, word = typed.words
+    # Of the word, readline replaces what it calls the last one, and leaves what is before.
+    kept = len(word) - len(_Typed.of(last).words[-1]) if not typed.quote else len(word) - len(last)
+    found = complete.candidates(before[1:], word)
+    return [_quoted(each[max(0, kept) :], typed.quote) for each in found if "'" not in each or typed.quote != "'"]
+
+
+def _quoted(text: str, quote: str) -> str:
+    if quote == "'":
+        return text
+    special = set('"\\$`') if quote else _SPECIAL
+    return "".join(f"\\{c}" if c in special else c for c in text)
+
+
+class _Typed:
+    """A line as a shell reads it: its words, the last of which may be empty or in a quote that is still open."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = [""]
+        self.quote = ""
+        self._begun = False
+
+    @classmethod
+    def of(cls, line: str) -> _Typed:
+        typed = cls()
+        rest = iter(line)
+        for each in rest:
+            if each == "\\" and typed.quote != "'":
+                typed._add(next(rest, ""))
+            else:
+                typed._take(each)
+        return typed
+
+    def _take(self, character: str) -> None:
+        if self.quote:
+            if character == self.quote:
+                self.quote = ""
+            else:
+                self._add(character)
+        elif character in "'\"":
+            self.quote, self._begun = character, True
+        elif character in _OPERATORS:
+            self.words, self._begun = [""], False  # another command begins
+        elif character in " \t":
+            if self._begun:
+                self.words.append("")
+            self._begun = False
+        else:
+            self._add(character)
+
+    def _add(self, character: str) -> None:
+        self.words[-1] += character
+        self._begun = True

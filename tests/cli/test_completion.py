@@ -1,0 +1,266 @@
+"""Completing words: what may follow, quoted as each shell wants it, quickly, and without a trace."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from disdat.cli import complete
+from disdat.cli.complete import _OPTIONS, candidates, options_of
+from disdat.cli.completion import _Typed
+from disdat.cli.program import COMMANDS
+from disdat.context import Home
+from disdat.ops import bundles, find
+from disdat.ops.bundles import Birth
+from tests.cli.conftest import Dsdt
+from tests.conftest import require
+from tests.ops.test_doctor import everything
+
+BIN = Path(sys.executable).parent
+NAMES = ["my data", "my:data", "plain", "it's", 'say "x"', "a$b", "ünï", "star*"]
+
+
+@pytest.fixture
+def stocked(demo: Dsdt, home: Path) -> Path:
+    """A home with bundles of names that need quoting; where it is."""
+    context = Home(home).context("demo")
+    for name in NAMES:
+        bundles.write(context, 1, Birth(name, tags={"colour": "dark red", "k:": "v:w"}))
+    demo("context", "demo two")
+    context.catalog.close()
+    return home
+
+
+def uuid_of(home: Path, name: str) -> str:
+    context = Home(home).context("demo")
+    found = find.resolve(context, name).uuid
+    context.catalog.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "prefix", "found"),
+    [
+        ([], "sw", ["switch"]),
+        (["--quiet"], "sw", ["switch"]),
+        (["--context", "demo"], "sw", ["switch"]),
+        ([], "--ver", ["--verbose", "--version"]),
+        (["--context"], "", ["demo", "demo two"]),
+        ([], "--context=demo ", ["--context=demo two"]),
+        (["switch"], "demo t", ["demo two"]),
+        (["cat"], "my", ["my data", "my:data"]),
+        (["cat", "plain"], "", []),
+        (["cat", "--"], "pl", ["plain"]),
+        (["copy", "plain", "my data"], "my:", ["my:data"]),
+        (["copy", "plain", "--to"], "demo t", ["demo two"]),
+        (["copy", "--to", "demo two"], "pl", ["plain"]),
+        (["rm", "-t"], "co", ["colour:dark red"]),
+        (["rm", "--tag"], "k::", ["k::v:w"]),
+        (["diff", "--key", "n", "plain"], "pl", ["plain"]),
+        (["tag", "plain"], "col", ["colour:dark red"]),
+        (["untag", "plain"], "", ["colour", "k:"]),
+        (["add"], "pl", ["plain"]),
+        (["add", "plain"], "", []),
+        (["completion"], "z", ["zsh"]),
+        (["nonsense"], "", []),
+        (["--context", "demo two", "cat"], "", []),
+        (["cat", "--context", "nowhere"], "", []),
+    ],
+)
+def test_what_may_follow(stocked: Path, before: list[str], prefix: str, found: list[str]):
+    assert candidates(before, prefix) == found
+
+
+def test_versions_and_uuids_are_references(stocked: Path):
+    uuid = uuid_of(stocked, "plain")
+    assert candidates(["cat"], "plain@") == [f"plain@{uuid[:8]}"]
+    assert candidates(["cat"], f"plain@{uuid[:2]}") == [f"plain@{uuid[:8]}"]
+    assert candidates(["cat"], uuid[:6]) == [uuid]
+    assert candidates(["rm", "-u"], uuid[:2])[0].startswith(uuid[:2])
+    assert candidates(["rm"], uuid[:6]) == [], "a uuid is none where names are meant"
+
+
+def test_the_options_of_a_command_are_completed(stocked: Path):
+    assert "--dry-run" in candidates(["copy"], "--")
+    assert "--complete" not in candidates(["completion"], "--")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_that_are_known_without_a_command_are_those_of_every_one_that_has_them(name: str):
+    options = options_of(name)
+    assert all(not options[each].is_flag for each in _OPTIONS if each in options)
+    takes_arguments = any(isinstance(param, click.Argument) for param in COMMANDS[name].load().params)
+    assert takes_arguments == (name in complete._ARGUMENTS)
+
+
+def test_names_that_cannot_be_typed_are_left_out(demo: Dsdt, home: Path):
+    context = Home(home).context("demo")
+    for name in ("a\nb", "a\x1b[0m", "ab"):
+        bundles.write(context, 1, Birth(name))
+    assert candidates(["cat"], "a") == ["ab"]
+
+
+def test_so_many_names_at_most_whatever_there_is(demo: Dsdt, home: Path):
+    context = Home(home).context("demo")
+    bundles.write_many(context, [(n, Birth(f"n{n % 700:03}")) for n in range(1400)])
+    assert candidates(["cat"], "n0") == [f"n{n:03}" for n in range(100)]
+    assert len(candidates(["cat"], "n")) == 300
+
+
+def test_what_another_process_wrote_and_has_open_is_found(demo: Dsdt, home: Path):
+    context = Home(home).context("demo")
+    bundles.write(context, 1, Birth("fresh"))
+    assert (context.directory / os.readlink(context.directory / "catalog.db")).with_suffix(".db-wal").stat().st_size
+    assert candidates(["cat"], "f") == ["fresh"]
+
+
+@pytest.mark.parametrize("shell", complete.SHELLS)
+def test_nothing_is_written_and_nothing_said_whatever_is_wrong(stocked: Path, dsdt: Dsdt, shell: str):
+    def ask() -> str:
+        before = everything(stocked)
+        ended = dsdt.run("completion", shell, "--complete", "", "--", *(["dsdt cat "] if shell == "bash" else ["cat"]))
+        assert (ended.code, ended.err) == (0, "")
+        assert everything(stocked) == before
+        return ended.out
+
+    assert "plain" in ask()
+    link = stocked / "context" / "demo" / "catalog.db"
+    link.resolve().write_bytes(b"no database")
+    assert ask() == ""
+    link.unlink()
+    assert ask() == ""
+    (stocked / "format").write_bytes(b"{")
+    (stocked / "current").write_bytes(b"\xff")
+    assert ask() == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "quote"),
+    [
+        ("dsdt cat ", ["dsdt", "cat", ""], ""),
+        ("dsdt cat my\\ d", ["dsdt", "cat", "my d"], ""),
+        ("dsdt cat 'my d", ["dsdt", "cat", "my d"], "'"),
+        ('dsdt cat "a\\"b', ["dsdt", "cat", 'a"b'], '"'),
+        ("x |dsdt ls ''", ["dsdt", "ls", ""], ""),
+        ("", [""], ""),
+        ("\\", [""], ""),
+    ],
+)
+def test_a_line_is_read_as_a_shell_reads_it(line: str, words: list[str], quote: str):
+    typed = _Typed.of(line)
+    assert (typed.words, typed.quote) == (words, quote)
+
+
+def shell_environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+
+
+BASH = r"""
+eval "$(dsdt completion bash)"
+COMP_LINE=$1 COMP_POINT=${#1} COMP_TYPE=9
+_dsdt_completion dsdt "$2" ""
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "last", "inserted"),
+    [
+        ("dsdt cat my", "my", ["my\\ data", "my:data"]),
+        ("dsdt cat my:d", "d", ["data"]),
+        ("dsdt cat 'my d", "my d", ["my data"]),
+        ("dsdt cat it", "it", ["it\\'s"]),
+        ("dsdt cat a", "a", ["a\\$b"]),
+        ("dsdt cat ün", "ün", ["ünï"]),
+        ("dsdt rm -t colour:d", "d", ["dark\\ red"]),
+        ("dsdt sw", "sw", ["switch"]),
+        ("true; dsdt swi", "swi", ["switch"]),
+        ("dsdt cat nothing", "nothing", [""]),
+    ],
+)
+def test_bash_completes(stocked: Path, line: str, last: str, inserted: list[str]):
+    command = [require("bash"), "--norc", "-c", BASH, "bash", line, last]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=shell_environment())
+    assert (done.stdout.removesuffix("\n").split("\n"), done.stderr) == (inserted, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("dsdt cat my", ["my data", "my:data"]),
+        ("dsdt cat my:", ["my:data"]),
+        ("dsdt cat 'my d", ["my data"]),
+        ("dsdt cat my\\ d", ["my data"]),
+        ("dsdt rm -t colour:d", ["colour:dark red"]),
+        ("dsdt switch ", ["demo", "demo two"]),
+        ("dsdt sw", ["switch"]),
+    ],
+)
+def test_fish_completes(stocked: Path, line: str, found: list[str]):
+    script = "dsdt completion fish | source; complete -C $argv[1]"
+    command = [require("fish"), "--no-config", "-c", script, line]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=shell_environment())
+    assert done.stderr == ""
+    assert [shown.replace("\\", "").strip("'") for shown in done.stdout.splitlines()] == found
+
+
+ZSH = """\
+PS1=; unsetopt prompt_cr prompt_sp beep; autoload -Uz compinit; compinit -u -D
+eval "$(dsdt completion zsh)"; compdef _dsdt_completion shown; shown() { print -r -- "<${(j:|:)@}>" }
+print REA""DY
+"""
+
+
+def by_zsh(typed: str) -> str:
+    """What a command is given that was typed so, and a tab."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(require("zsh"), ["zsh", "-f", "-i"], shell_environment())
+    try:
+        os.write(terminal, ZSH.encode())
+        _read_until(terminal, b"READY")
+        os.write(terminal, f"shown {typed}\t".encode())
+        time.sleep(1)  # what is typed before the tab is dealt with would be part of the word
+        os.write(terminal, b"\r")
+        said = _read_until(terminal, b">")
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    text = said.decode()
+    return text[text.rindex("<") : text.rindex(">") + 1]
+
+
+def _read_until(terminal: int, mark: bytes) -> bytes:
+    said = b""
+    while mark not in said:
+        ready, _, _ = select.select([terminal], [], [], 20)
+        assert ready, said
+        said += os.read(terminal, 10_000)
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        ("cat pl", "<cat|plain>"),
+        ("cat my:", "<cat|my:data>"),
+        ("cat my\\ ", "<cat|my data>"),
+        ("cat 'my ", "<cat|my data>"),
+        ("cat it", "<cat|it's>"),
+        ("rm -t colour:", "<rm|-t|colour:dark red>"),
+        ("sw", "<switch>"),
+    ],
+)
+def test_zsh_completes(stocked: Path, typed: str, given: str):
+    require("zsh")
+    assert by_zsh(typed) == given

@@ -57,6 +57,7 @@ _OPTIONS: Mapping[str, str] = {
 """What the values of some options are, in every command that has them."""
 _HEX = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
 _SHORT = 8
+_HELP = ("-h", "--help")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,10 @@ def _takes_value(command: str | None, name: str) -> bool:
 def options_of(command: str | None) -> dict[str, click.Option]:
     """The options of a command, or those that stand before one, by their spellings."""
     params: Iterable[click.Parameter] = EVERYWHERE
-    if command in COMMANDS:
-        loaded = COMMANDS[command].load()
-        params = loaded.get_params(click.Context(loaded))
+    if entry := COMMANDS.get(command or ""):
+        loaded = entry.load()
+        # Click remembers the names of the help option from the first context it is asked in.
+        params = loaded.get_params(click.Context(loaded, help_option_names=list(_HELP)))
     return {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
 
 
@@ -135,7 +137,7 @@ def _argument(command: str, number: int) -> str:
 def _found(place: _Place, prefix: str) -> list[str]:
     if prefix.startswith("-"):
         options = [name for name, option in options_of(place.command).items() if not option.hidden]
-        return sorted(name for name in [*options, "--help"] if name.startswith(prefix))
+        return sorted(name for name in {*options, *_HELP} if name.startswith(prefix))
     if place.kind == "command":
         return [name for name in COMMANDS if name.startswith(prefix)]
     if place.kind == "shell":

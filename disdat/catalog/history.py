@@ -35,7 +35,10 @@ _SAME_MS = "SELECT {columns} FROM events AS e WHERE e.id >= ? AND e.id < ? AND {
 _BEFORE = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number < ? ORDER BY e.number DESC"
 _AFTER = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number > ? ORDER BY e.number"
 _STARTING = f"SELECT {_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? ORDER BY e.id LIMIT ?"
-_NEIGHBOURS = "SELECT (SELECT max(id) FROM events WHERE id < ?1), (SELECT min(id) FROM events WHERE id > ?1)"
+# Not by max() and min(), for which SQLite would look at every event of the past (see `asof`).
+_NEIGHBOURS = """
+    SELECT (SELECT id FROM events WHERE id < ?1 ORDER BY id DESC LIMIT 1),
+        (SELECT id FROM events WHERE id > ?1 ORDER BY id LIMIT 1)"""
 _ABOUT = f"""
     SELECT {_COLUMNS} FROM json_each(?1) CROSS JOIN subjects AS s ON s.uuid = value
         CROSS JOIN events AS e ON e.number = s.event

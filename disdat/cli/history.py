@@ -64,10 +64,11 @@ def log(
     as_json: bool,
 ) -> None:
     """
-    Show what happened in the context: who did what, and when.
+    Show what happened in the context.
 
-    The newest change first; with REF only those that say something of these bundles: all of a name, be they removed,
-    or one version. What was undone says so. The first column names a change to `dsdt undo`. DATE is as for `dsdt ls`.
+    Who did what and when, the newest change first; with REF only what says something of these bundles: all of a name,
+    be they removed, or one version. What was undone says so. The first column names a change to `dsdt undo`. DATE is as
+    for `dsdt ls`.
     """
     context = opening.context(choices, as_of=as_of)
     found = ops.history.log(

@@ -22,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
-from disdat.errors import AlreadyExists
-from disdat.ops import add, bundles, contexts, find, gc, maintain
+from disdat.errors import AlreadyExists, InvalidInput, ObjectNotFound
+from disdat.ops import add, bundles, contexts, find, fork, gc, maintain, moves, undo
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.ops.gc import Policy, Step
 from disdat.testing.faults import Crash, FailingDisk
@@ -67,6 +67,7 @@ class HomeMachine(RuleBasedStateMachine):
         self.place = Path(tempfile.mkdtemp(dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
         self.root = self.place / "home"
         self.ahead_us = 0
+        self.purged = False
         self.model = Model()
         self.homes = [self.opened(), self.opened()]
         self.turn = 0
@@ -81,9 +82,17 @@ class HomeMachine(RuleBasedStateMachine):
         return Home(self.root, clock_us=self.now_us)
 
     def perform(
-        self, which: int, crash: int | None, act: Act, effect: Effect, *, made: int = 0, context: str = ""
+        self,
+        which: int,
+        crash: int | None,
+        act: Act,
+        effect: Effect,
+        *,
+        made: int | Callable[[], int] = 0,
+        context: str = "",
+        halfway: Effect | None = None,
     ) -> None:
-        """Do it, and hold what is there against the model; killed on the way, it is done or it is not."""
+        """Do it, and hold what is there against the model; killed on the way, it is done, *halfway* done, or not."""
         was_cut = False
         home = self.homes[which]
         if crash is not None:
@@ -93,13 +102,15 @@ class HomeMachine(RuleBasedStateMachine):
         except Crash:
             was_cut = True
         now = observed(self.opened())
-        before, after = self.model, self.model.copy()
+        before = self.model
         new = [uuid for uuid in now.contexts.get(context, {}) if uuid not in before.contexts.get(context, {})]
-        if len(new) == made:
-            effect(after, new)
-            if now.listed() == after.listed():
-                self.model = after
-                return
+        for each in [effect, *([halfway] if halfway and was_cut else [])]:
+            after = before.copy()
+            if len(new) == (made if isinstance(made, int) else made()):
+                each(after, new)
+                if now.listed() == after.listed():
+                    self.model = after
+                    return
         assert was_cut, f"acknowledged, but there is {now}, not {after}"
         assert now.listed() == before.listed(), f"neither done nor undone: {now}"
 
@@ -111,6 +122,7 @@ class HomeMachine(RuleBasedStateMachine):
         context = self.any_context(pick)
 
         def effect(model: Model, new: list[str]) -> None:
+            model.change(context)
             model.contexts[context][new[0]] = Known(name, content(value), tags)
 
         act: Act = lambda home: bundles.write(home.context(context), value, Birth(name, tags=tags))  # noqa: E731
@@ -123,6 +135,7 @@ class HomeMachine(RuleBasedStateMachine):
         values = [[number, value] for number in range(len(names))]
 
         def effect(model: Model, new: list[str]) -> None:
+            model.change(context)
             for uuid, name, each in zip(new, names, values, strict=True):
                 model.contexts[context][uuid] = Known(name, content(each), {})
 
@@ -140,6 +153,7 @@ class HomeMachine(RuleBasedStateMachine):
 
         def effect(model: Model, new: list[str]) -> None:
             stored = ["list", *((f"{n}.bin", data) for n, data in enumerate(files))]
+            model.change(context)
             model.contexts[context][new[0]] = Known(name, stored, {})
 
         def act(home: Home) -> None:
@@ -159,6 +173,7 @@ class HomeMachine(RuleBasedStateMachine):
         source.write_bytes(data)
 
         def effect(model: Model, new: list[str]) -> None:
+            model.change(context)
             model.contexts[context][new[0]] = Known(name, ("source.bin", data), tags)
 
         act: Act = lambda home: add.add(home.context(context), name, [source], tags=tags)  # noqa: E731
@@ -172,6 +187,7 @@ class HomeMachine(RuleBasedStateMachine):
         context, uuid = self.any_bundle(pick)
 
         def effect(model: Model, _: list[str]) -> None:
+            model.change(context)
             model.contexts[context][uuid].tags[key] = value
 
         self.change(which, crash, context, uuid, lambda c, row: bundles.tag(c, row, set_to={key: value}), effect)
@@ -183,6 +199,8 @@ class HomeMachine(RuleBasedStateMachine):
         keys = sorted(self.model.contexts[context][uuid].tags)[:1]
 
         def effect(model: Model, _: list[str]) -> None:
+            if keys:
+                model.change(context)
             for key in keys:
                 del model.contexts[context][uuid].tags[key]
 
@@ -194,6 +212,8 @@ class HomeMachine(RuleBasedStateMachine):
         context, uuid = self.any_bundle(pick)
 
         def effect(model: Model, _: list[str]) -> None:
+            if not model.contexts[context][uuid].committed:
+                model.change(context)
             model.contexts[context][uuid].committed = True
 
         self.change(which, crash, context, uuid, lambda c, row: bundles.commit(c, [row]), effect)
@@ -205,9 +225,8 @@ class HomeMachine(RuleBasedStateMachine):
         name = self.model.contexts[context][uuid].name
 
         def effect(model: Model, _: list[str]) -> None:
-            for other, known in list(model.contexts[context].items()):
-                if other == uuid or (all_versions and known.name == name):
-                    del model.contexts[context][other]
+            known = model.contexts[context].items()
+            model.remove(context, [each for each, of in known if each == uuid or (all_versions and of.name == name)])
 
         def change(of: Context, row: Row) -> None:
             rows = of.catalog.versions(name) if all_versions else [row]
@@ -219,8 +238,96 @@ class HomeMachine(RuleBasedStateMachine):
     @rule(which=HOMES, crash=CRASHES, pick=PICKS)
     def reaffirm(self, which: int, crash: int | None, pick: int) -> None:
         context, uuid = self.any_bundle(pick)
-        effect: Effect = lambda model, _: model.made_anew(context, uuid)  # noqa: E731
+
+        def effect(model: Model, _: list[str]) -> None:
+            model.change(context)
+            model.made_anew(context, uuid)
+
         self.change(which, crash, context, uuid, lambda c, row: bundles.reaffirm(c, [row.uuid]), effect)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS)
+    def undo(self, which: int, crash: int | None, pick: int) -> None:
+        """The last change; where bytes were purged it may be refused, and then nothing was done."""
+        context = self.any_context(pick)
+        refused = False
+        before = self.model.before.get(context, [])
+        back = before[-1][0].keys() - self.model.contexts[context].keys() if before else set()
+
+        def act(home: Home) -> None:
+            nonlocal refused
+            try:
+                undo.undo(home.context(context), force=True)
+            except InvalidInput:
+                assert not before
+                refused = True
+            except ObjectNotFound:
+                assert self.purged
+                assert back
+                refused = True
+
+        def effect(model: Model, _: list[str]) -> None:
+            if not refused:
+                model.undo(context)
+
+        self.perform(which, crash, act, effect, made=lambda: 0 if refused else len(back), context=context)
+
+    @precondition(lambda self: self.has_bundles)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, name=ANY_NAMES)
+    def rename(self, which: int, crash: int | None, pick: int, name: str) -> None:
+        context, uuid = self.any_bundle(pick)
+
+        def effect(model: Model, _: list[str]) -> None:
+            if model.contexts[context][uuid].name != name:
+                model.change(context)
+            model.contexts[context][uuid].name = name
+
+        self.change(which, crash, context, uuid, lambda c, row: moves.rename(c, [row], name) and None, effect)
+
+    # Between contexts
+
+    @precondition(lambda self: self.has_bundles and len(self.model.contexts) > 1)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, other=PICKS, all_versions=st.booleans())
+    def copy(self, which: int, crash: int | None, pick: int, other: int, all_versions: bool) -> None:
+        source, target, uuids = self.any_copy(pick, other, all_versions)
+
+        def act(home: Home) -> None:
+            moves.copy(home.context(source), home.context(target), self.rows(home, source, uuids))
+
+        made = len(self.model.absent(source, target, uuids))
+        self.perform(which, crash, act, lambda m, _: m.take(source, target, uuids), made=made, context=target)
+
+    @precondition(lambda self: self.has_bundles and len(self.model.contexts) > 1)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, other=PICKS, all_versions=st.booleans())
+    def move(self, which: int, crash: int | None, pick: int, other: int, all_versions: bool) -> None:
+        """Killed halfway the bundles are in both contexts, and moving them again completes it."""
+        source, target, uuids = self.any_copy(pick, other, all_versions)
+
+        def act(home: Home) -> None:
+            moves.move(home.context(source), home.context(target), self.rows(home, source, uuids))
+
+        def effect(model: Model, _: list[str]) -> None:
+            model.take(source, target, uuids)
+            model.remove(source, uuids)
+
+        halfway: Effect = lambda model, _: model.take(source, target, uuids)  # noqa: E731
+        made = len(self.model.absent(source, target, uuids))
+        self.perform(which, crash, act, effect, made=made, context=target, halfway=halfway)
+
+    @precondition(lambda self: self.model.contexts)
+    @rule(which=HOMES, crash=CRASHES, pick=PICKS, name=CONTEXTS)
+    def fork(self, which: int, crash: int | None, pick: int, name: str) -> None:
+        source = self.any_context(pick)
+        is_there = name in self.model.contexts
+
+        def act(home: Home) -> None:
+            try:
+                fork.fork(home.context(source), name)
+            except AlreadyExists:
+                assert is_there
+
+        effect: Effect = _nothing if is_there else lambda model, _: model.fork(source, name)
+        self.perform(which, crash, act, effect)
 
     # Contexts
 
@@ -273,6 +380,7 @@ class HomeMachine(RuleBasedStateMachine):
     def collect(self, which: int, crash: int | None, days: int, steps: set[Step]) -> None:
         """Whatever goes, no bundle that is there needs it; the other home may have it open."""
         policy = Policy(retention_us=days * DAY_US, grace_us=days * DAY_US)
+        self.purged |= Step.PURGE in steps
         self.perform(which, crash, lambda home: gc.collect(home, policy, frozenset(steps)), _nothing)
 
     @rule(what=st.sampled_from(["state.db", "leases", "staging"]))
@@ -331,6 +439,17 @@ class HomeMachine(RuleBasedStateMachine):
     def any_bundle(self, pick: int) -> tuple[str, str]:
         known = [(context, uuid) for context, bundles in self.model.contexts.items() for uuid in bundles]
         return random.Random(pick).choice(known)
+
+    def any_copy(self, pick: int, other: int, all_versions: bool) -> tuple[str, str, list[str]]:
+        """Bundles of a context, in order, and another context."""
+        source, uuid = self.any_bundle(pick)
+        known = self.model.contexts[source]
+        others = sorted(self.model.contexts.keys() - {source})
+        same = [each for each in known if each == uuid or (all_versions and known[each].name == known[uuid].name)]
+        return source, others[other % len(others)], same
+
+    def rows(self, home: Home, context: str, uuids: list[str]) -> list[Row]:
+        return list(home.context(context).catalog.rows(uuids).values())
 
     def change(
         self,

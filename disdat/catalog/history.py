@@ -138,6 +138,8 @@ class History:
     def undone(self, rows: Iterable[EventRow]) -> dict[str, EventRow]:
         """By write id, those of *rows* that are void, and the event that counts and undoes each."""
         wanted = {_write_key(row) for row in rows}
+        if not self._undoing(wanted):  # as mostly, and a change may have thousands of events
+            return {}
         known, targets = self._that_decide(wanted)
         counted = event.valid(
             Event(row.id, row.time_us, "", 0, row.kind, {}, write_id=row.write, undoes=tuple(targets.get(number, ())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.results import Figure, Results
@@ -176,6 +176,12 @@ def _checkout() -> tuple[Row, ...]:
     )
 
 
+def _as_of(variant: str, bundles: str) -> Iterator[Row]:
+    for command in ("ls", "log", "cat", "show", "lineage"):
+        now, then = (Figure("asof", variant, "ours", op, "cpu_s") for op in (command, f"{command}_then"))
+        yield Row(f"`dsdt {command} --as-of`, {bundles} bundles, 300 changes since, CPU", then, MS, Times(2, now))
+
+
 BARE = _startup("bare", "python")
 BIG_PEAK = Figure("add", "big", "dsdt", "add", "peak_mb")
 TENTH_PEAK = Figure("add", "big", "dsdt", "add_tenth", "peak_mb")
@@ -246,6 +252,8 @@ ROWS: tuple[Row, ...] = (
     Row("gc plan over 1,000,000 objects, CPU", Figure("gc", "plan", "ours", "gc", "cpu_s"), S, AtMost(10, S)),
     Row("the same: peak memory", Figure("gc", "plan", "ours", "gc", "peak_mb"), MB, AtMost(200, MB)),
     *_checkout(),
+    *_as_of("n10000", "10,000"),
+    *_as_of("n100000", "100,000"),
     _pipeline("chain100"),
     _pipeline("fan100"),
 )

@@ -52,6 +52,8 @@ WORKLOADS = (
     Workload("create", "scalars", {"singles": 2_000, "batch": 10_000}, {"singles": 40, "batch": 100}),
     Workload("catalog", "n10000", {"bundles": 10_000}, {"bundles": 200}, prepared=True),
     Workload("catalog", "million", {"bundles": 1_000_000}, {"bundles": 2_000}, prepared=True, optional=True),
+    Workload("asof", "n10000", {"bundles": 10_000}, {"bundles": 400}, prepared=True),
+    Workload("asof", "n100000", {"bundles": 100_000}, {"bundles": 400}, prepared=True),
     Workload("reindex", "batches", {"bundles": 10_000}, {"bundles": 200}, prepared=True),
     Workload("reindex", "singles", {"bundles": 10_000}, {"bundles": 200}, prepared=True),
     Workload("frame", "store", {"rows": 10_000_000}),

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import material
-from bench.adapters import ours_space
+from bench.adapters import ours_history, ours_space
 from bench.meter import Meter, own_bin, resident_mb
 from bench.spec import Spec, Work
 from disdat import api
@@ -258,6 +258,7 @@ WORK: dict[str, Work] = {
     "reindex": reindex,
     "frame": frame,
     "diff": diff,
+    "asof": ours_history.as_of,
     "gc": ours_space.collect,
     "pipeline": pipeline,
 }
@@ -267,5 +268,6 @@ PREPARE: dict[str, Work] = {
     "reindex": prepare_bundles,
     "frame": prepare_frame,
     "diff": prepare_diff,
+    "asof": ours_history.prepare,
     "gc": ours_space.prepare,
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from disdat import ops
 from disdat.core import bundle as core
+from disdat.core.reserved import COMMITTED
 
 if TYPE_CHECKING:  # they bring in SQLAlchemy, which importing the API must not
     from disdat.catalog.queries import Row
@@ -86,7 +87,7 @@ class Stored:
     @property
     def tags(self) -> dict[str, str]:
         row = self.row
-        return {**row.tags, core.COMMITTED: "True"} if row.committed else dict(row.tags)
+        return {**row.tags, COMMITTED: "True"} if row.committed else dict(row.tags)
 
     @property
     def params(self) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from disdat.core.bundle import ROOT_TASK
 from disdat.core.digest import Digest
+from disdat.core.reserved import ROOT_TASK
 from disdat.errors import Corrupt
 
 VERSION = 3

@@ -15,6 +15,7 @@ from disdat import config
 from disdat.catalog.completing import Words, words
 from disdat.cli.choices import EVERYWHERE
 from disdat.cli.program import COMMANDS
+from disdat.core.reserved import is_reserved
 from disdat.errors import DisdatError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -193,8 +194,6 @@ def _keys(known: Words, arguments: Sequence[str], prefix: str) -> list[str]:
 
 
 def _is_systems(tag: str) -> bool:
-    from disdat.core.bundle import is_reserved  # it brings in what only tags need
-
     return is_reserved(tag.partition(":")[0])
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from disdat.catalog.queries import Row
 from disdat.cli import render
-from disdat.core.bundle import is_reserved
 from disdat.core.canonical import Json
+from disdat.core.reserved import is_reserved
 from disdat.ops import when
 
 PADS = (20, 20, 8, 18, 8, 40)

@@ -17,18 +17,6 @@ INLINE_LITERAL_BYTES = 32 << 10
 INLINE_MANIFEST_BYTES = 32 << 10
 """A manifest that is larger is stored as an object, not in the event that adds its bundle."""
 
-COMMITTED = "committed"
-ROOT_TASK = "root_task"
-TRANSIENT = "__transient"
-PUSH_META = "__push_meta"
-PARAM_PREFIX = "__param."
-RESERVED_TAGS = frozenset({COMMITTED, ROOT_TASK})
-
-
-def is_reserved(key: str) -> bool:
-    """Whether *key* is a tag only the system sets: ``committed``, ``root_task`` and all that begin with ``__``."""
-    return key in RESERVED_TAGS or key.startswith("__")
-
 
 class Inline(NamedTuple):
     """A literal's encoded value, where it lies in the manifest; a box, so that an encoded None is not absence."""

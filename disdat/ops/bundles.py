@@ -29,9 +29,9 @@ from disdat.core.bundle import (
     Frame,
     Lineage,
     Run,
-    is_reserved,
 )
 from disdat.core.canonical import Encoded
+from disdat.core.reserved import is_reserved
 from disdat.core.tree import Tree, TreeRef
 from disdat.durable import storage_errors
 from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, ObjectNotFound, StorageError

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
 from disdat.core import tree
-from disdat.core.bundle import Bundle, CodeRef, Dependency, Frame, is_reserved
+from disdat.core.bundle import Bundle, CodeRef, Dependency, Frame
 from disdat.core.canonical import Json
+from disdat.core.reserved import is_reserved
 from disdat.core.tree import TreeRef
 from disdat.errors import RefNotFound
 from disdat.ops import find, when

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from disdat.catalog.queries import Row
 from disdat.context import Context
-from disdat.core.bundle import COMMITTED
+from disdat.core.reserved import COMMITTED
 from disdat.ops import bundles, find
 
 

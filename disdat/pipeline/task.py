@@ -19,7 +19,8 @@ from luigi.task_register import Register
 
 from disdat.context import Context
 from disdat.core import naming
-from disdat.core.bundle import PUSH_META, TRANSIENT, Dependency
+from disdat.core.bundle import Dependency
+from disdat.core.reserved import PUSH_META, TRANSIENT
 from disdat.errors import InvalidInput
 from disdat.ops import bundles, handles
 from disdat.ops.bundles import BundleWriter

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from disdat import capture
 from disdat.catalog.queries import Filter, Row
-from disdat.core.bundle import ROOT_TASK, CodeRef, Dependency, Lineage, TaskKey
+from disdat.core.bundle import CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
+from disdat.core.reserved import ROOT_TASK
 from disdat.errors import InvalidInput
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth, BundleWriter

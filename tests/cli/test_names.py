@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from disdat import api
 from disdat.cli.main import main
-from disdat.core.bundle import is_reserved
+from disdat.core.reserved import is_reserved
 
 pytestmark = pytest.mark.slow
 

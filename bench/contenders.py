@@ -56,6 +56,7 @@ CONTENDERS = (
             "gc",
             "pipeline",
             "asof",
+            "contexts",
         ),
     ),
     Contender("dsdt", Kind.OURS, "ours", ("add",)),

@@ -167,6 +167,20 @@ def _diff() -> tuple[Row, ...]:
     )
 
 
+def _contexts() -> tuple[Row, ...]:
+    def taken(op: str, unit: str = "wall_s") -> Figure:
+        return Figure("contexts", "n100000", "ours", op, unit)
+
+    return (
+        Row("fork of a context of 100,000 bundles", taken("fork"), S, AtMost(1, S)),
+        Row("the same: new bytes of bundles", taken("new MB", "value"), MB, AtMost(0, MB)),
+        *(
+            Row(f"completing {what}, 100,000 bundles, CPU", taken(f"complete {what}", "cpu_s"), MS, AtMost(100, MS))
+            for what in ("names", "tags", "words")
+        ),
+    )
+
+
 def _checkout() -> tuple[Row, ...]:
     copied = Figure("checkout", "small", "cp", "checkout")
     first, again = (Figure("checkout", "small", "ours", op) for op in ("checkout", "checkout_again"))
@@ -252,6 +266,7 @@ ROWS: tuple[Row, ...] = (
     Row("gc plan over 1,000,000 objects, CPU", Figure("gc", "plan", "ours", "gc", "cpu_s"), S, AtMost(10, S)),
     Row("the same: peak memory", Figure("gc", "plan", "ours", "gc", "peak_mb"), MB, AtMost(200, MB)),
     *_checkout(),
+    *_contexts(),
     *_as_of("n10000", "10,000"),
     *_as_of("n100000", "100,000"),
     _pipeline("chain100"),

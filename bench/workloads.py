@@ -61,6 +61,7 @@ WORKLOADS = (
     Workload("checkout", "small", {"files": 10_000}, per_file_bytes=10_000),
     Workload("diff", "table", {"rows": 1_000_000}, {"rows": 1_000}, prepared=True),
     Workload("diff", "tree", {"files": 100_000}, {"files": 2_000}, per_file_bytes=100, prepared=True),
+    Workload("contexts", "n100000", {"bundles": 100_000}, {"bundles": 400}, prepared=True),
     Workload("gc", "plan", {"objects": 1_000_000}, {"objects": 20_000}, prepared=True),
     Workload("pipeline", "chain100", {"tasks": 100}, {"tasks": 10}),
     Workload("pipeline", "fan100", {"tasks": 100}, {"tasks": 10}),

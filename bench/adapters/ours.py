@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import material
-from bench.adapters import ours_history, ours_space
+from bench.adapters import ours_contexts, ours_history, ours_space
 from bench.meter import Meter, own_bin, resident_mb
 from bench.spec import Spec, Work
 from disdat import api
@@ -260,6 +260,7 @@ WORK: dict[str, Work] = {
     "diff": diff,
     "asof": ours_history.as_of,
     "gc": ours_space.collect,
+    "contexts": ours_contexts.measure,
     "pipeline": pipeline,
 }
 PREPARE: dict[str, Work] = {
@@ -270,4 +271,5 @@ PREPARE: dict[str, Work] = {
     "diff": prepare_diff,
     "asof": ours_history.prepare,
     "gc": ours_space.prepare,
+    "contexts": prepare_bundles,
 }

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,8 +26,10 @@ _NAMES = """
         SELECT (SELECT min(name) FROM bundles WHERE name >= ?1)
         UNION ALL SELECT (SELECT min(name) FROM bundles WHERE name > found.name) FROM found WHERE found.name < ?2)
     SELECT name FROM found WHERE name < ?2 LIMIT ?3"""
-_NEXT_TAG = "SELECT key, value FROM tags WHERE (key, value) > (?, ?) ORDER BY key, value LIMIT 1"
-_FIRST_TAG = "SELECT key, value FROM tags WHERE (key, value) >= (?, ?) ORDER BY key, value LIMIT 1"
+_NEXT_KEY = "SELECT min(key) FROM tags WHERE key > ?"
+_FIRST_KEY = "SELECT min(key) FROM tags WHERE key >= ?"
+_NEXT_VALUE = "SELECT min(value) FROM tags WHERE key = ? AND value > ?"
+_FIRST_VALUE = "SELECT min(value) FROM tags WHERE key = ? AND value >= ?"
 _UUIDS = "SELECT uuid FROM bundles WHERE uuid >= ? AND uuid < ? ORDER BY uuid LIMIT ?"
 _VERSIONS = """
     SELECT uuid FROM bundles WHERE name = ? AND uuid >= ? AND uuid < ? ORDER BY made_us DESC, uuid DESC LIMIT ?"""
@@ -55,27 +58,32 @@ class Words:
 
     def tags(self, prefix: str) -> list[str]:
         """Tags that bundles have, as ``key:value``, in the order of the keys."""
-        found: list[str] = []
-        for pair in self._tags(prefix.partition(":")[0]):
-            text = ":".join(pair)
-            if not text.startswith(prefix) and pair[0] > prefix:
-                break
-            if text.startswith(prefix):
-                found.append(text)
-            if len(found) == MOST:
-                break
-        return found
+        return list(islice(self._tags(prefix), MOST))
 
     def tags_of(self, name: str) -> str:
         """The tags of the latest version of a name, as JSON; empty where there is none."""
         found = self._connection.execute(_TAGS_OF, (name,)).fetchone()
         return str(found[0]) if found else ""
 
-    def _tags(self, key: str) -> Iterator[tuple[str, str]]:
-        pair = self._connection.execute(_FIRST_TAG, (key, "")).fetchone()
-        while pair is not None:
-            yield pair
-            pair = self._connection.execute(_NEXT_TAG, pair).fetchone()
+    def _tags(self, prefix: str) -> Iterator[str]:
+        """A key may have colons itself, so the prefix may end in a key, or in a value."""
+        key = self._one(_FIRST_KEY, prefix.partition(":")[0])
+        while key is not None and (key < prefix or key.startswith(prefix)):
+            if key.startswith(prefix):
+                yield from self._values(key, "")
+            elif prefix.startswith(f"{key}:"):
+                yield from self._values(key, prefix[len(key) + 1 :])
+            key = self._one(_NEXT_KEY, key)
+
+    def _values(self, key: str, prefix: str) -> Iterator[str]:
+        value = self._one(_FIRST_VALUE, key, prefix)
+        while value is not None and value.startswith(prefix):
+            yield f"{key}:{value}"
+            value = self._one(_NEXT_VALUE, key, value)
+
+    def _one(self, sql: str, *values: str) -> str | None:
+        found: tuple[str | None] = self._connection.execute(sql, values).fetchone()
+        return found[0]
 
 
 @contextmanager

@@ -363,12 +363,18 @@ ENOUGH = {
     "cat": "data",
     "show": "data",
     "lineage": "data",
+    "log": "",
+    "undo": "",
+    "checkout": "data",
+    "diff": "data",
+    "du": "",
+    "gc": "",
     "verify": "",
     "doctor": "",
     "reindex": "",
 }
 """What makes each command a whole one."""
-WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "doctor"}
+WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "gc", "doctor"}
 
 
 def options_of(name: str) -> list[click.Option]:

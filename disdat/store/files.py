@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import cycle, repeat
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, TypeVar
 
@@ -31,10 +30,6 @@ ATTEMPTS = 3
 """A file that changes while it is read is read so many times."""
 WRITE_BACK_BYTES = 8 << 20
 """While a file is copied the disk is set to work each so many bytes, so that syncing finds little left."""
-_ASIDE_FROM_BYTES = 8 << 20
-"""A file of at least this size is hashed by another thread than the one that copies it."""
-_ROOMS = 4
-"""So many pieces of 1 MiB are in memory then."""
 
 # Without O_NONBLOCK, opening a fifo would wait for somebody to write to it.
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -109,7 +104,7 @@ def steadily(path: StrPath, read: Callable[[], T]) -> T:
 def hash_file(file: BinaryIO, size_bytes: int, progress: Progress = no_progress) -> Digest:
     """The digest of an open file; Changed if it has not *size_bytes*."""
     hasher = Hasher(expected_bytes=size_bytes)
-    for piece in _pieces(file, size_bytes, repeat(_BUFFER.room)):
+    for piece in _pieces(file, size_bytes):
         hasher.update(piece)
         progress(len(piece))
     return hasher.digest()
@@ -127,15 +122,14 @@ def copy_file(
     if disk.clone(source, target):
         with open(target.name, "rb", buffering=0) as clone:
             return hash_file(clone, size_bytes, progress)
-    write_back, copied = WriteBack(target, disk), 0
-    with _hashing(size_bytes) as hashing, writing_copy(source, target, disk=disk) as write:
-        for piece in _pieces(source, size_bytes, hashing.rooms()):
-            hashing.update(piece)
+    hasher, write_back = Hasher(expected_bytes=size_bytes), WriteBack(target, disk)
+    with writing_copy(source, target, disk=disk) as write:
+        for piece in _pieces(source, size_bytes):
+            hasher.update(piece)
             write(piece)
-            copied += len(piece)
-            write_back.reached(copied)
+            write_back.reached(hasher.size_bytes)
             progress(len(piece))
-        return hashing.digest()
+    return hasher.digest()
 
 
 @contextmanager
@@ -278,64 +272,18 @@ def _not_opened(path: StrPath, exc: OSError) -> DisdatError:
             return StorageError(f"cannot read {path}: {exc.strerror}")
 
 
-def _pieces(file: BinaryIO, size_bytes: int, rooms: Iterable[memoryview]) -> Iterator[memoryview]:
-    """Yield a file's bytes, each piece read into the next of *rooms*; Changed where they are not *size_bytes*."""
+def _pieces(file: BinaryIO, size_bytes: int) -> Iterator[memoryview]:
+    """Yield a file's bytes, each piece overwritten by the next; Changed where they are not *size_bytes*."""
+    buffer = _BUFFER.room
     left = size_bytes
-    for room in rooms:
-        count = _fill(file, room)
+    while count := _fill(file, buffer):
         left -= count
-        if left < 0 or (left and not count):
+        if left < 0:
             # Reading on, we might never reach the end of a file that is being written.
             raise Changed
-        if not count:
-            return
-        yield room[:count]
-
-
-class _Here:
-    """Hashes pieces as they come."""
-
-    def __init__(self) -> None:
-        self._hasher = Hasher()
-        self.update = self._hasher.update
-        self.digest = self._hasher.digest
-
-    def rooms(self) -> Iterator[memoryview]:
-        return repeat(_BUFFER.room)
-
-
-class _Aside:
-    """Hashes pieces on a thread of its own, a few behind who reads and writes them."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._hasher = Hasher()
-        self._behind: deque[Future[None]] = deque()
-
-    def rooms(self) -> Iterator[memoryview]:
-        """Yield where the next piece may be read to, once what was there is hashed."""
-        for room in cycle([memoryview(bytearray(CHUNK_BYTES)) for _ in range(_ROOMS)]):
-            if len(self._behind) == _ROOMS:
-                self._behind.popleft().result()
-            yield room
-
-    def update(self, piece: memoryview) -> None:
-        self._behind.append(self._pool.submit(self._hasher.update, piece))
-
-    def digest(self) -> Digest:
-        while self._behind:
-            self._behind.popleft().result()
-        return self._hasher.digest()
-
-
-@contextmanager
-def _hashing(size_bytes: int) -> Iterator[_Here | _Aside]:
-    """What hashes a file of so many bytes while it is copied."""
-    if size_bytes < _ASIDE_FROM_BYTES:
-        yield _Here()
-        return
-    with ThreadPoolExecutor(1) as pool:
-        yield _Aside(pool)
+        yield buffer[:count]
+    if left:
+        raise Changed
 
 
 class _Buffer(threading.local):

@@ -1,7 +1,7 @@
 """
 The append-only event log of a context: the truth that the catalog is an index of.
 
-A record holds the events of one change. It is written by one write and made durable by one fdatasync, so
+A record holds the events of one change. It is appended and made durable by one fdatasync, so
 after a crash it is there whole, or it is a *torn tail*, which was never acknowledged and which the next
 writer cuts off. Damage anywhere else is :class:`~disdat.errors.Corrupt`. ``docs/format.md`` has the bytes.
 """

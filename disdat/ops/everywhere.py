@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.keeping import Keeping
-from disdat.context import Context, Home
+from disdat.context import UNFINISHED, Context, Home
 from disdat.durable import storage_errors
 from disdat.errors import Corrupt, ObjectNotFound
 from disdat.store.peek import Peek
@@ -49,6 +49,9 @@ def contexts(home: Home, deleted: Iterable[Path], peek: Peek) -> Iterator[list[A
     Every context, and those *deleted* in the trash; whatever has a log counts, though the rest of it be lost.
 
     Their catalogs read objects by *peek*, without a lock.
+
+    Raises:
+        Corrupt: There is a context that cannot be seen, so that nobody knows what it needs.
     """
     found: list[Asked] = []
     try:
@@ -69,7 +72,27 @@ def _directories(home: Home) -> list[Path]:
     with storage_errors(f"list the contexts of {home.root}"):
         candidates = sorted(root.iterdir()) if root.is_dir() else []
         visible = [path for path in candidates if not path.name.startswith(".")]
-        return [path for path in visible if (path / "context.json").is_file() or any((path / "log").glob("*.log"))]
+        return [path for path in visible if _is_context(path)]
+
+
+def _is_context(path: Path) -> bool:
+    """Whether it is one; Corrupt where it may be one that cannot be seen: its disk is not mounted, say."""
+    log = path / "log"
+    is_seen = path.is_dir() and (log.is_dir() or not log.is_symlink())
+    if is_seen and ((path / "context.json").is_file() or any(log.glob("*.log"))):
+        return True
+    if not path.is_symlink() and (path.is_file() or _is_unfinished(path)):
+        return False
+    raise Corrupt(
+        f"nothing is collected: {path} is no context, or one that cannot be seen",
+        hint="mount the disk it is on, or restore it; remove it if there is nothing in it",
+    )
+
+
+def _is_unfinished(directory: Path) -> bool:
+    """Whether it is exactly what creating a context leaves that is cut off. An empty one may be a mount point."""
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(UNFINISHED)}
+    return "log" in names <= {"log", "objects"} and not any(any((directory / name).iterdir()) for name in names)
 
 
 def _asked(home: Home, directory: Path, peek: Peek, *, is_deleted: bool) -> Asked:

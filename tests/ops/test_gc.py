@@ -434,6 +434,36 @@ def test_a_context_that_lost_its_settings_still_counts(context: Context) -> None
     assert gc.collect(home, NOW, BOTH).plan.garbage.count == 0
 
 
+@pytest.mark.parametrize("unseen", ["a link to nothing", "an empty directory", "a log that is a link to nothing"])
+def test_nothing_is_collected_while_a_context_cannot_be_seen(context: Context, tmp_path: Path, unseen: str) -> None:
+    other = contexts.create(context.home, "other")
+    made = bundles.write(other, array(1), Birth("kept"))
+    aside = tmp_path / "aside"
+    place = other.directory / "log" if "log" in unseen else other.directory
+    place.rename(aside)
+    if "link" in unseen:
+        place.symlink_to(tmp_path / "not mounted")
+    else:
+        place.mkdir()
+    before = objects(context.home)
+    with pytest.raises(Corrupt, match="nothing is collected"):
+        gc.collect(Home(context.home.root), NOW, BOTH)
+    assert objects(context.home) == before
+    place.unlink() if place.is_symlink() else place.rmdir()
+    place.symlink_to(aside)
+    assert gc.collect(Home(context.home.root), NOW, BOTH).plan.garbage.count == 0
+    again = Home(context.home.root).context("other")
+    assert np.array_equal(np.asarray(bundles.value(again, made.uuid)), array(1))
+
+
+def test_a_context_that_was_being_created_is_none(context: Context) -> None:
+    for part in ("log", "objects"):
+        (context.home.root / "context" / "unfinished" / part).mkdir(parents=True)
+    (context.home.root / "context" / "unfinished" / ".new-1").write_text("")
+    (context.home.root / "context" / "notes.txt").write_text("somebody's")
+    assert gc.plan(context.home, NOW).contexts == ("demo",)
+
+
 def test_a_home_that_cannot_be_written_can_be_planned_for(context: Context) -> None:
     bundles.write(context, {"large": array(1), "small": small(1)}, Birth("gone"))
     remove(context, "gone")

@@ -272,22 +272,39 @@ class ObjectBatch:
         try:
             return self._adopt_large(path, quieted_ns)
         except Changed:
-            return files.steadily(path, lambda: self._adopt_large(path, self._quiet([path])[path]))
+            return files.steadily(path, lambda: self._adopt_changed(path))
+
+    def _adopt_changed(self, path: Path) -> Entry:
+        quieted = self._quiet([path]) if _may_share(path, _stat(path)) else {}
+        return self._adopt_large(path, quieted[path]) if quieted else self._copy_adopted(path)
 
     def _quiet(self, paths: Iterable[Path]) -> dict[Path, int]:
-        """Make files read-only so that any later write is seen in their modification times, which are returned."""
+        """
+        Make files read-only so that any later write is seen in their modification times, which are returned.
+
+        Those whose time cannot be set back are left out.
+        """
+        times: dict[tuple[int, int], int | None] = {}
         quieted: dict[Path, int] = {}
         for path in paths:
             before = path.stat()
-            self._disk.chmod(path, EXECUTABLE if is_executable(before) else READ_ONLY)
-            # One ns back: a write gives the time it is made, which is this one at the earliest. Without, a write
-            # within the same tick of the clock as the last one would go unseen.
-            quieted[path] = before.st_mtime_ns - 1
-            self._disk.set_mtime(path, quieted[path])
+            inode = before.st_dev, before.st_ino
+            if inode not in times:  # else another path led to it, through a linked directory
+                times[inode] = self._quiet_one(path, before)
+            if (time_ns := times[inode]) is not None:
+                quieted[path] = time_ns
         # A page that was written to through a memory map takes further writes unseen until it is on the disk. Only
         # then is the next one noticed, and sets the time of the file at once.
         self._added.sync(list(quieted))
         return quieted
+
+    def _quiet_one(self, path: Path, before: os.stat_result) -> int | None:
+        self._disk.chmod(path, EXECUTABLE if is_executable(before) else READ_ONLY)
+        # One ns back, or the least the file system has: a write gives the time it is made, which is this one at the
+        # earliest. Without, a write within the same tick of the clock as the last one would go unseen.
+        self._disk.set_mtime(path, before.st_mtime_ns - 1)
+        time_ns = path.stat().st_mtime_ns
+        return time_ns if time_ns < before.st_mtime_ns else None
 
     def _adopt_large(self, path: Path, quieted_ns: int) -> Entry:
         with files.reading(path) as (file, found):

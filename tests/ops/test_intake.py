@@ -39,16 +39,29 @@ def test_files_behind_a_link_out_of_the_bundles_directory_are_not_its_own(
     assert context.catalog.counts().bundles == 0
 
 
-def test_a_link_inside_the_bundles_directory_is_followed(context: Context) -> None:
+@pytest.mark.parametrize("data", [b"x", bytes(100_000)], ids=["small", "large"])
+def test_a_link_inside_the_bundles_directory_is_followed(context: Context, data: bytes) -> None:
     writer = BundleWriter(context)
     (writer.directory() / "real").mkdir()
-    (writer.path / "real" / "f").write_bytes(b"x")
+    (writer.path / "real" / "f").write_bytes(data)
     (writer.path / "link").symlink_to("real")
     made = writer.close([writer.path / "real" / "f", writer.path / "link" / "f"], Birth("n"))
     paths = bundles.value(context, made.uuid)
     assert isinstance(paths, list)
     assert [path.relative_to(writer.path) for path in paths] == [Path("real/f"), Path("link/f")]
-    assert [path.read_bytes() for path in paths] == [b"x", b"x"]
+    assert [path.read_bytes() for path in paths] == [data, data]
+
+
+@pytest.mark.parametrize("data", [b"x", bytes(100_000)], ids=["small", "large"])
+def test_a_directory_with_a_link_in_it_to_another_is_taken_in(context: Context, data: bytes) -> None:
+    writer = BundleWriter(context)
+    (writer.directory() / "real").mkdir()
+    (writer.path / "real" / "f").write_bytes(data)
+    (writer.path / "link").symlink_to("real")
+    made = writer.close(writer.path, Birth("n"))
+    path = bundles.value(context, made.uuid)
+    assert isinstance(path, Path)
+    assert [(path / name / "f").read_bytes() for name in ("real", "link")] == [data, data]
 
 
 def test_directories_too_deep_to_be_read_again_are_refused(context: Context, tmp_path: Path) -> None:

@@ -280,8 +280,9 @@ class Marked:
 
     def judged(self) -> Iterator[Judged]:
         """What becomes of the trash as it is now."""
-        run = self.run
-        return TrashJudge(run.collector, self.marks, now_us=run.now_us, grace_us=run.policy.grace_us).judged()
+        run, missing = self.run, self.sorted.missing
+        judge = TrashJudge(run.collector, self.marks, missing=missing, now_us=run.now_us, grace_us=run.policy.grace_us)
+        return judge.judged()
 
     def objects(self) -> Iterator[ObjectPlan]:
         """Every object, those that somebody needs first."""

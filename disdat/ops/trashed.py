@@ -6,13 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Verdict
-from disdat.errors import Corrupt
+from disdat.errors import Corrupt, UnknownFormat
 from disdat.ops.marks import Marks
 from disdat.store.collect import Collector
 from disdat.store.packs import PackReader
@@ -30,18 +30,31 @@ class Judged:
 
 
 class TrashJudge:
-    """Judges the trash of one store by what *marks* say is needed."""
+    """Judges the trash of one store by what *marks* say is needed, of which so many objects are *missing*."""
 
-    def __init__(self, collector: Collector, marks: Marks, *, now_us: int, grace_us: int) -> None:
+    def __init__(self, collector: Collector, marks: Marks, *, missing: int, now_us: int, grace_us: int) -> None:
         self._collector = collector
         self._marks = marks
+        self._missing = missing
         self._now_us = now_us
         self._grace_us = grace_us
 
     def judged(self) -> Iterator[Judged]:
-        """Yield everything in the trash."""
+        """Yield everything in the trash; UnknownFormat where a later version wrote a pack."""
         for thing in self._collector.trash.things():
-            yield judge(thing, needed=self._is_needed(thing), now_us=self._now_us, grace_us=self._grace_us)
+            try:
+                needed = self._is_needed(thing)
+            except UnknownFormat:
+                raise
+            except Corrupt:
+                yield self._unreadable(thing)
+            else:
+                yield judge(thing, needed=needed, now_us=self._now_us, grace_us=self._grace_us)
+
+    def _unreadable(self, thing: Thing) -> Judged:
+        """What becomes of a pack that nobody can tell the contents of: while something is missing, that may be it."""
+        judged = judge(thing, needed=False, now_us=self._now_us, grace_us=self._grace_us)
+        return replace(judged, verdict=Verdict.WAITS) if self._missing else judged
 
     def _is_needed(self, thing: Thing) -> bool:
         """Whether somebody needs what only the trash has."""
@@ -53,8 +66,6 @@ class TrashJudge:
         try:
             with PackReader(thing.path) as reader:
                 digests = [entry.digest for entry in reader.contents]
-        except Corrupt:
-            return False  # nothing can be had from it
         except FileNotFoundError:
             return False  # a reader took it back
         return not self._are_stored(sorted(self._marks.needed(digests)))

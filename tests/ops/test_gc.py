@@ -334,6 +334,43 @@ def test_a_trashed_pack_is_not_purged_on_the_word_of_the_index_alone(context: Co
         assert np.array_equal(np.asarray(bundles.value(context, row.uuid)), small(number))
 
 
+def trashed_pack(context: Context, data: Callable[[bytes], bytes]) -> tuple[Path, bytes]:
+    """A pack in the trash that a bundle needs, changed, and what it was."""
+    bundles.write(context, small(1), Birth("kept"))
+    [pack] = (context.home.root / "store" / "packs").iterdir()
+    place = context.home.root / "store" / "trash" / "packs" / pack.name
+    place.parent.mkdir(parents=True)
+    whole = pack.read_bytes()
+    pack.rename(place)
+    place.chmod(0o644)
+    place.write_bytes(data(whole))
+    return place, whole
+
+
+def test_a_trashed_pack_that_cannot_be_read_stays_while_something_is_missing(context: Context) -> None:
+    place, whole = trashed_pack(context, lambda data: data[:-3])
+    done = gc.collect(Home(context.home.root), NOW, BOTH)
+    assert done.plan.missing == 1
+    place.write_bytes(whole)
+    assert gc.collect(Home(context.home.root), NOW, BOTH).taken_back == 1
+    check(context)
+
+
+def test_a_trashed_pack_that_cannot_be_read_goes_where_nothing_is_missing(context: Context) -> None:
+    place, _ = trashed_pack(context, lambda data: data[:-3])
+    bundles.write(context, small(1), Birth("kept"))
+    gc.collect(Home(context.home.root), NOW, BOTH)
+    assert not place.exists()
+    check(context)
+
+
+def test_a_trashed_pack_of_a_later_version_stops_collection(context: Context) -> None:
+    place, _ = trashed_pack(context, lambda data: data.replace(b"DSDTPAK1", b"DSDTPAK2"))
+    with pytest.raises(UnknownFormat):
+        gc.collect(Home(context.home.root), NOW, BOTH)
+    assert place.exists()
+
+
 def test_what_cut_off_writers_left_goes_and_what_is_being_written_stays(context: Context) -> None:
     gone = bundles.write(context, array(1), Birth("gone"))
     bundles.value(context, gone.uuid)

@@ -11,14 +11,15 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from disdat.catalog import index, queries, rows
 from disdat.catalog.index import Fetch
 from disdat.catalog.log import Log, Place
-from disdat.core import canonical, event, reach
+from disdat.core import canonical, event, manifest, reach
 from disdat.core.digest import Digest
 from disdat.core.event import Event
+from disdat.errors import Corrupt
 
 _KINDS = "SELECT DISTINCT kind FROM events"
 _PRESENT = "SELECT id, uuid, name FROM bundles"
@@ -115,7 +116,12 @@ class Keeping:
         return sorted(found, key=lambda each: (-each.since_us, each.uuid))
 
     def needed_by(self, bundle: Gone) -> Iterator[Needed]:
-        """What a bundle that is gone needed; Corrupt or ObjectNotFound where its manifest cannot be had."""
+        """
+        What a bundle that is gone needed.
+
+        Raises:
+            Corrupt, ObjectNotFound: Its manifest cannot be had; UnknownFormat if a later version wrote it.
+        """
         return map(self._needed, self._log.read(bundle.added))
 
     def package_sets(self) -> Iterator[tuple[str, Digest]]:
@@ -136,14 +142,20 @@ class Keeping:
         return found[0] if found else None
 
     def _needed(self, added: Event) -> Needed:
-        body: Any = added.payload.get("body")  # as the JSON is
-        digest = None if body is not None else Digest.parse(str(added.payload["manifest"]))
-        if digest is not None:
-            body = canonical.decode(index.verified_manifest(digest, added, self._fetch))
-        fields = cast("rows.Fields", body)
+        fields, digest = self._manifest(added)
         root = fields.get("tree", {}).get("root")
         named = frozenset(map(Digest.parse, rows.named_objects(fields, digest)))
         return Needed(str(fields.get("name", "")), named, None if root is None else Digest.parse(root))
+
+    def _manifest(self, added: Event) -> tuple[rows.Fields, Digest | None]:
+        """A manifest, decoded, after all of it was checked; and its digest where it is an object."""
+        try:
+            digest = Digest.parse(str(added.payload["manifest"]))
+            fields = cast("rows.Fields", canonical.decode(index.verified_manifest(digest, added, self._fetch)))
+            manifest.check_format(fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise Corrupt(f"the event {added.id} holds no manifest: {exc!r}") from exc
+        return fields, None if added.payload.get("body") is not None else digest
 
     def _last_spoken_of(self) -> dict[str, int]:
         """When an event last spoke of each bundle, be it by undoing what did."""

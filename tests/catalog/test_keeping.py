@@ -9,9 +9,14 @@ import pytest
 
 from disdat.catalog.keeping import Gone, Keeping
 from disdat.context import Context, Home
-from disdat.core import event
+from disdat.core import canonical, event
+from disdat.core.canonical import Json
+from disdat.core.digest import Digest, of_bytes
+from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 from disdat.ops import bundles, contexts
 from disdat.ops.bundles import Birth
+
+UUID = "00000000-0000-4000-8000-000000000007"
 
 
 @pytest.fixture
@@ -59,6 +64,32 @@ def test_what_a_bundle_that_is_gone_needed_is_read_from_the_log(context: Context
     assert {digest.raw for digest in needed.digests} == here
     assert len(here) == 2, "its value, and its manifest"
     assert made.uuid == found.uuid
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"format": 2}, UnknownFormat), ({"requires": ["later"]}, UnknownFormat), ({"format": None}, UnknownFormat)],
+    ids=str,
+)
+def test_a_manifest_of_a_later_version_is_refused_though_its_bundle_is_gone(
+    context: Context, change: dict[str, Json], error: type[Corrupt]
+) -> None:
+    body: dict[str, Json] = {"format": 1, "uuid": UUID, "name": "n", "created": 1} | change
+    _add_and_remove(context, body, of_bytes(canonical.encode(body)))
+    with pytest.raises(error):
+        needed_by(context, gone(context)[0])
+
+
+def test_a_manifest_that_is_not_the_one_that_was_added_is_refused_though_its_bundle_is_gone(context: Context) -> None:
+    _add_and_remove(context, {"format": 1, "uuid": UUID, "name": "n", "created": 1}, of_bytes(b"another"))
+    with pytest.raises(DigestMismatch):
+        needed_by(context, gone(context)[0])
+
+
+def _add_and_remove(context: Context, body: dict[str, Json], digest: Digest) -> None:
+    added: dict[str, Json] = {"uuid": UUID, "manifest": str(digest), "body": body}
+    context.catalog.commit([event.Draft(event.ADD, added)])
+    context.catalog.commit([event.Draft(event.REMOVE, {"uuids": [UUID]})])
 
 
 def test_events_of_kinds_that_are_not_known_are_told(context: Context) -> None:

@@ -253,7 +253,10 @@ class ObjectBatch:
         # With another name, the mode would change under that one too.
         if found.st_nlink == 1 and found.st_uid == os.geteuid():
             self._disk.chmod(path, EXECUTABLE if is_executable(found) else READ_ONLY)
-        data, found = _read_small(path, path.stat())
+        seen = path.stat()
+        if seen.st_size >= SMALL_BYTES:  # it grew
+            raise Changed(path)
+        data, found = _read_small(path, seen)
         digest = of_bytes(data)
         self._added.hold({digest: data})
         return _entry(found, digest)
@@ -265,12 +268,10 @@ class ObjectBatch:
         return Entry(digest, found.st_size, is_executable(found))
 
     def _adopt(self, path: Path, found: os.stat_result, quieted_ns: int | None) -> Entry:
-        if found.st_size < SMALL_BYTES and not path.is_symlink():
-            return self._adopt_small(path, found)
-        if quieted_ns is None:
-            return self._copy_adopted(path)
         try:
-            return self._adopt_large(path, quieted_ns)
+            if found.st_size < SMALL_BYTES and not path.is_symlink():
+                return self._adopt_small(path, found)
+            return self._copy_adopted(path) if quieted_ns is None else self._adopt_large(path, quieted_ns)
         except Changed:
             return files.steadily(path, lambda: self._adopt_changed(path))
 
@@ -308,7 +309,7 @@ class ObjectBatch:
 
     def _adopt_large(self, path: Path, quieted_ns: int) -> Entry:
         with files.reading(path) as (file, found):
-            if found.st_mtime_ns != quieted_ns:
+            if found.st_mtime_ns != quieted_ns or found.st_size < SMALL_BYTES:
                 raise Changed(path)
             entry = _entry(found, files.hash_file(file, found.st_size))
         if self._added.has_large(entry.digest):

@@ -156,11 +156,15 @@ class Writer:
 
     def _copy(self, path: str, entry: Entry) -> None:
         """Make a path a copy of an object, or one that shares its blocks, for the user to write to."""
-        source, _, _ = self._store.open_path(entry.digest)
+        source, offset, size_bytes = self._store.open_path(entry.digest)
         mtime_ns = time.time_ns() - AGE_NS
         with source.open("rb", buffering=0) as file, self._putting_in_place(path) as temporary:
             with self._disk.create(temporary) as target:
-                self._copy_bytes(file, target, entry.size_bytes)
+                if offset:  # in a pack, of which it is a part
+                    self._disk.write(target, os.pread(file.fileno(), size_bytes, offset))
+                    self._progress(size_bytes)
+                else:
+                    self._copy_bytes(file, target, size_bytes)
                 self._disk.set_file_mtime(target, mtime_ns)
             if entry.executable:
                 mode = stat.S_IMODE(temporary.stat().st_mode)
@@ -178,8 +182,8 @@ class Writer:
 
     def _link(self, path: str, entry: Entry) -> bool:
         """Make a path another name of an object; False where that cannot be had."""
-        source, _, _ = self._store.open_path(entry.digest)
-        if stat.S_IMODE(source.stat().st_mode) != entry.mode:
+        source, offset, _ = self._store.open_path(entry.digest)
+        if offset or stat.S_IMODE(source.stat().st_mode) != entry.mode:  # what is part of a pack is no file
             return False
         try:
             with self._putting_in_place(path) as temporary:

@@ -9,19 +9,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from disdat.context import Context, Home
-from disdat.core import tree
+from disdat.core import digest, tree
 from disdat.core.tree import Entry
+from disdat.durable import Disk
 from disdat.errors import BundleNotFound, Conflict, InvalidInput, PathNotFound, PermissionDenied, StorageError
 from disdat.ops import add, bundles, contexts, maintain
 from disdat.ops.bundles import Birth
 from disdat.ops.checkout import CheckedOut, checkout, plan
-from disdat.store import carryout
+from disdat.store import carryout, packs
 from disdat.store.checkout import Plan, in_order
 from tests.conftest import NOBODY, unprivileged
 
@@ -348,6 +350,26 @@ def test_large_files_can_be_links_and_become_copies_again(context: Context, out:
     assert checkout(context, "x", out, link=True).deleted == ("run", "small")
     assert read(out) == {"big": LARGE[2:]}
     assert maintain.verify(context).findings == ()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_large_object_that_lies_in_a_pack_is_a_file_of_its_bytes_alone(
+    context: Context, out: Path, link: bool
+) -> None:
+    put(context, "x", {"large": LARGE, "run": LARGE[1:]}, executable=("run",))
+    store = context.home.store.root
+    objects = {digest.of_bytes(data): data for data in (LARGE, LARGE[1:], b"other")}
+    with (store / "new").open("wb") as file:
+        pack = packs.write(objects, partial(Disk().write, file))
+    (store / "packs").mkdir(exist_ok=True)
+    (store / "new").rename(store / "packs" / (pack.name + packs.SUFFIX))
+    for path in (store / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    checkout(fresh(context), "x", out, link=link)
+    assert read(out) == {"large": LARGE, "run": LARGE[1:]}
+    assert os.access(out / "run", os.X_OK)
+    assert (out / "large").stat().st_nlink == 1
 
 
 def test_one_file_and_values_that_hold_files_are_checked_out(context: Context, out: Path) -> None:

@@ -549,6 +549,28 @@ def test_a_file_whose_time_cannot_be_set_back_is_copied(tmp_path: Path) -> None:
     assert store.read(digest) == LARGE == path.read_bytes()
 
 
+def test_a_small_file_that_grows_large_while_it_is_adopted_is_an_object_of_its_own(tmp_path: Path) -> None:
+    """What is in a pack is small: readers count on it."""
+    large, small = file(tmp_path / "home" / "large", LARGE), file(tmp_path / "home" / "small", bytes(60_000))
+    handle = small.open("ab", buffering=0)
+
+    class Growing(Disk):
+        def sync_path(self, path: Path) -> None:
+            super().sync_path(path)
+            if path == large:
+                handle.write(bytes(10_000))
+
+    store = ObjectStore(tmp_path / "home" / "store", disk=Growing())
+    with handle, store.batch() as batch:
+        entries = batch.adopt_files([large, small])
+        batch.seal()
+    assert [entry.size_bytes for entry in entries] == [len(LARGE), 70_000]
+    assert all(
+        path.samefile(object_file(store, entry.digest)) for path, entry in zip((large, small), entries, strict=True)
+    )
+    assert store.pack_paths() == []
+
+
 @pytest.mark.parametrize("why", [errno.EMLINK, errno.EPERM, errno.EXDEV])
 def test_where_no_link_can_be_had_a_copy_is_made(tmp_path: Path, why: int) -> None:
     class NoLinks(Disk):

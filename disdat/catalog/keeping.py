@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from disdat.catalog import index, queries, rows
 from disdat.catalog.index import Fetch
-from disdat.catalog.log import Log, Place
+from disdat.catalog.log import Log, Place, Position
 from disdat.core import canonical, event, manifest, reach
 from disdat.core.digest import Digest
 from disdat.core.event import Event
 from disdat.errors import Corrupt
+
+_T = TypeVar("_T")
 
 _KINDS = "SELECT DISTINCT kind FROM events"
 _PRESENT = "SELECT id, uuid, name FROM bundles"
@@ -81,6 +83,10 @@ class Keeping:
         self._connection = connection
         self._log = log
         self._fetch = fetch
+
+    def seen(self) -> Position:
+        """How much of the log this is of."""
+        return index.state(self._connection).position
 
     def unknown_kinds(self) -> list[str]:
         """The kinds of events that this version does not understand."""
@@ -175,3 +181,42 @@ class Keeping:
         for number, uuid in self._connection.execute(_SUBJECTS, (json.dumps(numbers),)) if numbers else ():
             found[number].append(uuid)
         return found
+
+
+class Refolded:
+    """
+    What a log has to say to collection, whatever ``catalog.db`` holds: that is a cache, and no reason to delete.
+
+    Folded once, when it is first asked, into a temporary database; for one thread.
+    """
+
+    def __init__(self, log: Log, fetch: Fetch) -> None:
+        self._log = log
+        self._fetch = fetch
+        self._connection: sqlite3.Connection | None = None
+
+    def keeping(self, look: Callable[[Keeping], _T], *, seen: Position) -> _T:
+        """What *look* makes of it; Corrupt where the log is damaged before *seen*, where a catalog saw it end."""
+        keeping = Keeping(self._connection or self._fold(), self._log, self._fetch)
+        if (end := keeping.seen()) < seen:
+            raise self._log.damaged(end)  # it looks like a torn tail
+        return look(keeping)
+
+    def close(self) -> None:
+        """Let go of the temporary database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _fold(self) -> sqlite3.Connection:
+        from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
+
+        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
+        self._connection = connection = sqlite3.connect("", isolation_level=None)
+        queries.define_functions(connection)
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("BEGIN")
+        tables.create(connection)
+        index.catch_up(connection, self._log.records(), log=self._log, fetch=self._fetch)
+        tables.complete(connection)
+        return connection

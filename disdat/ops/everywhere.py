@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from disdat.catalog.catalog import Catalog
-from disdat.catalog.keeping import Keeping
+from disdat.catalog.keeping import Keeping, Refolded
+from disdat.catalog.log import Log
 from disdat.context import UNFINISHED, Context, Home
 from disdat.durable import storage_errors
 from disdat.errors import Corrupt, ObjectNotFound
@@ -20,12 +21,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A context, by its directory; one in the trash is called as it is there."""
+    """
+    A context, by its directory; one in the trash is called as it is there.
+
+    With :attr:`refolded` its log alone is asked, and not ``catalog.db``.
+    """
 
     name: str
     directory: Path
     is_deleted: bool
     catalog: Catalog
+    refolded: Refolded | None = None
 
     def ask(self, look: Callable[[Keeping], T]) -> T:
         """
@@ -35,20 +41,28 @@ class Asked:
             Corrupt, ObjectNotFound: It cannot be read; the message says of which context.
         """
         try:
-            return self.catalog.keeping(look)
+            if self.refolded is None:
+                return self.catalog.keeping(look)
+            return self.refolded.keeping(look, seen=self.catalog.keeping(Keeping.seen))
         except (Corrupt, ObjectNotFound) as exc:
             exc.message = f"the context {self.name!r} cannot be asked what it needs: {exc.message}"
             exc.args = (exc.message,)
             exc.hint = exc.hint or f"`dsdt --context {self.name} verify` says what is wrong"
             raise
 
+    def close(self) -> None:
+        """Let go of its files."""
+        self.catalog.close()
+        if self.refolded is not None:
+            self.refolded.close()
+
 
 @contextmanager
-def contexts(home: Home, deleted: Iterable[Path], peek: Peek) -> Iterator[list[Asked]]:
+def contexts(home: Home, deleted: Iterable[Path], peek: Peek, *, refold: bool = False) -> Iterator[list[Asked]]:
     """
     Every context, and those *deleted* in the trash; whatever has a log counts, though the rest of it be lost.
 
-    Their catalogs read objects by *peek*, without a lock.
+    Their catalogs read objects by *peek*, without a lock. With *refold* it is their logs that are asked.
 
     Raises:
         Corrupt: There is a context that cannot be seen, so that nobody knows what it needs.
@@ -58,12 +72,12 @@ def contexts(home: Home, deleted: Iterable[Path], peek: Peek) -> Iterator[list[A
         for directory in _directories(home):
             if (directory / "context.json").is_file():
                 Context(home, directory.name).settings  # noqa: B018 - refuses one of a later version
-            found.append(_asked(home, directory, peek, is_deleted=False))
-        found += [_asked(home, directory, peek, is_deleted=True) for directory in deleted]
+            found.append(_asked(home, directory, peek, refold=refold, is_deleted=False))
+        found += [_asked(home, directory, peek, refold=refold, is_deleted=True) for directory in deleted]
         yield found
     finally:
         for each in found:
-            each.catalog.close()
+            each.close()
 
 
 def _directories(home: Home) -> list[Path]:
@@ -95,6 +109,7 @@ def _is_unfinished(directory: Path) -> bool:
     return "log" in names <= {"log", "objects"} and not any(any((directory / name).iterdir()) for name in names)
 
 
-def _asked(home: Home, directory: Path, peek: Peek, *, is_deleted: bool) -> Asked:
+def _asked(home: Home, directory: Path, peek: Peek, *, refold: bool, is_deleted: bool) -> Asked:
     catalog = Catalog(directory, writer=lambda: home.id, now_us=home.clock_us, fetch=peek.read, disk=home.disk)
-    return Asked(directory.name, directory, is_deleted, catalog)
+    refolded = Refolded(Log(directory / "log", disk=home.disk), peek.read) if refold else None
+    return Asked(directory.name, directory, is_deleted, catalog, refolded)

@@ -178,7 +178,8 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
     with run.collector.alone():
         run.collector.trash.check()
         purged = Amount()
-        with run.marked(without=run.expired() if Step.PURGE in steps else ()) as found:
+        without = run.expired() if Step.PURGE in steps else ()
+        with run.marked(without=without, refold=run.may_delete(steps)) as found:
             made = found.planned()
             taken_back = found.take_back(made.trash)
             found.note_unknown(made.trash)
@@ -204,12 +205,16 @@ class Collection:
         self.now_us = home.clock_us()
 
     @contextmanager
-    def marked(self, *, without: Sequence[Path] = ()) -> Iterator[Marked]:
-        """All that the contexts there are now need, but for those in the trash that are about to be purged."""
+    def marked(self, *, without: Sequence[Path] = (), refold: bool = False) -> Iterator[Marked]:
+        """
+        All that the contexts there are now need, but for those in the trash that are about to be purged.
+
+        With *refold* that is what their logs say, which takes longer, for who is about to delete.
+        """
         peek = self.collector.peek()
         deleted = [path for path, _ in self.collector.trash.contexts() if path not in without]
         with (
-            everywhere.contexts(self.home, deleted, peek) as contexts,
+            everywhere.contexts(self.home, deleted, peek, refold=refold) as contexts,
             Marks(peek, now_us=self.now_us, retention_us=self.policy.retention_us) as marks,
         ):
             for each in contexts:
@@ -226,6 +231,15 @@ class Collection:
     def expired(self) -> list[Path]:
         """The contexts that lay in the trash for the grace: their bundles count no more."""
         return [path for path, since_us in self.collector.trash.contexts() if self._is_expired(since_us)]
+
+    def may_delete(self, steps: frozenset[Step]) -> bool:
+        """Whether something may be deleted for good, as far as can be told before it is known what is needed."""
+        if Step.PURGE not in steps:
+            return False
+        at_once = Step.APPLY in steps and self.policy.grace_us == 0
+        return at_once or any(
+            thing.since_us is not None and self._is_expired(thing.since_us) for thing in self.collector.trash.things()
+        )
 
     def _is_expired(self, since_us: int) -> bool:
         verdict = reach.verdict(needed=False, since_us=since_us, now_us=self.now_us, grace_us=self.policy.grace_us)

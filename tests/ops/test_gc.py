@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -332,6 +334,33 @@ def test_a_trashed_pack_is_not_purged_on_the_word_of_the_index_alone(context: Co
     for number in range(7, 10):
         row = find.resolve(context, f"n{number}")
         assert np.array_equal(np.asarray(bundles.value(context, row.uuid)), small(number))
+
+
+@pytest.mark.parametrize("steps", [[BOTH], [APPLY, PURGE]], ids=["at once", "one after the other"])
+def test_nothing_is_deleted_on_the_word_of_a_catalog_alone(context: Context, steps: list[frozenset[Step]]) -> None:
+    made = bundles.write(context, {"large": array(1), "small": small(1)}, Birth("kept"))
+    context.catalog.close()
+    with closing(sqlite3.connect(context.directory / "catalog.db")) as database, database:
+        database.execute("UPDATE objects SET digest = randomblob(32)")
+    for each in steps:
+        gc.collect(Home(context.home.root), NOW, each)
+    value = bundles.value(context, made.uuid)
+    assert isinstance(value, dict)
+    assert np.array_equal(value["large"], array(1))
+    assert np.array_equal(value["small"], small(1))
+
+
+def test_nothing_is_deleted_where_the_log_lost_what_a_catalog_saw(context: Context) -> None:
+    bundles.write(context, array(1), Birth("kept"))
+    before = objects(context.home)
+    context.catalog.close()
+    [log] = (context.directory / "log").glob("*.log")
+    data = bytearray(log.read_bytes())
+    data[-1] ^= 1
+    log.write_bytes(data)
+    with pytest.raises(Corrupt):
+        gc.collect(Home(context.home.root), NOW, BOTH)
+    assert objects(context.home) == before
 
 
 def trashed_pack(context: Context, data: Callable[[bytes], bytes]) -> tuple[Path, bytes]:

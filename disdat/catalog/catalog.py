@@ -65,8 +65,17 @@ Drafts: TypeAlias = "Callable[[Moment], Sequence[Draft]] | Sequence[Draft]"
 Check: TypeAlias = "Callable[[sqlite3.Connection], None]"
 
 
+def looking_at(uuids: Sequence[str], look: Callable[[Mapping[str, Row]], None]) -> Check:
+    """The check of a change that is decided by what bundles are: *look* gets those of *uuids* that are here."""
+    return lambda connection: look(_rows(connection, uuids))
+
+
 def _no_check(_: sqlite3.Connection) -> None:
     """Allow every change."""
+
+
+def _rows(connection: sqlite3.Connection, uuids: Sequence[str]) -> dict[str, Row]:
+    return {row.uuid: row for row in queries.rows(connection, queries.BY_UUIDS, (json.dumps(uuids),))}
 
 
 def _nothing_stored(digest: Digest) -> bytes:
@@ -149,8 +158,7 @@ class Catalog:
 
     def rows(self, uuids: Sequence[str]) -> dict[str, Row]:
         """Those of *uuids* that are here."""
-        found = self._read(lambda connection: queries.rows(connection, queries.BY_UUIDS, (json.dumps(uuids),)))
-        return {row.uuid: row for row in found}
+        return self._read(lambda connection: _rows(connection, uuids))
 
     def uuids_starting(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Up to *limit* uuids that begin with *prefix*, in order."""

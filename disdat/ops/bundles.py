@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from disdat import __version__, values
-from disdat.catalog.catalog import Moment
+from disdat.catalog.catalog import Moment, looking_at
 from disdat.catalog.queries import Row
 from disdat.context import Context
 from disdat.core import digest, event, manifest, naming
@@ -288,8 +288,23 @@ def remove(context: Context, rows: Sequence[Row], *, force: bool = False) -> Non
     Raises:
         Conflict: One is committed, and not *force*; nothing was removed.
     """
+    listed = [row.uuid for row in rows]
+    removal = event.Draft(event.REMOVE, {"uuids": listed})
+
+    def check(now: Mapping[str, Row]) -> None:  # one may have been committed since it was looked up
+        _refuse_committed([now.get(row.uuid, row) for row in rows])
+
+    if rows and force:
+        _change(context, [removal])
+    elif rows:
+        _refuse_committed(rows)
+        context.home.ensure()
+        context.catalog.commit([removal], actor=runs.actor(), check=looking_at(listed, check))
+
+
+def _refuse_committed(rows: Sequence[Row]) -> None:
     committed = [row for row in rows if row.committed]
-    if committed and not force:
+    if committed:
         names = ", ".join(f"{row.name or '(unnamed)'} {row.uuid[:8]}" for row in committed[:_SHOWN])
         more = ", ..." if len(committed) > _SHOWN else ""
         alone = len(committed) == len(rows)
@@ -297,8 +312,6 @@ def remove(context: Context, rows: Sequence[Row], *, force: bool = False) -> Non
             f"{len(committed)} of {len(rows)} committed: {names}{more}" + ("" if alone else "; nothing was removed"),
             hint="--force removes them too" if alone else "--uncommitted removes the others, --force all of them",
         )
-    if rows:
-        _change(context, [event.Draft(event.REMOVE, {"uuids": [row.uuid for row in rows]})])
 
 
 def commit(context: Context, rows: Sequence[Row]) -> None:

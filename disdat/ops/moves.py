@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from disdat.catalog.catalog import Added
+from disdat.catalog.catalog import Added, Moment, looking_at
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
+from disdat.core.event import Event
 from disdat.errors import AlreadyExists, BundleNotFound, ContextNotFound, InvalidInput, PermissionDenied
 from disdat.ops import contexts, find, runs
 from disdat.ops.bundles import check_name
@@ -36,6 +37,10 @@ class Taken:
     def all(self) -> tuple[Row, ...]:
         """Both."""
         return tuple(sorted((*self.new, *self.there), key=_age))
+
+
+class _Overtaken(Exception):
+    """Somebody said something of a bundle after it was copied."""
 
 
 def chosen(context: Context, references: Iterable[str]) -> list[Row]:
@@ -102,12 +107,15 @@ def copy(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
     _check_apart(source, target)
     source.home.ensure()
     with source.home.store.kept():  # else collection could take what a bundle needs that is removed meanwhile
-        return _copy(source, target, rows)
+        taken, _ = _copy(source, target, rows)
+    return taken
 
 
 def move(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
     """
     As :func:`copy`, and then remove the bundles from where they were; their directories there stay until collection.
+
+    What is said of one meanwhile, where it was, goes with it.
 
     Raises:
         PermissionDenied: The first context may not be changed; nothing was.
@@ -117,11 +125,9 @@ def move(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
         raise PermissionDenied(f"may not remove bundles from the context {source.name}", hint="`dsdt copy` copies them")
     source.home.ensure()
     with source.home.store.kept():
-        taken = _copy(source, target, rows)
-        left = source.catalog.rows([row.uuid for row in rows])
-        if left:
-            gone: dict[str, Json] = {"uuids": sorted(left), "to": _named(target)}
-            source.catalog.commit([event.Draft(event.REMOVE, gone)], actor=runs.actor())
+        taken, written = _copy(source, target, rows)
+        while not _removed(source, target, taken):
+            taken, written = _copy(source, target, rows, instead_of=written)
     return taken
 
 
@@ -140,19 +146,48 @@ def _check_apart(source: Context, target: Context) -> None:
         raise InvalidInput(f"they are in the context {source.name} already", hint="name another one")
 
 
-def _copy(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
+def _copy(
+    source: Context, target: Context, rows: Sequence[Row], *, instead_of: Sequence[Event] = ()
+) -> tuple[Taken, list[Event]]:
+    """Write what *rows* are by now to *target*, *instead_of* what an earlier copy wrote there."""
     uuids = [row.uuid for row in rows]
+    replaced = {uuid for each in instead_of if each.kind == event.ADD for uuid in each.subjects}
+    restored = {uuid for each in instead_of if each.kind == event.RESTORE for uuid in each.subjects}
+    void = [event.undone(each for each in instead_of if each.kind != event.RUN)] if instead_of else []
     while True:
+        now = source.catalog.rows(uuids)
         present, known = target.catalog.rows(uuids), target.catalog.known(uuids)
-        taken = _taken(source, target, rows, present)
+        known -= replaced & present.keys() - restored
+        there = {uuid: row for uuid, row in present.items() if uuid not in replaced}
+        taken = _taken(source, target, [now.get(row.uuid, row) for row in rows], there)
         before = [row.uuid for row in taken.new if row.uuid in known]
-        drafts = list(_drafts(source, target, taken.new, before))
-        unused = [row.uuid for row in taken.new if row.uuid not in known]
+        drafts = [*void, *_drafts(source, target, taken.new, before)]
+        unused = [row.uuid for row in taken.new if row.uuid not in known | replaced]
         try:
-            target.catalog.commit(drafts, actor=runs.actor(), unused=unused)
+            return taken, target.catalog.commit(drafts, actor=runs.actor(), unused=unused)
         except AlreadyExists:  # another process copied one meanwhile, and may have removed it
             continue
-        return taken
+
+
+def _removed(source: Context, target: Context, taken: Taken) -> bool:
+    """Remove what was copied from where it was; False, and nothing was, where it is not what was copied any more."""
+    copied = {row.uuid: row for row in taken.new}
+    left: list[str] = []
+
+    def check(now: Mapping[str, Row]) -> None:
+        if any(copied.get(uuid, row) != row for uuid, row in now.items()):
+            raise _Overtaken
+        left[:] = sorted(now)
+
+    def drafts(_: Moment) -> list[event.Draft]:
+        gone: dict[str, Json] = {"uuids": list(left), "to": _named(target)}
+        return [event.Draft(event.REMOVE, gone)] if left else []
+
+    try:
+        source.catalog.commit(drafts, actor=runs.actor(), check=looking_at([row.uuid for row in taken.all], check))
+    except _Overtaken:
+        return False
+    return True
 
 
 def _taken(source: Context, target: Context, rows: Sequence[Row], present: Mapping[str, Row]) -> Taken:

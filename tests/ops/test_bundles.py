@@ -13,7 +13,15 @@ import pytest
 
 from disdat.context import Context, Home
 from disdat.durable import Disk
-from disdat.errors import AlreadyExists, DisdatError, InvalidInput, PermissionDenied, StorageError, Unserializable
+from disdat.errors import (
+    AlreadyExists,
+    Conflict,
+    DisdatError,
+    InvalidInput,
+    PermissionDenied,
+    StorageError,
+    Unserializable,
+)
 from disdat.ops import bundles, contexts
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.store.leases import live
@@ -95,3 +103,14 @@ def test_a_directory_that_cannot_be_deleted_hides_nothing_and_ends_the_lease(
             act(writer)
         assert live(Path(directory) / "home" / "store" / "leases") == []
         (writer.path / "kept").chmod(0o755)
+
+
+def test_a_bundle_that_was_committed_since_it_was_looked_up_is_not_removed_without_force(context: Context) -> None:
+    bundles.write(context, 1, Birth("a"))
+    rows = context.catalog.versions("a")
+    bundles.commit(context, context.catalog.versions("a"))
+    with pytest.raises(Conflict, match="1 of 1 committed"):
+        bundles.remove(context, rows)
+    assert context.catalog.versions("a")[0].committed
+    bundles.remove(context, rows, force=True)
+    assert context.catalog.versions("a") == []

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from disdat.catalog.log import Log
 from disdat.context import Context, Home
 from disdat.core.bundle import Lineage
+from disdat.core.event import Event
 from disdat.errors import (
     AlreadyExists,
     BadName,
@@ -24,7 +26,7 @@ from disdat.errors import (
     PermissionDenied,
     StorageError,
 )
-from disdat.ops import bundles, contexts, find, fork, gc, lineage, maintain, moves
+from disdat.ops import bundles, contexts, find, fork, gc, lineage, maintain, moves, undo
 from disdat.ops.bundles import Birth
 from disdat.ops.gc import Policy, Step
 from tests.catalog.contexts import dump
@@ -250,6 +252,80 @@ def test_what_was_removed_meanwhile_is_not_copied_in_part(one: Context, two: Con
     with pytest.raises(BundleNotFound):
         moves.move(one, two, rows)
     assert (names(one), names(two)) == (["a"], [])
+
+
+@pytest.mark.parametrize("act", [moves.copy, moves.move])
+def test_what_was_said_since_a_bundle_was_looked_up_goes_with_it(
+    one: Context, two: Context, act: Callable[..., object]
+):
+    row = find.by_uuid(one, bundles.write(one, 1, Birth("a")).uuid)
+    bundles.tag(one, row, set_to={"k": "v"})
+    bundles.commit(one, [row])
+    moves.rename(one, [row], "b")
+    act(one, two, [row])
+    there = find.by_uuid(two, row.uuid)
+    assert (there.name, there.tags, there.committed) == ("b", {"k": "v"}, True)
+
+
+def _once_after_copying(two: Context, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something be done by another process, once the copy is written and before the original is removed."""
+    commit, to_do = two.catalog.commit, [act]
+
+    def committed(*args: Any, **options: Any) -> list[Event]:
+        made = commit(*args, **options)
+        if to_do:
+            to_do.pop()()
+        return made
+
+    monkeypatch.setattr(two.catalog, "commit", committed)
+
+
+@pytest.mark.parametrize("was_there", [False, True], ids=["new", "there once"])
+def test_what_is_said_while_a_bundle_moves_goes_with_it(
+    one: Context, two: Context, monkeypatch: pytest.MonkeyPatch, was_there: bool
+):
+    uuid = _everything(one)
+    if was_there:
+        moves.copy(one, two, [find.by_uuid(one, uuid)])
+        bundles.tag(two, find.by_uuid(two, uuid), set_to={"old": "x"})
+        bundles.remove(two, [find.by_uuid(two, uuid)], force=True)
+
+    def speak() -> None:
+        row = find.by_uuid(one, uuid)
+        bundles.tag(one, row, set_to={"late": "yes"}, unset=["c"])
+        moves.rename(one, [row], "late")
+
+    _once_after_copying(two, monkeypatch, speak)
+    moves.move(one, two, [find.by_uuid(one, uuid)])
+    there = find.by_uuid(two, uuid)
+    assert (there.name, there.tags, there.committed) == ("late", {"b": "3", "late": "yes"}, True)
+    assert one.catalog.get(uuid) is None
+    assert maintain.verify(two).findings == ()
+
+
+def test_a_commitment_that_is_taken_back_while_a_bundle_moves_is_not_had_there(
+    one: Context, two: Context, monkeypatch: pytest.MonkeyPatch
+):
+    row = find.by_uuid(one, bundles.write(one, 1, Birth("a")).uuid)
+    bundles.commit(one, [row])
+    _once_after_copying(two, monkeypatch, lambda: undo.undo(one))
+    moves.move(one, two, [row])
+    assert not find.by_uuid(two, row.uuid).committed
+    assert one.catalog.get(row.uuid) is None
+
+
+def test_what_is_said_of_the_copy_while_the_original_is_looked_at_again_stays(
+    one: Context, two: Context, monkeypatch: pytest.MonkeyPatch
+):
+    row = find.by_uuid(one, bundles.write(one, 1, Birth("a")).uuid)
+
+    def speak() -> None:
+        bundles.tag(one, row, set_to={"k": "source"})
+        bundles.tag(two, find.by_uuid(two, row.uuid), set_to={"theirs": "target"})
+
+    _once_after_copying(two, monkeypatch, speak)
+    moves.move(one, two, [row])
+    assert find.by_uuid(two, row.uuid).tags == {"k": "source", "theirs": "target"}
 
 
 @pytest.mark.parametrize("act", [moves.copy, moves.move])

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,7 @@ class Additions:
         self._large: dict[Digest, Staged] = {}
         self._young: set[Path] = set()
         self._sound: dict[str, bool] = {}
+        self._failure: BaseException | None = None
 
     @property
     def begun(self) -> bool:
@@ -119,6 +120,7 @@ class Additions:
 
     def hold(self, objects: Mapping[Digest, bytes]) -> None:
         """Keep small objects that the store does not have."""
+        self._check_nothing_failed()
         new = [digest for digest in objects if digest not in self._small and digest not in self._packed]
         there = self.find_small(new)
         for digest in new:
@@ -130,6 +132,7 @@ class Additions:
 
     def keep(self, digest: Digest, staged: Staged) -> None:
         """Keep a large object unless the store has it."""
+        self._check_nothing_failed()
         if self.has_large(digest):
             self.staging.discard(staged.path)
         else:
@@ -165,11 +168,13 @@ class Additions:
 
     def seal(self) -> None:
         """Make everything durable and give it its name."""
-        self._end_pack()
-        self._sync_files()
-        placed = self._place()
-        if placed or self._young:
-            self._changed.sync()
+        self._check_nothing_failed()
+        with self._failing_for_good():
+            self._end_pack()
+            self._sync_files()
+            placed = self._place()
+            if placed or self._young:
+                self._changed.sync()
         self.parts.synced.update(self._young, (each.path for each in placed))
         self._remember(placed)
         self._small, self._packs, self._packed, self._large = {}, {}, set(), {}
@@ -186,6 +191,23 @@ class Additions:
         elif paths:
             with at_once(disk.sync_path, paths):
                 self._remember_read()
+
+    @contextmanager
+    def _failing_for_good(self) -> Iterator[None]:
+        """
+        Remember an error: objects may count as kept that are nowhere now, so all that comes after has to fail too.
+
+        And who syncs a file again is told that all is well, though what the first time lost stays lost.
+        """
+        try:
+            yield
+        except BaseException as exc:
+            self._failure = exc
+            raise
+
+    def _check_nothing_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _is_sound(self, name: str) -> bool:
         if name not in self._sound:
@@ -235,12 +257,13 @@ class Additions:
         return objects
 
     def _write_pack(self, objects: dict[Digest, bytes]) -> None:
-        path, file = self.staging.create()
-        with file:
-            pack = packs.write(objects, lambda piece: self.parts.disk.write(file, piece))
-            self.parts.disk.start_write_back(file, 0, file.tell())
-        self.parts.disk.chmod(path, READ_ONLY)
-        self._packs[path] = pack
+        with self._failing_for_good():
+            path, file = self.staging.create()
+            with file:
+                pack = packs.write(objects, lambda piece: self.parts.disk.write(file, piece))
+                self.parts.disk.start_write_back(file, 0, file.tell())
+            self.parts.disk.chmod(path, READ_ONLY)
+            self._packs[path] = pack
 
     def _sync_files(self) -> None:
         paths = [*self._packs, *(staged.path for staged in self._large.values()), *sorted(self._young)]

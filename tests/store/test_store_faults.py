@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -130,6 +131,33 @@ def test_objects_are_durable_before_they_have_a_name_and_named_before_seal_retur
             parent = os.path.dirname(parent)
     names = [call.path for call in calls if call.name == "sync_dir"]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("then", ["hold", "keep", "seal"])
+def test_a_batch_whose_pack_could_not_be_written_never_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Whoever goes on after the first error would commit what names objects that are nowhere."""
+    monkeypatch.setattr(additions, "PACK_BYTES", 10)
+
+    class FullOnce(Disk):
+        left = 1
+
+        def write(self, file: BinaryIO, data: bytes | memoryview) -> None:
+            if FullOnce.left:
+                FullOnce.left -= 1
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+            super().write(file, data)
+
+    store = ObjectStore(tmp_path / "store", disk=FullOnce())
+    with store.batch() as batch:
+        lost = batch.put(b"more than ten bytes")  # a thread begins to write a pack of it
+        with pytest.raises(StorageError, match="No space left"):
+            batch.seal()
+        again = {"hold": lambda: batch.put(b"small"), "keep": lambda: batch.put(LARGE), "seal": batch.seal}
+        with pytest.raises(StorageError, match="No space left"):
+            again[then]()
+    assert not store.has(lost)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from disdat.pipeline import identity, params, source
 from disdat.pipeline.reuse import Reuse
 from disdat.pipeline.session import External, Session
 from disdat.pipeline.task import Declared, PipeTask, declared, state_of
-from disdat.pipeline.work import Coded, Outcome, Work, identify, reused, settle
+from disdat.pipeline.work import Coded, Earlier, Outcome, Work, identify, reused, settle
 
 _PORTION = 100
 """So many tasks' earlier results are asked for at once."""
@@ -94,18 +94,19 @@ def decide_known(nodes: list[Node]) -> None:
     read = {each for node in nodes for each in node.upstream.values()}
     for first in range(0, len(nodes), _PORTION):
         portion = nodes[first : first + _PORTION]
-        _look_back(portion, read)
+        earlier = _look_back(portion, read)
         for part in _independent(portion):
-            _decide(part)
+            _decide(part, earlier)
 
 
-def _look_back(nodes: list[Node], read: Set[Node]) -> None:
+def _look_back(nodes: list[Node], read: Set[Node]) -> Earlier:
     """Ask together for earlier results, and for what those that are *read* by other tasks probably are."""
     session = nodes[0].work.session
-    names = {node: (node.work.processing_name, node.work.name) for node in nodes}
-    session.look_back(list(names.values()))
-    newest = [row for node in nodes if node in read for row in session.earlier(*names[node])[:1]]
+    names = [(node.work.processing_name, node.work.name) for node in nodes]
+    found = dict(zip(names, session.earlier(names), strict=True))
+    newest = [row for node, name in zip(nodes, names, strict=True) if node in read for row in found[name][:1]]
     session.read([row.uuid for row in newest])
+    return lambda work: found[work.processing_name, work.name]
 
 
 def _independent(nodes: list[Node]) -> Iterator[list[Node]]:
@@ -119,12 +120,12 @@ def _independent(nodes: list[Node]) -> Iterator[list[Node]]:
     yield list(part)
 
 
-def _decide(nodes: list[Node]) -> None:
+def _decide(nodes: list[Node], earlier: Earlier) -> None:
     for node in nodes:
         node.work = replace(node.work, inputs=_known_inputs(node))
     ready = [node for node in nodes if len(node.work.inputs) == len(node.inputs) and not node.work.forced]
     known = [identify(node.work) for node in ready]
-    for node, each, decision in zip(ready, known, settle(known), strict=True):
+    for node, each, decision in zip(ready, known, settle(known, earlier), strict=True):
         if isinstance(decision, Reuse):
             node.outcome = reused(each, decision)
         else:

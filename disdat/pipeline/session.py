@@ -47,7 +47,6 @@ class Session:
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
-    _earlier: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
         return Session, (self.context, self.run, self.rerun, self.code_version, self.force_all, self.verbose)
@@ -64,25 +63,19 @@ class Session:
 
         return self._pinned(described, name, newest)
 
-    def look_back(self, wanted: Sequence[tuple[str, str]]) -> None:
-        """Look up together what :meth:`earlier` gives for each of these processing and human names."""
+    def earlier(self, wanted: Sequence[tuple[str, str]]) -> list[list[Row]]:
+        """
+        The newest bundles there are now for each of these processing and human names, newest first.
+
+        They are those of the processing name; where there are none, the latest of the human name.
+        """
         search_each = self.context.catalog.search_each
-        by_processing_name = search_each([Filter(processing_name=name, limit=LOOKED_BACK) for name, _ in wanted])
-        self._earlier.update(zip(wanted, by_processing_name, strict=True))
-        if others := [each for each in wanted if not self._earlier[each]]:
-            latest = search_each([Filter(name=name, limit=1) for _, name in others])
-            self._earlier.update(zip(others, latest, strict=True))
-
-    def earlier(self, processing_name: str, name: str) -> list[Row]:
-        """
-        The newest bundles of a processing name, newest first; where there are none, the latest of the human name.
-
-        They are those there were when they were first asked for.
-        """
-        wanted = (processing_name, name)
-        if wanted not in self._earlier:
-            self.look_back([wanted])
-        return self._earlier[wanted]
+        found = search_each([Filter(processing_name=name, limit=LOOKED_BACK) for name, _ in wanted])
+        if others := [number for number, rows in enumerate(found) if not rows]:
+            latest = search_each([Filter(name=wanted[number][1], limit=1) for number in others])
+            for number, rows in zip(others, latest, strict=True):
+                found[number] = rows
+        return found
 
     def read(self, uuids: Iterable[str]) -> None:
         """Read together what :meth:`given` needs of these bundles; those that were removed are left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from disdat.catalog.queries import Filter, Row
 from disdat.core.bundle import CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.core.reserved import ROOT_TASK
-from disdat.errors import InvalidInput
+from disdat.errors import InvalidInput, NotFound
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.pipeline import identity, params, reuse, turns
@@ -23,6 +23,9 @@ from disdat.pipeline.reuse import Prior, Reuse, Run, Wanted
 from disdat.pipeline.session import Session
 from disdat.pipeline.source import Code
 from disdat.pipeline.task import Made, PipeTask, Running, state_of
+
+Earlier = Callable[["Work"], Sequence[Row]]
+"""Gives the earlier results of a task, whatever their keys, newest first."""
 
 _INSIDE: ContextVar[bool] = ContextVar("disdat_inside_a_task", default=False)
 
@@ -116,11 +119,15 @@ def identify(work: Work) -> Known:
     return Known(work, inputs, key)
 
 
-def settle(known: Sequence[Known]) -> list[Reuse | Run]:
-    """Decide for tasks of one run by what the context holds now; one catalog query each where they are hits."""
+def settle(known: Sequence[Known], earlier: Earlier) -> list[Reuse | Run]:
+    """
+    Decide for tasks of one run by what the context holds now; one catalog query each where they are hits.
+
+    What *earlier* gives, only to say why a task runs, may be outdated.
+    """
     if not known:
         return []
-    return [_decide(each, hits) for each, hits in zip(known, _hits(known), strict=True)]
+    return [_decide(each, hits, earlier) for each, hits in zip(known, _hits(known), strict=True)]
 
 
 def perform(work: Work) -> Outcome:
@@ -133,7 +140,7 @@ def perform(work: Work) -> Outcome:
     context.recorded_runs.add(work.session.run.id)
     known = identify(work)
     with turns.turn(context.home, known.key.digest, params.describe(work.task)):
-        [decision] = settle([known])
+        [decision] = settle([known], _earlier)
         if isinstance(decision, Reuse):
             return reused(known, decision)
         return _make(known, work.why or decision.why)
@@ -228,29 +235,38 @@ def _hits(known: Sequence[Known]) -> list[list[Row]]:
     return session.context.catalog.search_each([Filter(task_key=each.key.digest) for each in known])
 
 
-def _decide(known: Known, hits: Sequence[Row]) -> Reuse | Run:
+def _earlier(work: Work) -> list[Row]:
+    [rows] = work.session.earlier([(work.processing_name, work.name)])
+    return rows
+
+
+def _decide(known: Known, hits: Sequence[Row], earlier: Earlier) -> Reuse | Run:
     work = known.work
     wanted = Wanted(work.name, known.key, known.inputs, work.forced)
     priors = [Prior(row.uuid, row.name, wanted.key, {}, row.tainted) for row in hits]
-    return reuse.decide(priors or list(_others(work, wanted)), wanted, rerun=work.session.rerun)
+    return reuse.decide(priors or list(_others(work, wanted, earlier)), wanted, rerun=work.session.rerun)
 
 
-def _others(work: Work, wanted: Wanted) -> Iterator[Prior]:
+def _others(work: Work, wanted: Wanted, earlier: Earlier) -> Iterator[Prior]:
     """Earlier results of other keys, newest first: what may be a hit under ``version``, or else one to compare with."""
     session, catalog = work.session, work.session.context.catalog
     if work.forced or (work.why and session.rerun == "content"):
         return
     if session.rerun == "content":
-        rows = session.earlier(work.processing_name, work.name)
+        rows = earlier(work)
     else:
         # Here they decide: what was looked up before may be outdated.
         rows = catalog.by_processing_name(work.processing_name)
         if not rows and (latest := catalog.latest(work.name)):
             rows = [latest]
-    yield from (_prior(session, row) for row in _worth_reading(rows, wanted))
+    for row in _worth_reading(rows, wanted):
+        prior = _prior(session, row)
+        # One of the very same key would have been among the hits: under ``content`` it was removed meanwhile.
+        if prior and (session.rerun == "version" or prior.key is None or prior.key.digest != wanted.key.digest):
+            yield prior
 
 
-def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:
+def _worth_reading(rows: Sequence[Row], wanted: Wanted) -> Sequence[Row]:
     """The newest rows down to the first of the wanted name: nothing older can change the decision."""
     for count, row in enumerate(rows, 1):
         if row.name == wanted.name:
@@ -258,7 +274,11 @@ def _worth_reading(rows: list[Row], wanted: Wanted) -> list[Row]:
     return rows
 
 
-def _prior(session: Session, row: Row) -> Prior:
-    lineage = session.bundle(row.uuid).lineage
+def _prior(session: Session, row: Row) -> Prior | None:
+    """An earlier result; None if it was removed meanwhile."""
+    try:
+        lineage = session.bundle(row.uuid).lineage
+    except NotFound:
+        return None
     inputs = {each.argument: each for each in lineage.inputs}
     return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from disdat.core.digest import Digest, of_bytes
@@ -101,24 +102,39 @@ class Peek:
             yield from ((digest, None) for digest in sorted(left))
 
     def _stored(self, digest: Digest) -> bytes | None:
-        with suppress(FileNotFoundError):
-            return _right(digest, self._loose.path(digest))
+        return _first_right(self._reads(digest))
+
+    def _reads(self, digest: Digest) -> Iterator[Callable[[], bytes]]:
+        yield partial(_right, digest, self._loose.path(digest))
         for name, entry in self._packed.find([digest]).get(digest, ()):
-            with suppress(FileNotFoundError):
-                return packs.read(self._packed.path(name), entry)
-        return None
+            yield partial(packs.read, self._packed.path(name), entry)
 
     def _stored_after_all(self, digest: Digest) -> bytes | None:
         self._packed.refresh()
         return self._stored(digest)
 
     def _in_trash(self, digest: Digest) -> bytes | None:
-        with suppress(FileNotFoundError):
-            return _right(digest, self._loose.path_below(self._trash / "objects", digest))
+        return _first_right(self._reads_in_trash(digest))
+
+    def _reads_in_trash(self, digest: Digest) -> Iterator[Callable[[], bytes]]:
+        yield partial(_right, digest, self._loose.path_below(self._trash / "objects", digest))
         for path, entry in self._trashed.find(digest):
-            with suppress(FileNotFoundError, DigestMismatch):
-                return packs.read(path, entry)
-        return None
+            yield partial(packs.read, path, entry)
+
+
+def _first_right(reads: Iterable[Callable[[], bytes]]) -> bytes | None:
+    """What the first of *reads* gives that is not damaged; None where there is nothing, else DigestMismatch."""
+    damage: DigestMismatch | None = None
+    for read in reads:
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+        except DigestMismatch as exc:
+            damage = exc
+    if damage is not None:
+        raise damage
+    return None
 
 
 def _read_each(path: Path, entries: Sequence[Packed]) -> Iterator[tuple[Packed, bytes | None]]:

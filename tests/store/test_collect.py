@@ -72,6 +72,28 @@ def test_damage_is_told_from_absence(store: ObjectStore) -> None:
         store.read_unlocked(LARGE_NAME)
 
 
+@pytest.mark.parametrize("damaged", [0, 1], ids=["older", "newer"])
+def test_what_is_damaged_in_one_pack_is_read_from_the_next(store: ObjectStore, tmp_path: Path, damaged: int) -> None:
+    other = ObjectStore(tmp_path / "other")
+    with other.batch() as batch:
+        batch.put(SMALL[0])
+        batch.seal()
+    [first], [second] = store.pack_paths(), other.pack_paths()
+    both = [first, first.with_name(second.name)]
+    both[1].write_bytes(second.read_bytes())
+    data = both[damaged].read_bytes()
+    both[damaged].chmod(0o644)
+    both[damaged].write_bytes(data.replace(SMALL[0], b"damaged"))
+    again = ObjectStore(store.root)
+    collector(again).parts.packed.refresh()
+    assert collector(again).peek().read(NAMES[0]) == SMALL[0]
+    assert all(data in (None, SMALL[0]) for _, data in collector(again).peek().read_many(NAMES[:1]))
+    both[1 - damaged].chmod(0o644)
+    both[1 - damaged].write_bytes(both[1 - damaged].read_bytes().replace(SMALL[0], b"damaged"))
+    with pytest.raises(DigestMismatch):
+        collector(again).peek().read(NAMES[0])
+
+
 def test_many_are_read_at_once_from_each_pack(store: ObjectStore) -> None:
     with store.batch() as batch:
         batch.put(b"in another pack")

@@ -68,9 +68,9 @@ def _commit(context: Context, run: Run, drafts: Sequence[event.Draft]) -> None:
         context.catalog.commit(drafts, actor=actor())
         return
     context.home.ensure()
-    with context.home.store.kept(), context.home.store.batch() as batch:
-        # Until the record names it, nobody needs the package set, which another run may have stored before.
-        if run.packages is not None and not context.home.store.has(run.packages):
+    with context.home.store.batch() as batch:
+        if run.packages is not None:
+            # Though it may be there already: another run may be storing it just now, and not have synced it.
             batch.put(_packages())
             batch.seal()
         context.catalog.commit([draft(run), *drafts], actor=actor())

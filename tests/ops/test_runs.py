@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from disdat import capture
-from disdat.context import Context
+from disdat.context import Context, Home
 from disdat.ops import bundles, runs
 from disdat.ops.bundles import Birth
+from disdat.testing.faults import RecordingDisk
 
 
 def kinds(context: Context) -> list[str]:
@@ -39,6 +40,18 @@ def test_the_package_set_of_two_runs_is_stored_once(context: Context):
     assert list((context.home.root / "store" / "packs").iterdir()) == packs
     stored = json.loads(context.home.store.read(first.packages))
     assert stored == [list(each) for each in capture.packages()]
+
+
+def test_a_package_set_that_another_just_stored_is_durable_before_a_run_names_it(context: Context) -> None:
+    """He gave its pack a name, but may not have synced that yet."""
+    runs.record(context, runs.of_pipeline(context))
+    disk = RecordingDisk(context.home.root)
+    other = Home(context.home.root, disk=disk).context(context.name)
+    runs.record(other, runs.of_pipeline(other))
+    calls = [(call.name, call.path.split("/")[0], call.path) for call in disk.calls]
+    synced = calls.index(("sync_dir", "store", "store/packs"))
+    [logged] = [n for n, (name, top, _) in enumerate(calls) if name == "write" and top == "context"]
+    assert synced < logged
 
 
 def test_what_was_decided_and_found_right_again_is_one_commit(context: Context):

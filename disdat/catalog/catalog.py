@@ -13,6 +13,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from types import TracebackType
@@ -367,9 +368,10 @@ class Catalog:
                         _event(draft, moment.time_us(i), writer, seq + i, actor, write_id)
                         for i, (draft, write_id) in enumerate(zip(made, ids, strict=True))
                     ]
-                    appended = self._log.append(seen.position, events)
+                    # Indexed first: a change that cannot be, as an event it needs is damaged, is refused.
+                    add = partial(index.add, connection, log=self._log, fetch=self._fetch)
+                    self._log.append(seen.position, events, prepare=add)
                     recorded = events
-                    index.add(connection, appended, log=self._log, fetch=self._fetch)
         except (sqlite3.Error, OSError):
             # Once it is in the log, the change is made: whoever looks next indexes it, or says what is wrong.
             if not recorded:

@@ -132,7 +132,7 @@ def catch_up(connection: sqlite3.Connection, records: Iterable[Record], *, log: 
 
 
 def add(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: Fetch) -> None:
-    """Index what was appended just now, whose ids nobody knows yet, in the transaction that is open."""
+    """Index what is just being appended, whose ids nobody knows yet, in the transaction that is open."""
     _Indexer(connection, log, fetch).add(appended.entries, crossed=frozenset())
     _mark(connection, appended.end, appended.entries[-1].event.time_us)
 

@@ -90,6 +90,10 @@ class Appended(NamedTuple):
     end: Position
 
 
+def _nothing_to_prepare(_: Appended) -> None:
+    """Whoever appends does nothing before."""
+
+
 class Log:
     """
     The log in one directory. Reading needs no lock; :meth:`append` and :meth:`recover` need the context's.
@@ -112,9 +116,13 @@ class Log:
             return Position(segment, size)
         return START
 
-    def append(self, end: Position, events: Sequence[Event]) -> Appended:
+    def append(
+        self, end: Position, events: Sequence[Event], *, prepare: Callable[[Appended], None] = _nothing_to_prepare
+    ) -> Appended:
         """
         Write *events* as one record after *end*, which is where the log ends; durable on return.
+
+        *prepare* is given what will be appended before anything is written; if it raises, nothing is.
 
         Raises:
             StorageError: It could not be written; the log is unchanged.
@@ -124,11 +132,15 @@ class Log:
         payload = b"\n".join(lines)
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise InvalidInput("too much for one change", hint="make it in several parts")
+        has_room = _SEGMENT.size < end.offset < self._segment_bytes
+        start = end if has_room else Position(end.segment if end == START else end.segment + 1, _SEGMENT.size)
+        appended = Appended(list(map(Entry, events, _places(start, lines))), Record(start, payload).end)
+        prepare(appended)
         with storage_errors(f"write the log {self._directory}"):
-            start = end if _SEGMENT.size < end.offset < self._segment_bytes else self._begin_segment(end)
+            if not has_room:
+                self._begin_segment(start.segment)
             self._write_record(start, _frame(payload) + payload)
-        record = Record(start, payload)
-        return Appended(list(map(Entry, events, _places(start, lines))), record.end)
+        return appended
 
     def records(self, start: Position = START) -> Iterator[Record]:
         """
@@ -229,8 +241,7 @@ class Log:
         except FileNotFoundError:
             return 0
 
-    def _begin_segment(self, end: Position) -> Position:
-        segment = end.segment if end == START else end.segment + 1
+    def _begin_segment(self, segment: int) -> None:
         path = self._path(segment)
         if segment == 1:
             self._disk.mkdir(self._directory)
@@ -241,7 +252,6 @@ class Log:
             self._disk.write(file, _SEGMENT.pack(_MAGIC + b"%d" % FORMAT, segment))
             self._disk.sync(file)
         self._disk.sync_dir(self._directory)
-        return Position(segment, _SEGMENT.size)
 
     def _write_record(self, start: Position, data: bytes) -> None:
         path = self._path(start.segment)

@@ -626,3 +626,29 @@ def test_a_context_may_be_reached_through_a_symbolic_link(directory: Path, tmp_p
     add_now(linked)
     assert catalog.counts().bundles == 2
     assert (directory / "catalog.db").exists()
+
+
+@pytest.mark.parametrize("kind", ["remove", "tag", "undo"])
+def test_a_change_that_needs_a_damaged_event_is_refused_and_others_can_be_made(tmp_path: Path, kind: str) -> None:
+    """Of a bundle whose `add` is damaged behind the catalog nothing can be said; what is said of others goes on."""
+    directory = tmp_path / "context"
+    catalog = open_catalog(directory)
+    lost, other = bundle("lost"), bundle("other")
+    [add_of_lost] = catalog.commit([added(lost)])
+    catalog.commit([added(other)])
+    log = directory / "log" / "00000001.log"
+    log.write_bytes(log.read_bytes().replace(b'"kind":"add"', b'"kind";"add"', 1))
+    before = log.read_bytes()
+    change = {
+        "remove": removed(lost.uuid, other.uuid),
+        "tag": event.tagged(lost.uuid, set_to={"k": "v"}),
+        "undo": event.undone([add_of_lost]),
+    }[kind]
+    with pytest.raises(Corrupt):
+        catalog.commit([change])
+    assert log.read_bytes() == before
+    assert [row.name for row in catalog.search(Filter())] == ["other", "lost"]
+    catalog.commit([event.tagged(other.uuid, set_to={"k": "v"})])
+    assert catalog.rows([other.uuid])[other.uuid].tags == {"k": "v"}
+    assert len(catalog.search(Filter())) == 2
+    catalog.close()

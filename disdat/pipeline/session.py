@@ -79,14 +79,17 @@ class Session:
 
     def read(self, uuids: Iterable[str]) -> None:
         """Read together what :meth:`given` needs of these bundles; those that were removed are left out."""
-        unread = [uuid for uuid in uuids if uuid not in self._read]
-        rows = self.context.catalog.rows(unread) if unread else {}
-        for uuid, bundle in self._recorded(list(rows)).items():
-            row = rows[uuid]
-            self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
+        if unread := [uuid for uuid in uuids if uuid not in self._read]:
+            self._read_rows(self.context.catalog.rows(unread))
+
+    def refresh(self, inputs: Mapping[str, str]) -> None:
+        """Make sure that the bundles *inputs* are still there; NotFound if one was removed meanwhile."""
+        rows = self.context.catalog.rows(list(inputs.values())) if inputs else {}
+        _refuse_removed(inputs, rows)
+        self._read_rows({uuid: row for uuid, row in rows.items() if uuid not in self._read})
 
     def given(self, inputs: Mapping[str, str]) -> dict[str, Dependency]:
-        """The bundles *inputs* by argument, with the digests they have; NotFound if one was removed meanwhile."""
+        """The bundles *inputs* by argument, with the digests they have; NotFound if one was gone when it was read."""
         self.read(inputs.values())
         _refuse_removed(inputs, self._read)
         return {argument: replace(self._read[uuid], argument=argument) for argument, uuid in inputs.items()}
@@ -108,6 +111,11 @@ class Session:
         if len(self._bundles) >= KEPT_BUNDLES:
             del self._bundles[next(iter(self._bundles))]
         self._bundles[bundle.uuid] = bundle
+
+    def _read_rows(self, rows: Mapping[str, Row]) -> None:
+        for uuid, bundle in self._recorded(list(rows)).items():
+            row = rows[uuid]
+            self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
 
     def _recorded(self, uuids: Sequence[str]) -> dict[str, Bundle]:
         """Bundles as their manifests record them; those that were removed are left out."""

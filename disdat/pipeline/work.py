@@ -138,6 +138,7 @@ def perform(work: Work) -> Outcome:
     """
     context = work.session.context
     context.recorded_runs.add(work.session.run.id)
+    work.session.refresh(work.inputs)
     known = identify(work)
     with turns.turn(context.home, known.key.digest, params.describe(work.task)):
         [decision] = settle([known], _earlier)

@@ -6,9 +6,11 @@ import luigi
 import pytest
 
 from disdat.catalog.queries import Filter
+from disdat.errors import ApplyError
 from disdat.ops import bundles
 from disdat.pipe import PipeTask
 from tests.pipeline.conftest import Applied
+from tests.pipeline.tasks import A
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
@@ -69,3 +71,32 @@ def test_an_earlier_result_of_another_key_that_is_removed_meanwhile_is_not_neede
     made = applied(root, {"sweeps": "Middle", "gives": 1}, workers=workers)
     assert [name for name in made if name != "Last"] == ["Middle", "Sweeps"]
     assert applied.decisions()["Middle()"] == ("made", "no earlier result")
+
+
+class Reader(PipeTask):
+    """Reads A, which may be there, and only then what removes it."""
+
+    sweeps = luigi.Parameter(default="", significant=False)
+    human_name = luigi.OptionalParameter(default=None)
+
+    def pipe_requires(self) -> None:
+        if self.human_name is None:
+            self.add_dependency("a", A, {})
+        else:
+            self.add_external_dependency("a", None, {}, human_name=self.human_name)
+        self.add_dependency("swept", Sweeps, {"sweeps": self.sweeps})
+
+    def pipe_run(self, a: list[int], swept: int) -> list[int]:
+        return [*a, swept]
+
+
+@WORKERS
+@pytest.mark.parametrize(("before", "after"), [(A, ["A", "Reader", "Sweeps"]), (Reader, ["A", "Sweeps"])])
+@pytest.mark.parametrize("external", [{}, {"human_name": "A"}])
+def test_an_input_that_is_removed_meanwhile_fails_the_task(
+    applied: Applied, before: type[PipeTask], after: list[str], external: dict[str, object], workers: int
+) -> None:
+    applied(before)
+    with pytest.raises(ApplyError, match="of input a was removed"):
+        applied(Reader, {"sweeps": "A", **external}, workers=workers)
+    assert applied(Reader, workers=workers) == after

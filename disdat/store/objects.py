@@ -246,13 +246,13 @@ class ObjectStore:
         left: list[_Wanted] = []
         try:
             file = path.open("rb", buffering=0)
-        except FileNotFoundError:  # collected since it was indexed
+        except OSError:  # such as that it was collected since it was indexed
             return [each for _, each in wanted]
         with file:
             for packed, (entry, target) in wanted:
                 try:
                     data = packs.read_from(file, packed)
-                except Corrupt:
+                except (Corrupt, OSError):
                     left.append((entry, target))
                     continue
                 with storage_errors(f"make {target}"):
@@ -315,7 +315,7 @@ class ObjectStore:
         """What *look* finds: at once, or among the packs of other writers, or in the trash."""
         try:
             found = look(digest)
-        except Corrupt:
+        except (Corrupt, OSError):
             found = None  # it may have been stored again in another pack
         if found is None:
             self._packed.refresh()
@@ -340,18 +340,20 @@ class ObjectStore:
         return self._find_small(digest)
 
     def _find_small(self, digest: Digest) -> _Place | None:
-        damage: Corrupt | None = None
+        wrong: Corrupt | OSError | None = None
         for name, entry in self._packed.find([digest]).get(digest, ()):
             path = self._packed.path(name)
             try:
                 return _Place(path, entry.offset, entry.length, packs.read(path, entry))
             except FileNotFoundError:
                 continue  # collected since it was indexed
+            except OSError as exc:
+                wrong = exc
             except Corrupt as exc:
-                damage = exc
+                wrong = exc
                 self._packed.distrust(path)  # else who adds the bytes again would count on it
-        if damage is not None:
-            raise damage
+        if wrong is not None:
+            raise wrong
         return None
 
     def _measure(self, digest: Digest) -> int | None:

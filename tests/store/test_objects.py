@@ -867,6 +867,24 @@ def test_what_is_nowhere_is_named_when_many_are_placed(store: ObjectStore, tmp_p
     assert [target.exists() for _, target in wanted] == [True, True, True, False]
 
 
+def test_a_pack_that_may_not_be_read_is_an_error_unless_another_has_the_bytes(open_path: Path) -> None:
+    with unprivileged():
+        home, target = open_path / "mine", open_path / "mine" / "out" / "f"
+        store, elsewhere = ObjectStore(home / "store"), ObjectStore(home / "elsewhere")
+        (digest,) = put(store, SMALL)
+        entry = Entry(digest, len(SMALL))
+        [closed] = store.pack_paths()
+        closed.chmod(0)
+        for read in (lambda: store.materialize(entry, target), lambda: store.read(digest)):
+            with pytest.raises(PermissionDenied, match=closed.name):
+                read()
+        put(elsewhere, SMALL, b"other")
+        [other] = elsewhere.pack_paths()
+        other.rename(closed.with_name(other.name))
+        store.materialize(entry, target)
+        assert target.read_bytes() == store.read(digest) == SMALL
+
+
 def _count_opens(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[object]:
     opened: list[object] = []
     real = os.open

@@ -34,12 +34,12 @@ _ADDS_OF_GONE = f"""
     WHERE e.kind = '{event.ADD}' AND NOT EXISTS (SELECT 1 FROM bundles WHERE uuid = s.uuid)"""
 _LAST_SPOKEN_OF = """
     SELECT s.uuid, max(e.time_us) FROM subjects AS s CROSS JOIN events AS e ON e.number = s.event GROUP BY s.uuid"""
-_UNDONE = """
+UNDONE = """
     SELECT u.event, undoing.time_us, e.number FROM undoes AS u CROSS JOIN events AS undoing ON undoing.number = u.event
         CROSS JOIN events AS e ON e.id = u.target
     UNION SELECT u.event, undoing.time_us, e.number FROM undoes AS u
         CROSS JOIN events AS undoing ON undoing.number = u.event
-        CROSS JOIN events AS e ON e.write = u.target AND e.write IS NOT NULL"""
+        CROSS JOIN events AS e ON e.write = u.target AND e.write <> ''"""
 _SUBJECTS = "SELECT event, uuid FROM subjects WHERE event IN (SELECT value FROM json_each(?))"
 _RUN_RECORDS = f"SELECT segment, offset, length FROM events WHERE kind = '{event.RUN}'"
 _NAMING = """
@@ -168,7 +168,7 @@ class Keeping:
         last = dict(self._connection.execute(_LAST_SPOKEN_OF).fetchall())
         undoes: dict[int, list[int]] = defaultdict(list)
         times: dict[int, int] = {}
-        for number, time_us, target in self._connection.execute(_UNDONE):
+        for number, time_us, target in self._connection.execute(UNDONE):
             undoes[number].append(target)
             times[number] = time_us
         for number, uuids in reach.spoken_of(undoes, self._subjects).items():

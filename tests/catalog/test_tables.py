@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from disdat.catalog import index, queries, rows, tables
+from disdat.catalog import index, keeping, queries, rows, tables
 from disdat.catalog.log import START
 from disdat.catalog.queries import Filter
 
@@ -90,6 +90,16 @@ def test_no_statement_reads_a_whole_table_but_those_that_list_one(connection: sq
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", _values(sql))]
         scans = [step for step in plan if step.startswith("SCAN") and not {"json_each", "CONSTANT"} & set(step.split())]
         assert name in listing or not scans, (name, plan)
+
+
+def test_what_was_undone_is_found_by_the_ids_of_events_and_of_writes(connection: sqlite3.Connection) -> None:
+    """An index of some rows is used only where the query says, in the same words, that it is about these."""
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {keeping.UNDONE}")]
+    assert {name for name in ("events_id", "events_write") if any(name in step for step in plan)} == {
+        "events_id",
+        "events_write",
+    }
+    assert [step for step in plan if step.startswith("SCAN")] == ["SCAN u", "SCAN u"]
 
 
 def _values(sql: str) -> list[str]:

@@ -181,7 +181,7 @@ def _moved(plan: Plan) -> str:
 
 def _left_lines(left: Sequence[Left]) -> Iterator[str]:
     for each in left[:_SHOWN]:
-        yield f"Left as it is: pack {each.name}: {render.one_line(each.why)}"
+        yield f"Left as it is: {each.kind} {each.name}: {render.one_line(each.why)}"
 
 
 def _lister(objects: list[Json], *, as_json: bool) -> Callable[[ObjectPlan], None]:
@@ -364,7 +364,7 @@ def _amount_json(amount: Amount) -> dict[str, Json]:
 
 
 def _left_json(left: Sequence[Left]) -> list[Json]:
-    return [{"pack": each.name, "why": each.why} for each in left]
+    return [{each.kind: each.name, "why": each.why} for each in left]
 
 
 def _owner_json(owner: Owner | None) -> Json:

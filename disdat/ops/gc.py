@@ -29,6 +29,7 @@ from disdat.store import leases
 from disdat.store.collect import IN_FILE, Left
 from disdat.store.leases import Live
 from disdat.store.peek import Peek
+from disdat.store.trash import Thing
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOGETHER = 1000
@@ -114,7 +115,7 @@ class Plan:
     missing: int
     """Objects that bundles need and that are nowhere: `dsdt verify` finds whose."""
     left: tuple[Left, ...] = ()
-    """Packs that cannot be collected."""
+    """What cannot be collected."""
 
     @property
     def nothing(self) -> bool:
@@ -178,20 +179,20 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
     with run.collector.alone():
         run.collector.trash.check()
         purged = Amount()
+        left: list[Left] = []
         without = run.expired() if Step.PURGE in steps else ()
         with run.marked(without=without, refold=run.may_delete(steps)) as found:
             made = found.planned()
             taken_back = found.take_back(made.trash)
             found.note_unknown(made.trash)
             if Step.PURGE in steps:
-                run.collector.finish_deleting()
-                purged += run.purge(made.trash)
-            left: tuple[Left, ...] = ()
+                left += run.collector.finish_deleting()
+                purged += run.purge(made.trash, left)
             if Step.APPLY in steps:
-                left = found.apply(made)
+                left += found.apply(made)
             if steps == {Step.APPLY, Step.PURGE}:
-                purged += run.purge(found.judged())  # without a grace, what was moved just now
-            return Done(made, Step.APPLY in steps, purged if Step.PURGE in steps else None, taken_back, left)
+                purged += run.purge(found.judged(), left)  # without a grace, what was moved just now
+            return Done(made, Step.APPLY in steps, purged if Step.PURGE in steps else None, taken_back, tuple(left))
 
 
 class Collection:
@@ -245,11 +246,14 @@ class Collection:
         verdict = reach.verdict(needed=False, since_us=since_us, now_us=self.now_us, grace_us=self.policy.grace_us)
         return verdict is Verdict.PURGED
 
-    def purge(self, judged: Iterable[Judged]) -> Amount:
-        """Delete for good what is to be."""
+    def purge(self, judged: Iterable[Judged], left: list[Left]) -> Amount:
+        """Delete for good what is to be; what stays is added to *left*."""
         going = [each for each in judged if each.verdict is Verdict.PURGED and each.thing.path.exists()]
-        self.collector.purge(each.thing.path for each in going)
-        return sum((Amount(1, each.size_bytes) for each in going), Amount())
+        left += self.collector.purge(each.thing.path for each in going)
+        return sum((Amount(1, each.size_bytes) for each in going if self._is_deleted(each.thing)), Amount())
+
+    def _is_deleted(self, thing: Thing) -> bool:
+        return not (thing.path.exists() or self.collector.trash.going_path(thing.path).exists())
 
     def _is_missing(self, peek: Peek) -> Callable[[Digest], bool]:
         return lambda digest: not peek.trashed_in(digest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,10 +48,12 @@ Needed = Callable[[Sequence[Digest]], Set[Digest]]
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A pack that was to go and stays, and why: nobody can tell, or read, what it holds that is needed."""
+    """What was to go and stays, and why; of a pack nobody can tell, or read, what it holds that is needed."""
 
     name: str
     why: str
+    kind: str = "pack"
+    """Else ``directory``, of which :attr:`name` is the path."""
 
 
 class Collector:
@@ -185,21 +188,27 @@ class Collector:
                 packs_of = tuple(thing.pack for thing in some if thing.kind == "pack")
                 self.trash.note(Note(self._clock_us(), objects=objects, packs=packs_of))
 
-    def purge(self, paths: Iterable[Path]) -> None:
-        """Delete things of the trash for good."""
+    def purge(self, paths: Iterable[Path]) -> list[Left]:
+        """Delete things of the trash for good; directories that stay, which the next purge tries again."""
+        left: list[Left] = []
         with storage_errors(f"purge {self.trash.directory}"):
             for some in _portions(paths, TOGETHER):
-                self._forget([path for path in some if not path.is_dir()])
-                for path in some:
-                    self._delete(path)
-                self._sync({path.parent for path in some})
+                directories = [path for path in some if path.is_dir() and not path.is_symlink()]
+                going = self._set_aside(directories, left)
+                rest = [path for path in some if path not in set(directories)]
+                self._forget(rest)
+                for path in rest:
+                    with suppress(FileNotFoundError):
+                        self._disk.unlink(path)
+                self._sync({path.parent for path in rest})
+                left += self._delete(going)
             self.trash.drop_notes()
+        return left
 
-    def finish_deleting(self) -> None:
-        """Delete what an earlier purge was about to."""
+    def finish_deleting(self) -> list[Left]:
+        """Delete what an earlier purge was about to; what stays."""
         with storage_errors(f"purge {self.trash.directory}"):
-            for path in self.trash.going():
-                shutil.rmtree(path)
+            return self._delete(self.trash.going())
 
     def _packed(self) -> Iterator[tuple[bytes, int, int]]:
         last: tuple[bytes, int] = (b"", 0)
@@ -256,17 +265,43 @@ class Collector:
             with suppress(FileNotFoundError):
                 self.parts.cache.forget_object(path.stat())
 
-    def _delete(self, path: Path) -> None:
-        if not path.is_dir() or path.is_symlink():
-            with suppress(FileNotFoundError):
-                self._disk.unlink(path)
-            return
-        going = self.trash.going_path(path)
-        # First: half of a context would be one that is damaged.
-        self._disk.rename(path, going)
-        self._disk.sync_dir(path.parent)
-        self._disk.sync_dir(self.trash.directory)
-        shutil.rmtree(going)
+    def _set_aside(self, directories: Sequence[Path], left: list[Left]) -> list[Path]:
+        """Name directories as those that are being deleted, before anything is: half of one would be a damaged one."""
+        going: list[Path] = []
+        for path in directories:
+            target = self.trash.going_path(path)
+            try:
+                self._open_up(path)
+                self._disk.rename(path, target)
+            except PermissionError as exc:
+                left.append(_resisting(path, exc))
+            else:
+                going.append(target)
+        if directories:
+            self._sync({path.parent for path in directories} | {self.trash.directory})
+        return going
+
+    def _delete(self, directories: Iterable[Path]) -> list[Left]:
+        left: list[Left] = []
+        for path in directories:
+            try:
+                for where, names, _ in os.walk(path):
+                    for name in names:
+                        self._open_up(Path(where, name))
+                shutil.rmtree(path)
+            except OSError as exc:
+                left.append(_resisting(path, exc))
+        return left
+
+    def _open_up(self, directory: Path) -> None:
+        """Let what is in a directory be deleted: its user may have made it read-only."""
+        mode = os.lstat(directory).st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+            self._disk.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)
+
+
+def _resisting(path: Path, error: OSError) -> Left:
+    return Left(str(path), error.strerror or str(error), kind="directory")
 
 
 def _portions(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:

@@ -26,7 +26,7 @@ from disdat.ops.bundles import Birth, BundleWriter
 from disdat.ops.gc import ObjectPlan, Policy, Step
 from disdat.store.locks import FileLock
 from disdat.store.packs import PackReader
-from tests.conftest import NOBODY
+from tests.conftest import NOBODY, unprivileged
 
 DAY_US = 86_400_000_000
 NOW = Policy(0, 0)
@@ -232,6 +232,51 @@ def test_a_purge_that_was_cut_off_in_a_directory_goes_on(context: Context) -> No
     (going / "log" / "00000001.log").unlink(missing_ok=True)
     gc.collect(context.home, NOW, PURGE)
     assert not going.exists()
+
+
+def test_a_read_only_directory_in_the_trash_is_purged(context: Context) -> None:
+    bundles.write(context, array(1), Birth("gone"))
+    place = contexts.delete(context.home, "demo")
+    inner = place / "objects" / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("")
+    for directory in (inner, inner.parent, place):
+        directory.chmod(0o555)
+    give_to_nobody(context.home.root)
+    with unprivileged():
+        home = Home(context.home.root)
+        done = gc.collect(home, NOW, BOTH)
+        assert done.left == ()
+        assert not list((home.root / "store" / "trash").glob("*-*"))
+        assert objects(home) == set()
+
+
+def test_a_directory_that_cannot_be_deleted_is_told_and_the_rest_goes(context: Context) -> None:
+    bundles.write(context, array(1), Birth("gone"))
+    place = contexts.delete(context.home, "demo")
+    give_to_nobody(context.home.root)
+    inner = place / "objects" / "a" / "b"
+    inner.mkdir(parents=True)  # of another user, unless the test's is not root
+    inner.parent.chmod(0o555)
+    if os.geteuid():
+        pytest.skip("needs files of two users")
+    with unprivileged():
+        home = Home(context.home.root)
+        done = gc.collect(home, NOW, BOTH)
+        assert [left.kind for left in done.left] == ["directory"]
+        assert objects(home) == set()
+    assert gc.collect(context.home, NOW, PURGE).left == ()
+    assert not list((context.home.root / "store" / "trash").glob("*-*"))
+
+
+def give_to_nobody(root: Path) -> None:
+    """Let a home belong to the user that :func:`unprivileged` makes us."""
+    if os.geteuid() == 0:
+        for path in [root, *root.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        for path in root.parents:
+            if path != Path("/") and path.stat().st_uid == 0:
+                path.chmod(path.stat().st_mode | 0o111)
 
 
 def test_a_deleted_context_moved_back_is_whole(context: Context) -> None:

@@ -24,7 +24,7 @@ from disdat.catalog.database import Database, Lent, Unusable, is_damaged
 from disdat.catalog.index import Fetch, State
 from disdat.catalog.keeping import Keeping
 from disdat.catalog.lock import ContextLock
-from disdat.catalog.log import START, Log, Place, Position
+from disdat.catalog.log import START, Appended, Log, Place, Position
 from disdat.catalog.queries import Counts, Edge, Filter, Row
 from disdat.catalog.readonly import Snapshot
 from disdat.core import event, manifest
@@ -356,6 +356,15 @@ class Catalog:
         self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None, check: Check
     ) -> list[Event]:
         recorded: list[Event] = []
+        failures: list[Exception] = []
+
+        def indexed(connection: sqlite3.Connection, appended: Appended) -> None:
+            """Refuse a change that cannot be, as an event it needs is damaged; a full disk is no reason to."""
+            try:
+                index.add(connection, appended, log=self._log, fetch=self._fetch)
+            except (sqlite3.Error, OSError) as exc:
+                failures.append(exc)
+
         try:
             with self._writing() as (connection, seen):
                 check(connection)
@@ -368,10 +377,10 @@ class Catalog:
                         _event(draft, moment.time_us(i), writer, seq + i, actor, write_id)
                         for i, (draft, write_id) in enumerate(zip(made, ids, strict=True))
                     ]
-                    # Indexed first: a change that cannot be, as an event it needs is damaged, is refused.
-                    add = partial(index.add, connection, log=self._log, fetch=self._fetch)
-                    self._log.append(seen.position, events, prepare=add)
+                    self._log.append(seen.position, events, prepare=partial(indexed, connection))
                     recorded = events
+                    for failure in failures:
+                        raise failure
         except (sqlite3.Error, OSError):
             # Once it is in the log, the change is made: whoever looks next indexes it, or says what is wrong.
             if not recorded:

@@ -336,6 +336,11 @@ class Context:
             )
         return Context(self.home, self.name, moment_us=moment_us)
 
+    def check_is_now(self) -> None:
+        """Refuse, with InvalidInput, to change what is seen as of a moment."""
+        if self.moment_us is not None:
+            raise asof.refusal(self.name)
+
     def _began_us(self) -> int | None:
         """When it was made, or what it took over from another one began; None where neither is known."""
         known = [asof.began_us(self.catalog)]

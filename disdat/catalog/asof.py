@@ -82,11 +82,11 @@ class CatalogThen(Catalog):
 
     def commit(self, drafts: Drafts, **_: Any) -> list[Event]:  # whatever a change is made with
         """Refuse; see :class:`Catalog`."""
-        raise self._refusal()
+        raise refusal(self._directory.name)
 
     def reindex(self) -> int:
         """Refuse; see :class:`Catalog`."""
-        raise self._refusal()
+        raise refusal(self._directory.name)
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""
@@ -99,11 +99,12 @@ class CatalogThen(Catalog):
 
         return self._now._read(ask)
 
-    def _refusal(self) -> InvalidInput:
-        return InvalidInput(
-            f"the context {self._directory.name} is seen as it was: nothing can be changed in the past",
-            hint="leave the moment out",
-        )
+
+def refusal(name: str) -> InvalidInput:
+    """What says that a context which is seen as of a moment cannot be changed."""
+    return InvalidInput(
+        f"the context {name} is seen as it was: nothing can be changed in the past", hint="leave the moment out"
+    )
 
 
 def began_us(catalog: Catalog) -> int | None:

@@ -32,7 +32,9 @@ def fork(source: Context, name: str) -> Context:
         AlreadyExists: There is a context of this name.
         BadName: It cannot be a context's name.
         PermissionDenied: *source* or the home may not be written.
+        InvalidInput: *source* is seen as of a moment.
     """
+    source.check_is_now()
     check_context_name(name)
     home, target = source.home, source.directory.parent / name
     home.ensure()

@@ -19,8 +19,15 @@ from disdat.context import Context, Home
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
 from disdat.core.event import Event
-from disdat.errors import AlreadyExists, BundleNotFound, ContextNotFound, InvalidInput, PermissionDenied
-from disdat.ops import contexts, find, runs
+from disdat.errors import (
+    AlreadyExists,
+    BundleNotFound,
+    ContextNotFound,
+    InvalidInput,
+    ObjectNotFound,
+    PermissionDenied,
+)
+from disdat.ops import contexts, find, needs, runs
 from disdat.ops.bundles import check_name
 
 
@@ -103,6 +110,8 @@ def copy(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
     Raises:
         InvalidInput: Both are one context, or of two homes.
         BundleNotFound: One was removed meanwhile; nothing was changed.
+        ObjectNotFound: Bytes of one were purged, which was there at the moment *source* is seen as of; nothing was
+            changed.
     """
     _check_apart(source, target)
     source.home.ensure()
@@ -119,7 +128,9 @@ def move(source: Context, target: Context, rows: Sequence[Row]) -> Taken:
 
     Raises:
         PermissionDenied: The first context may not be changed; nothing was.
+        InvalidInput: It is seen as of a moment; nothing was changed.
     """
+    source.check_is_now()
     _check_apart(source, target)
     if not os.access(source.directory, os.W_OK, effective_ids=True):
         raise PermissionDenied(f"may not remove bundles from the context {source.name}", hint="`dsdt copy` copies them")
@@ -160,6 +171,7 @@ def _copy(
         known -= replaced & present.keys() - restored
         there = {uuid: row for uuid, row in present.items() if uuid not in replaced}
         taken = _taken(source, target, [now.get(row.uuid, row) for row in rows], there)
+        _check_bytes(source, taken.new)
         before = [row.uuid for row in taken.new if row.uuid in known]
         drafts = [*void, *_drafts(source, target, taken.new, before)]
         unused = [row.uuid for row in taken.new if row.uuid not in known | replaced]
@@ -167,6 +179,24 @@ def _copy(
             return taken, target.catalog.commit(drafts, actor=runs.actor(), unused=unused)
         except AlreadyExists:  # another process copied one meanwhile, and may have removed it
             continue
+
+
+def _check_bytes(source: Context, rows: Sequence[Row]) -> None:
+    """Refuse bundles of a moment that are not there any more, and of which bytes are gone."""
+    if source.moment_us is None:
+        return
+    today = source.home.context(source.name).catalog.rows([row.uuid for row in rows])
+    removed = [row for row in rows if row.uuid not in today]
+    objects = source.catalog.manifest_objects(removed)
+    inline = source.catalog.added([row.uuid for row in removed if row.manifest not in objects])
+    data = {uuid: each.data for uuid, each in inline.items()}
+    lost = needs.lost(source.home.store, ((row.uuid, row.manifest, data.get(row.uuid)) for row in removed))
+    if gone := [row for row in removed if row.uuid in lost]:
+        raise ObjectNotFound(
+            f"{len(gone)} of {len(rows)} cannot be copied: bytes of {gone[0].name or '(unnamed)'} {gone[0].uuid[:8]}"
+            " were purged",
+            hint="what was purged is gone for good; restore it from a backup of the home",
+        )
 
 
 def _removed(source: Context, target: Context, taken: Taken) -> bool:

@@ -14,11 +14,12 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
-from disdat.core import canonical
+from disdat.core import canonical, manifest
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.tree import NODE_FORMAT, Tree, TreeRef, from_nodes
-from disdat.errors import Corrupt, NotFound
+from disdat.errors import Corrupt, NotFound, ObjectNotFound
+from disdat.store.objects import ObjectStore
 
 Fetch = Callable[[Digest], bytes]
 
@@ -142,6 +143,25 @@ def of_bundle(bundle: Bundle, nodes: Needs, fetch: Fetch) -> Iterator[tuple[Dige
         tree = bundle.tree
     for entry in tree.values():
         yield entry.digest, entry.size_bytes
+
+
+def lost(store: ObjectStore, bundles: Iterable[tuple[str, Digest, bytes | None]]) -> set[str]:
+    """
+    Those of some bundles some of whose bytes are neither in the store nor in its trash.
+
+    Of each is given its uuid, its manifest's digest, and the manifest's bytes where they are no object.
+    """
+    needed: dict[str, set[Digest]] = {}
+    found: set[str] = set()
+    with Needs() as nodes:
+        for uuid, name, body in bundles:
+            try:
+                data = store.read_unlocked(name) if body is None else body
+                needed[uuid] = {digest for digest, _ in of_bundle(manifest.decode(data), nodes, store.read_unlocked)}
+            except ObjectNotFound:
+                found.add(uuid)
+    missing = store.missing(digest for of_one in needed.values() for digest in of_one)
+    return found | {uuid for uuid, of_one in needed.items() if of_one & missing}
 
 
 def tolerant(fetch: Fetch) -> Fetch:

@@ -13,8 +13,7 @@ from disdat.catalog import history as known
 from disdat.catalog.history import History, Kinds
 from disdat.catalog.rows import EventRow
 from disdat.context import Context
-from disdat.core import event, manifest
-from disdat.core.digest import Digest
+from disdat.core import event
 from disdat.core.event import BundleState
 from disdat.errors import BadQuery, Conflict, InvalidInput, ObjectNotFound, RefNotFound
 from disdat.ops import needs, runs
@@ -30,7 +29,6 @@ from disdat.ops.history import (
     one_of_each_record,
     write_key,
 )
-from disdat.ops.needs import Needs
 
 _PAGE = 64
 _MANY = 1000
@@ -185,20 +183,10 @@ def _refuse_committed(committed: Sequence[Named]) -> None:
 
 def _check_bytes(context: Context, decision: _Decision) -> None:
     """Refuse what would bring back a bundle some of whose bytes are neither in the store nor in its trash."""
-    store = context.home.store
-    needed: dict[str, set[Digest]] = {}
-    with Needs() as nodes:
-        for uuid, state in decision.back.items():
-            try:
-                data = store.read_unlocked(state.manifest) if state.body is None else state.body
-                of_bundle = needs.of_bundle(manifest.decode(data), nodes, store.read_unlocked)
-                needed[uuid] = {digest for digest, _ in of_bundle}
-            except ObjectNotFound as exc:
-                raise _purged(decision, [Named(uuid, decision.names.get(uuid, ""))]) from exc
-    missing = store.missing(digest for of_one in needed.values() for digest in of_one)
-    lost = [Named(uuid, decision.names.get(uuid, "")) for uuid, of_one in needed.items() if of_one & missing]
+    states = decision.back
+    lost = needs.lost(context.home.store, ((uuid, state.manifest, state.body) for uuid, state in states.items()))
     if lost:
-        raise _purged(decision, lost)
+        raise _purged(decision, [Named(uuid, decision.names.get(uuid, "")) for uuid in states if uuid in lost])
 
 
 def _purged(decision: _Decision, lost: Sequence[Named]) -> ObjectNotFound:

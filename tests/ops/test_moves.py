@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from disdat.catalog.log import Log
+from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.core.bundle import Lineage
 from disdat.core.event import Event
@@ -23,6 +24,7 @@ from disdat.errors import (
     BundleNotFound,
     ContextNotFound,
     InvalidInput,
+    ObjectNotFound,
     PermissionDenied,
     StorageError,
 )
@@ -326,6 +328,43 @@ def test_what_is_said_of_the_copy_while_the_original_is_looked_at_again_stays(
     _once_after_copying(two, monkeypatch, speak)
     moves.move(one, two, [row])
     assert find.by_uuid(two, row.uuid).tags == {"k": "source", "theirs": "target"}
+
+
+def _of_the_past(one: Context) -> tuple[Context, Row]:
+    """A context as of when a bundle was there which was removed since."""
+    source = one.home.root.with_name("large.bin")
+    source.write_bytes(b"x" * 100_000)
+    made = bundles.write(one, str(source), Birth("a"))
+    row = find.by_uuid(one, made.uuid)
+    bundles.remove(one, [row])
+    return one.as_of(row.made_us), row
+
+
+def test_the_past_cannot_be_moved_or_forked_and_nothing_is_changed(one: Context, two: Context):
+    past, row = _of_the_past(one)
+    before = two.catalog.check_log()
+    for act in (lambda: moves.move(past, two, [row]), lambda: fork.fork(past, "three")):
+        with pytest.raises(InvalidInput, match="nothing can be changed in the past"):
+            act()
+    assert two.catalog.check_log() == before
+    assert one.home.context_names() == ["one", "two"]
+
+
+def test_what_was_there_in_the_past_is_copied_while_its_bytes_are(one: Context, two: Context):
+    past, row = _of_the_past(one)
+    moves.copy(past, two, [row])
+    assert Path(str(bundles.value(two, row.uuid))).stat().st_size == 100_000
+
+
+def test_what_was_purged_since_is_not_copied_and_nothing_is_changed(one: Context, two: Context):
+    kept = bundles.write(one, 1, Birth("kept"))
+    past, row = _of_the_past(one)
+    collect(one.home)
+    with pytest.raises(ObjectNotFound, match="1 of 2 cannot be copied"):
+        moves.copy(past, two, [row, find.by_uuid(past, kept.uuid)])
+    assert names(two) == []
+    moves.copy(past, two, [find.by_uuid(past, kept.uuid)])
+    assert names(two) == ["kept"]
 
 
 @pytest.mark.parametrize("act", [moves.copy, moves.move])

@@ -258,22 +258,24 @@ def left_over(root: str, directories: Iterable[str], mark: str) -> Iterator[Path
 
 
 def _small_objects(store: ObjectStore, digests: Set[Digest]) -> Iterator[tuple[Digest, bytes]]:
-    """Yield the verified bytes of small objects, pack by pack."""
+    """Yield the verified bytes of small objects, pack by pack, each of which is gone through once."""
     left = {digest.raw: digest for digest in digests}
+    done: set[Path] = set()
     while left:
         raw, digest = next(iter(left.items()))
         packs = store.pack_paths(holding=[digest]) if len(left) > FEW else []
-        with suppress(Corrupt, FileNotFoundError):
-            yield from _of_packs(packs[:1], left)
+        for path in [path for path in packs if path not in done][:1]:
+            done.add(path)
+            yield from _of_pack(path, left)
         if raw in left:  # what is damaged may be in another pack
             yield left.pop(raw), store.read(digest)
 
 
-def _of_packs(packs: Iterable[Path], left: dict[bytes, Digest]) -> Iterator[tuple[Digest, bytes]]:
-    """Yield those of the objects that are *left*, and take them out of it, that are in some packs."""
-    for path in packs:
-        with PackReader(path) as reader:
-            for raw, offset, length in reader.pack.rows():
-                if raw in left:
+def _of_pack(path: Path, left: dict[bytes, Digest]) -> Iterator[tuple[Digest, bytes]]:
+    """Yield those of the objects that are *left*, and take them out of it, that a pack has right."""
+    with suppress(Corrupt, OSError), PackReader(path) as reader:
+        for raw, offset, length in reader.pack.rows():
+            if raw in left:
+                with suppress(Corrupt):
                     data = reader.read(Packed(left[raw], offset, length))
                     yield left.pop(raw), data

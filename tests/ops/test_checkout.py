@@ -320,6 +320,34 @@ def test_small_objects_are_read_wherever_they_are(context: Context, out: Path, m
     assert read(out / "again") == files
 
 
+def test_a_pack_with_damaged_objects_in_it_is_gone_through_once(
+    context: Context, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a large tree would take as many times longer as it has files."""
+    files = {f"{n:03}": b"%03d" % n for n in range(100)}
+    put(context, "whole", files)
+    [path] = context.home.store.pack_paths()
+    data = bytearray(path.read_bytes())
+    for number in range(10, 100, 30):
+        data[8 + 3 * number] ^= 1  # of the object that lies there
+    path.chmod(0o644)
+    path.write_bytes(data)
+    put(contexts.create(context.home, "other"), "whole", files)
+    opened: list[Path] = []
+
+    class Noted(packs.PackReader):
+        def __init__(self, path: Path) -> None:
+            opened.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(carryout, "FEW", 0)
+    monkeypatch.setattr(carryout, "PackReader", Noted)
+    checkout(fresh(context), "whole", out)
+    assert read(out) == files
+    assert path in opened
+    assert len(opened) == len(set(opened))
+
+
 def test_the_files_are_the_users_own_and_keep_whether_they_can_be_executed(context: Context, out: Path) -> None:
     put(context, "x", {"run": b"#!", "big-run": LARGE, "plain": b"", "big": LARGE[1:]}, executable=("run", "big-run"))
     before = os.umask(0o027)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from disdat import capture
-from disdat.errors import DisdatError, InvalidInput, TaskFailed
+from disdat.errors import Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
 from disdat.pipeline import identity, params, source
 from disdat.pipeline.reuse import Reuse
 from disdat.pipeline.session import External, Session
@@ -102,10 +103,11 @@ def decide_known(nodes: list[Node]) -> None:
 def _look_back(nodes: list[Node], read: Set[Node]) -> Earlier:
     """Ask together for earlier results, and for what those that are *read* by other tasks probably are."""
     session = nodes[0].work.session
-    names = [(node.work.processing_name, node.work.name) for node in nodes]
-    found = dict(zip(names, session.earlier(names), strict=True))
-    newest = [row for node, name in zip(nodes, names, strict=True) if node in read for row in found[name][:1]]
-    session.read([row.uuid for row in newest])
+    names = {node: (node.work.processing_name, node.work.name) for node in nodes if not node.work.forced}
+    found = dict(zip(names.values(), session.earlier(list(names.values())), strict=True))
+    newest = [row for node, name in names.items() if node in read for row in found[name][:1]]
+    with suppress(NotFound, Corrupt):  # who needs one that cannot be read reads it again, and is told
+        session.read([row.uuid for row in newest])
     return lambda work: found[work.processing_name, work.name]
 
 

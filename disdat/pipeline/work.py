@@ -15,7 +15,7 @@ from disdat.catalog.queries import Filter, Row
 from disdat.core.bundle import CodeRef, Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.core.reserved import ROOT_TASK
-from disdat.errors import InvalidInput, NotFound
+from disdat.errors import Corrupt, InvalidInput, NotFound
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.pipeline import identity, params, reuse, turns
@@ -276,10 +276,10 @@ def _worth_reading(rows: Sequence[Row], wanted: Wanted) -> Sequence[Row]:
 
 
 def _prior(session: Session, row: Row) -> Prior | None:
-    """An earlier result; None if it was removed meanwhile."""
+    """An earlier result; None if it was removed meanwhile, or cannot be read."""
     try:
         lineage = session.bundle(row.uuid).lineage
-    except NotFound:
+    except (NotFound, Corrupt):
         return None
     inputs = {each.argument: each for each in lineage.inputs}
     return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

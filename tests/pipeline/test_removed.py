@@ -6,7 +6,7 @@ import luigi
 import pytest
 
 from disdat.catalog.queries import Filter
-from disdat.errors import ApplyError
+from disdat.errors import ApplyError, NotFound
 from disdat.ops import bundles
 from disdat.pipe import PipeTask
 from tests.pipeline.conftest import Applied
@@ -100,3 +100,53 @@ def test_an_input_that_is_removed_meanwhile_fails_the_task(
     with pytest.raises(ApplyError, match="of input a was removed"):
         applied(Reader, {"sweeps": "A", **external}, workers=workers)
     assert applied(Reader, workers=workers) == after
+
+
+class Big(PipeTask):
+    """One whose manifest is an object, as its tags are many."""
+
+    def pipe_requires(self) -> None:
+        self.add_tags({f"tag{number}": "x" * 100 for number in range(400)})
+
+    def pipe_run(self) -> list[int]:
+        return [1]
+
+
+class ReadsBig(PipeTask):
+    def pipe_requires(self) -> None:
+        self.add_dependency("big", Big, {})
+
+    def pipe_run(self, big: list[int]) -> int:
+        return len(big)
+
+
+def lose_manifest(applied: Applied, uuid: str) -> None:
+    """Remove the pack that holds the manifest of a bundle."""
+    store, row = applied.context.home.store, applied.context.catalog.rows([uuid])[uuid]
+    [path] = store.pack_paths([row.manifest])
+    path.unlink()
+
+
+def test_a_damaged_result_that_is_not_needed_hinders_nobody(applied: Applied) -> None:
+    applied(ReadsBig)
+    lose_manifest(applied, applied.latest("Big"))
+    assert applied(ReadsBig, force_all=True) == ["Big", "ReadsBig"]
+
+
+@pytest.mark.parametrize(("salt", "made"), [("first", []), ("third", ["Big"])])
+def test_a_damaged_result_of_another_key_hinders_nobody(
+    applied: Applied, monkeypatch: pytest.MonkeyPatch, salt: str, made: list[str]
+) -> None:
+    for each in ("first", "second"):
+        monkeypatch.setattr(Big, "salt", each)
+        applied(ReadsBig)
+    lose_manifest(applied, applied.latest("Big"))
+    monkeypatch.setattr(Big, "salt", salt)
+    assert applied(ReadsBig) == made
+
+
+def test_a_damaged_result_that_is_needed_fails_the_apply(applied: Applied) -> None:
+    applied(ReadsBig)
+    lose_manifest(applied, applied.latest("Big"))
+    with pytest.raises(NotFound):
+        applied(ReadsBig)

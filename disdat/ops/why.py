@@ -82,7 +82,8 @@ def _places(found: Marked, digest: Digest) -> Iterator[tuple[int, int]]:
         yield IN_FILE, stat.st_size
     numbers = {name: number for number, name in found.run.collector.pack_names().items()}
     for name, entry in parts.packed.find([digest]).get(digest, ()):
-        yield numbers[name], entry.length
+        if name in numbers:  # else it was written since
+            yield numbers[name], entry.length
 
 
 def _has(found: Marked, judged: Judged, digest: Digest) -> bool:

@@ -107,9 +107,12 @@ class Collector:
 
     def staged(self) -> list[tuple[Path, int]]:
         """What lies in staging, with its bytes; nobody's, where nobody writes."""
+        found: list[tuple[Path, int]] = []
         with suppress(FileNotFoundError), os.scandir(self._staging.directory) as entries:
-            return [(Path(entry.path), entry.stat(follow_symlinks=False).st_size) for entry in entries]
-        return []
+            for entry in entries:
+                with suppress(FileNotFoundError):  # its writer placed it meanwhile
+                    found.append((Path(entry.path), entry.stat(follow_symlinks=False).st_size))
+        return found
 
     def clear_staging(self) -> None:
         """Remove what writers that were cut off left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ from disdat.store import files
 from disdat.store.files import Progress, no_progress
 from disdat.store.statcache import StatCache
 
+_NAME = re.compile(r"[0-9a-f]{64}")
 _HINT = "add the data again, or restore the file from a backup; `dsdt verify` lists what is affected"
 
 
@@ -84,10 +86,17 @@ class LooseObjects:
         return self.find(digest)
 
     def digests(self) -> Iterator[tuple[Digest, int]]:
-        """Yield each object's digest and its size in bytes, in order of the digests."""
-        for shard in sorted(self.directory.glob("??")):
+        """Yield each object's digest and its size in bytes, in order of the digests; what others left is none."""
+        for shard in sorted(filter(Path.is_dir, self.directory.glob("??"))):
             for entry in sorted(os.scandir(shard), key=lambda entry: entry.name):
-                yield Digest(f"{ALGORITHM}:{entry.name}"), entry.stat().st_size
+                if is_name(entry.name):
+                    with suppress(FileNotFoundError):  # it was moved to the trash meanwhile
+                        yield Digest(f"{ALGORITHM}:{entry.name}"), entry.stat().st_size
+
+
+def is_name(name: str) -> bool:
+    """Whether a file of this name is an object; a desktop or a file server may leave others."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _hash(path: Path, progress: Progress) -> tuple[os.stat_result, Digest]:

@@ -17,7 +17,7 @@ from disdat.core.canonical import Json
 from disdat.core.digest import ALGORITHM, Digest
 from disdat.durable import Disk
 from disdat.errors import UnknownFormat
-from disdat.store import packs
+from disdat.store import loose, packs
 from disdat.store.loose import LooseObjects
 
 FORMAT = 1
@@ -96,7 +96,11 @@ class Trash:
 
     def contexts(self) -> list[tuple[Path, int]]:
         """The deleted contexts, and since when each is here."""
-        return [(path, event.ulid_time_us(path.name.removeprefix(_CONTEXT))) for path in self._named(_CONTEXT)]
+        found: list[tuple[Path, int]] = []
+        for path in self._named(_CONTEXT):
+            with suppress(ValueError):  # nothing of ours
+                found.append((path, event.ulid_time_us(path.name.removeprefix(_CONTEXT))))
+        return found
 
     def going(self) -> list[Path]:
         """What a purge was deleting when it was cut off."""
@@ -106,7 +110,8 @@ class Trash:
         """Yield everything that is here, but for what is being deleted."""
         objects, packed = self._since()
         for path in sorted((self.directory / "objects" / ALGORITHM).glob("??/*")):
-            yield Thing("object", path, objects.get(path.name))
+            if loose.is_name(path.name):
+                yield Thing("object", path, objects.get(path.name))
         for path in sorted((self.directory / "packs").glob("*" + packs.SUFFIX)):
             yield Thing("pack", path, packed.get(path.name.removesuffix(packs.SUFFIX)))
         for path in sorted((self.directory / "bundles").glob("*")):

@@ -279,6 +279,24 @@ def give_to_nobody(root: Path) -> None:
                 path.chmod(path.stat().st_mode | 0o111)
 
 
+def test_names_that_others_left_are_passed_over(context: Context) -> None:
+    bundles.write(context, array(1), Birth("kept"))
+    bundles.write(context, array(2), Birth("gone"))
+    remove(context, "gone")
+    gc.collect(context.home, NOW, APPLY)
+    store = context.home.root / "store"
+    [shard] = {path.parent for path in (store / "objects" / "blake3").glob("*/*")}
+    [trashed] = (store / "trash" / "objects" / "blake3").iterdir()
+    strays = [shard / ".DS_Store", shard.parent / "xy", trashed / ".nfs0001", store / "trash" / "context-mine"]
+    strays.append(shard / ("0" * 63))
+    for path in strays:
+        path.write_text("")
+    assert gc.collect(Home(context.home.root), NOW, BOTH).purged is not None
+    assert [path for path in trashed.iterdir() if path not in strays] == []
+    assert all(path.exists() for path in strays)
+    check(context)
+
+
 def test_a_deleted_context_moved_back_is_whole(context: Context) -> None:
     made = bundles.write(context, array(1), Birth("kept"))
     place = contexts.delete(context.home, "demo")

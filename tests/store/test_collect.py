@@ -48,6 +48,17 @@ def test_what_is_here_is_listed_in_order_with_its_place(store: ObjectStore) -> N
     assert collecting.pack_names() == {1: pack.stem}
 
 
+def test_what_is_moved_away_while_the_store_is_listed_is_passed_over(store: ObjectStore) -> None:
+    shard = store.loose_path(LARGE_NAME).parent
+    names = [shard / (shard.name + digit * 62) for digit in "01"]
+    for path in names:
+        path.write_bytes(b"")
+    listed = collector(store).parts.loose.digests()
+    next(listed)
+    names[1].unlink()
+    assert names[1].name not in {digest.hex for digest, _ in listed}
+
+
 def test_what_was_moved_is_read_from_the_trash_without_moving_it(store: ObjectStore) -> None:
     collecting = collector(store)
     [pack] = store.pack_paths()

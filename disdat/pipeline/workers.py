@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, cast
@@ -175,16 +176,28 @@ class _Worker(Worker):
     def __init__(self, **kwargs: Any) -> None:  # luigi's
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # luigi does not annotate its own
         # Luigi only puts, gets and closes.
-        self._task_result_queue = _Results(self._task_result_queue)  # type: ignore[assignment]
+        self._results = Results(self._task_result_queue)
+        self._task_result_queue = self._results  # type: ignore[assignment]
+
+    def _create_task_process(self, task: luigi.Task) -> Any:  # luigi's
+        process: Any = super()._create_task_process(task)  # type: ignore[no-untyped-call]  # as above
+        if process.use_multiprocessing:
+            self._results.expect_processes()
+        return process
 
 
-class _Results:
+class Results:
     """What became of tasks, as luigi puts it: those of other processes through *elsewhere*."""
 
     def __init__(self, elsewhere: multiprocessing.Queue[object]) -> None:
         self._elsewhere = elsewhere
         self._here: deque[object] = deque()
         self._driver = os.getpid()
+        self._has_processes = False
+
+    def expect_processes(self) -> None:
+        """From now on other processes may put something."""
+        self._has_processes = True
 
     def put(self, result: object) -> None:
         if os.getpid() == self._driver:
@@ -193,7 +206,13 @@ class _Results:
             self._elsewhere.put(result)
 
     def get(self, timeout: float) -> object:
-        return self._here.popleft() if self._here else self._elsewhere.get(timeout=timeout)
+        if not self._here:
+            return self._elsewhere.get(timeout=timeout)
+        if self._has_processes:
+            # That a process died is put here: what it told before has been there for longer.
+            with suppress(queue.Empty):
+                return self._elsewhere.get_nowait()
+        return self._here.popleft()
 
     def close(self) -> None:
         self._elsewhere.close()

@@ -3,8 +3,8 @@ A catalog as it was at a moment: today's, with a correction laid over it, so tha
 
 Bundles that an event after the moment speaks of, directly or by undoing what did, are folded again from their events
 up to the moment; their rows lie in temporary tables of the connection. A bundle that was only added after the moment
-is told by when it was made. While a question is asked, temporary views of the tables' own names lie over both. The cost
-follows what happened since the moment.
+is told by when it was made. Of a change that was being made at the moment nothing is shown. While a question is asked,
+temporary views of the tables' own names lie over both. The cost follows what happened since the moment.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from disdat.catalog import index, rows
 from disdat.catalog.catalog import Catalog, Drafts
+from disdat.catalog.history import History
 from disdat.catalog.index import Fetch, Folded
 from disdat.catalog.log import Log
 from disdat.core import event
@@ -115,14 +116,16 @@ def began_us(catalog: Catalog) -> int | None:
 
 @contextmanager
 def _shown(connection: sqlite3.Connection, time_us: int, *, log: Log, fetch: Fetch) -> Iterator[None]:
-    """Let the tables show what they held at a moment."""
+    """Let the tables show what they held at a moment, or before the change that was being made then."""
+    began_us = History(connection, log, fetch).going_on_since(time_us)
+    time_us = time_us if began_us is None else began_us - 1
     position = index.state(connection).position
     wanted = _Made(time_us, *position)
     if _made(connection) != wanted:
         _correct(connection, wanted, log=log, fetch=fetch)
-    for name, sql in _VIEWS.items():
-        connection.execute(f"CREATE TEMP VIEW {name} AS {sql.format(moment=time_us)}")
     try:
+        for name, sql in _VIEWS.items():
+            connection.execute(f"CREATE TEMP VIEW {name} AS {sql.format(moment=time_us)}")
         yield
     finally:
         _drop_views(connection)
@@ -142,8 +145,19 @@ def _made(connection: sqlite3.Connection) -> _Made | None:
 
 
 def _correct(connection: sqlite3.Connection, wanted: _Made, *, log: Log, fetch: Fetch) -> None:
-    """Make the temporary tables of what was otherwise at the moment."""
+    """Make the temporary tables of what was otherwise at the moment, all or none."""
     connection.execute("SAVEPOINT correction")
+    try:
+        _fill(connection, wanted, log=log, fetch=fetch)
+    except BaseException:
+        with suppress(sqlite3.OperationalError):  # after some errors SQLite took all back by itself
+            connection.execute("ROLLBACK TO correction")
+            connection.execute("RELEASE correction")
+        raise
+    connection.execute("RELEASE correction")
+
+
+def _fill(connection: sqlite3.Connection, wanted: _Made, *, log: Log, fetch: Fetch) -> None:
     _make_tables(connection)
     touched = _touched(connection, wanted.time_us, log=log, fetch=fetch)
     connection.execute(
@@ -158,7 +172,6 @@ def _correct(connection: sqlite3.Connection, wanted: _Made, *, log: Log, fetch: 
         _insert(connection, index.folded(connection, touched, log=log, fetch=fetch))
         _drop_views(connection)
     connection.execute("INSERT INTO temp.then_made VALUES (?, ?, ?)", (wanted.time_us, wanted.segment, wanted.offset))
-    connection.execute("RELEASE correction")
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

@@ -35,6 +35,7 @@ _SAME_MS = "SELECT {columns} FROM events AS e WHERE e.id >= ? AND e.id < ? AND {
 _BEFORE = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number < ? ORDER BY e.number DESC"
 _AFTER = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number > ? ORDER BY e.number"
 _STARTING = f"SELECT {_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? ORDER BY e.id LIMIT ?"
+_AT = f"SELECT {_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? AND e.time_us = ?"
 # Not by max() and min(), for which SQLite would look at every event of the past (see `asof`).
 _NEIGHBOURS = """
     SELECT (SELECT id FROM events WHERE id < ?1 ORDER BY id DESC LIMIT 1),
@@ -112,6 +113,15 @@ class History:
     def record(self, row: EventRow) -> list[EventRow]:
         """The events of the change that an event is of, in the order they were written."""
         return [*reversed(list(self._adjoining(_BEFORE, row))), row, *self._adjoining(_AFTER, row)]
+
+    def going_on_since(self, time_us: int) -> int | None:
+        """When the change began that was being made at a moment, after one of its events and before another, if any."""
+        within_ms = event.ulid(time_us, entropy=0), event.ulid(time_us + _MS_US, entropy=0)
+        for row in self._rows(_AT, (*within_ms, time_us)):  # the events of a change are 1 µs apart
+            following = next(self._adjoining(_AFTER, row), None)
+            if following is not None and following.time_us == time_us + 1:
+                return self._began_us(row)
+        return None
 
     def about(self, uuids: Iterable[str]) -> list[EventRow]:
         """The events that speak of bundles, be they removed, and those that undo these; the newest first."""
@@ -211,6 +221,14 @@ class History:
                 return
             yield each
             row = each
+
+    def _began_us(self, row: EventRow) -> int:
+        began_us = row.time_us
+        for each in self._adjoining(_BEFORE, row):
+            if each.time_us != began_us - 1:
+                break
+            began_us = each.time_us
+        return began_us
 
     def _name(self, each: Event) -> str:
         """The name that an event gives its bundle."""

@@ -58,6 +58,9 @@ class Snapshot:
                     return self._answer(query)
                 except _Changed:
                     self._drop()
+                except BaseException:
+                    self._drop()  # of what had begun in it, nothing is to be met again
+                    raise
         raise Unavailable(f"{self._path.parent} is being written to", hint="try again in a moment")
 
     def close(self) -> None:

@@ -16,13 +16,14 @@ from disdat.catalog.catalog import Catalog
 from disdat.catalog.queries import Filter
 from disdat.core import event
 from disdat.core.event import Event
-from disdat.errors import InvalidInput
+from disdat.errors import Corrupt, InvalidInput
 from tests.catalog.contexts import (
     START_US,
     Clock,
     add,
     added,
     bundle,
+    committed,
     dump_of,
     open_catalog,
     removed,
@@ -50,8 +51,8 @@ def check_as_of(directory: Path, scratch: Path, events: list[Event], known: int,
     """Hold a catalog as of moments against one that saw no later event: when *known* came, and when the rest did."""
     catalog = open_catalog(directory, fetch=store().fetch)
     for portion, so_far in ((events[:known], events[:known]), (events[known:], events)):
-        if portion:
-            append(directory, portion)
+        for each in portion:  # each a change of its own
+            append(directory, [each])
         for number, moment in enumerate(moments):
             then = [each for each in so_far if each.time_us <= moment]
             whole = scratch / f"{len(so_far)}-{number}"
@@ -156,6 +157,64 @@ def test_a_question_that_fails_leaves_the_connection_as_it_was(tmp_path: Path) -
     with pytest.raises(InvalidInput, match="a question that fails"):
         CatalogThen(catalog, START_US)._read(fail)
     assert shown(catalog) == before
+    catalog.close()
+
+
+@pytest.mark.parametrize("reading_only", [False, True])
+def test_a_past_that_cannot_be_told_leaves_today_as_it_is(tmp_path: Path, reading_only: bool) -> None:
+    """Nothing is left of a correction that failed half-way, and it fails in the same way again."""
+    directory = tmp_path / "context"
+    catalog, clock = lived(directory)
+    before = shown(catalog)
+    catalog.close()
+    log = directory / "log" / "00000001.log"
+    whole = log.read_bytes()
+    reader = Reader(directory, writer="w", now_us=clock, fetch=store().fetch) if reading_only else catalog
+    assert shown(reader) == before
+    log.write_bytes(whole.replace(b'"kind":"add"', b'"kind";"add"'))
+    moment = CatalogThen(reader, START_US + 2)
+    for _ in range(2):
+        with pytest.raises(Corrupt):
+            moment.names()
+        assert reader.names() == sorted({row.name for row in reader.search(Filter())})
+    assert shown(reader) == before
+    log.write_bytes(whole)
+    assert moment.names()
+    reader.close()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["today is asked first", "another moment is asked first"])
+def test_of_a_change_all_is_shown_or_nothing(tmp_path: Path, late: bool) -> None:
+    catalog, clock = lived(tmp_path / "context")
+    clock.now_us += HOUR_US
+    made = [
+        bundle(f"one of many {number}") for number in range(600)
+    ]  # of more events than a millisecond has microseconds
+    written = catalog.commit([draft for each in made for draft in (added(each), committed(each.uuid))])
+    again = catalog.commit([removed(made[0].uuid), event.tagged(made[1].uuid, set_to={"k": "v"})])
+    first, last = written[0].time_us, written[-1].time_us
+    before = shown(CatalogThen(catalog, first - 1))
+    after = shown(CatalogThen(catalog, last))
+    assert len(after["bundles"]) == len(before["bundles"]) + 600
+    for moment in (first, first + 1, first + 998, first + 999, first + 1000, last - 1):
+        if late:
+            CatalogThen(catalog, last).names()
+        assert shown(CatalogThen(catalog, moment)) == before
+    for moment in (last + 1, again[0].time_us):
+        assert shown(CatalogThen(catalog, moment)) == after
+    assert shown(CatalogThen(catalog, again[-1].time_us)) == shown(catalog)
+    catalog.close()
+
+
+def test_at_every_microsecond_of_a_change_there_are_all_its_events_or_none(tmp_path: Path) -> None:
+    catalog, _ = lived(tmp_path / "context")
+    before = len(catalog.search(Filter()))
+    written = catalog.commit([added(bundle(f"one of many {number}")) for number in range(30)])
+    counts = [
+        CatalogThen(catalog, moment).counts().bundles
+        for moment in range(written[0].time_us - 1, written[-1].time_us + 2)
+    ]
+    assert counts == [before] * 30 + [before + 30] * 2
     catalog.close()
 
 

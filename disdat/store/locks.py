@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 import weakref
 from contextlib import suppress
@@ -37,7 +38,9 @@ class FileLock:
         self.path = path
         self._disk = disk
         self._file: BinaryIO | None = None
-        _LOCKS.add(self)
+        self._thread: int | None = None
+        with _LOCKS_LOCK:  # a set to which another thread adds cannot be gone through
+            _LOCKS.add(self)
 
     @property
     def held(self) -> bool:
@@ -124,9 +127,16 @@ class FileLock:
             turn.release()
 
     def _let_pass(self) -> None:
-        """Wait for who is about to hold the lock alone, unless this process shares it: it would wait for itself."""
+        """
+        Wait for who is about to hold the lock alone, unless this thread shares it: it would wait for itself.
+
+        Not if other threads do: some thread or other of a busy process always does.
+        """
         turn = f"{self.path}{TURN_SUFFIX}"
-        if not os.path.exists(turn) or any(lock.held and lock.path == self.path for lock in list(_LOCKS)):
+        if not os.path.exists(turn):
+            return
+        mine = threading.get_ident()
+        if any(lock.held and lock._thread == mine and lock.path == self.path for lock in _all_locks()):
             return
         with suppress(FileNotFoundError), open(turn, "rb", buffering=0) as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH)
@@ -140,14 +150,23 @@ class FileLock:
             file.close()
             raise
         self._file = file
+        self._thread = threading.get_ident()
 
 
 _LOCKS: weakref.WeakSet[FileLock] = weakref.WeakSet()
+_LOCKS_LOCK = threading.Lock()
+
+
+def _all_locks() -> list[FileLock]:
+    with _LOCKS_LOCK:
+        return list(_LOCKS)
 
 
 def _forget_parents() -> None:
-    for lock in list(_LOCKS):
+    _LOCKS_LOCK.release()
+    for lock in _all_locks():
         lock.forget_parent()
 
 
-os.register_at_fork(after_in_child=_forget_parents)
+# It is held while a process forks: a thread that is not in the child might have it for ever there.
+os.register_at_fork(before=_LOCKS_LOCK.acquire, after_in_parent=_LOCKS_LOCK.release, after_in_child=_forget_parents)

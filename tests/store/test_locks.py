@@ -61,6 +61,31 @@ def test_who_wants_it_alone_gets_it_however_many_share_it(tmp_path: Path) -> Non
     assert not (tmp_path / f"lock{TURN_SUFFIX}").exists()
 
 
+def test_who_wants_it_alone_gets_it_though_threads_of_one_process_share_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    ended = threading.Event()
+
+    def share(wait_s: float) -> None:
+        time.sleep(wait_s)
+        while not ended.is_set():
+            mine = lock(path)
+            mine.acquire_shared()
+            time.sleep(0.02)
+            mine.release()
+
+    threads = [threading.Thread(target=share, args=(number * 0.003,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    try:
+        alone = lock(path)
+        alone.acquire_exclusive_in_turn(timeout_s=4)
+        alone.release()
+    finally:
+        ended.set()
+        for each in threads:
+            each.join()
+
+
 def test_who_shares_it_shares_it_again_though_somebody_waits(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     first, second, alone = lock(path), lock(path), lock(path)

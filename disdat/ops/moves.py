@@ -153,7 +153,7 @@ def _age(row: Row) -> tuple[int, str]:
 def _check_apart(source: Context, target: Context) -> None:
     if source.home.root != target.home.root:
         raise InvalidInput(f"{source.name} and {target.name} are contexts of different homes", hint="use one home")
-    if source.name == target.name:
+    if source.name == target.name or source.directory.resolve() == target.directory.resolve():
         raise InvalidInput(f"they are in the context {source.name} already", hint="name another one")
 
 

@@ -330,6 +330,15 @@ def test_what_is_said_of_the_copy_while_the_original_is_looked_at_again_stays(
     assert find.by_uuid(two, row.uuid).tags == {"k": "source", "theirs": "target"}
 
 
+@pytest.mark.parametrize("act", [moves.copy, moves.move])
+def test_to_the_same_context_by_another_name_nothing_goes(one: Context, act: Callable[..., object]):
+    row = find.by_uuid(one, bundles.write(one, 1, Birth("a")).uuid)
+    (one.home.root / "context" / "again").symlink_to(one.directory)
+    with pytest.raises(InvalidInput, match="already"):
+        act(one, one.home.context("again"), [row])
+    assert names(one) == ["a"]
+
+
 def _of_the_past(one: Context) -> tuple[Context, Row]:
     """A context as of when a bundle was there which was removed since."""
     source = one.home.root.with_name("large.bin")

@@ -7,6 +7,7 @@ written, no journal either, and nothing is imported that takes long.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -88,12 +89,18 @@ class Words:
 
 @contextmanager
 def words(directory: Path) -> Iterator[Words]:
-    """The words of a context's catalog; sqlite3.Error or OSError where there is none that can be read."""
+    """
+    The words of a context's catalog; sqlite3.Error or OSError where there is none that can be read.
+
+    So there is none where a killed process left a journal, and nobody opened the catalog since.
+    """
     target = Path(os.path.realpath(directory / _LINK))
     journal, shared = (target.with_name(target.name + suffix) for suffix in ("-wal", "-shm"))
-    # SQLite would make both files if they were missing; without them the file is whole.
-    in_use = shared.exists() and journal.exists() and journal.stat().st_size > 0
-    parameters = "mode=ro" if in_use else "mode=ro&immutable=1"
+    # SQLite would make both files if they were missing; without a journal the file is whole.
+    has_journal = journal.exists() and journal.stat().st_size > 0
+    if has_journal and not shared.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(shared))
+    parameters = "mode=ro" if has_journal else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"file:{quote(os.fsencode(target))}?{parameters}", uri=True, timeout=0.1)
     try:
         yield Words(connection)

@@ -355,8 +355,12 @@ class Marked:
 
 
 def fate_in(tallies: Mapping[int, Tally], place: int) -> Fate:
-    """What becomes of an object that nobody needs, by where it is: it stays where most of its pack is needed."""
-    stays = place != IN_FILE and tallies[place].fate is Fate.KEPT
+    """
+    What becomes of an object that nobody needs, by where it is: it stays where most of its pack is needed.
+
+    One in a pack that was written since the store was looked at stays too.
+    """
+    stays = place != IN_FILE and (place not in tallies or tallies[place].fate is Fate.KEPT)
     return Fate.KEPT if stays else Fate.TRASHED
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from disdat.context import Context, Home
 from disdat.core import event
 from disdat.core.digest import Digest
-from disdat.core.reach import Fate, Verdict
+from disdat.core.reach import Fate, Tally, Verdict
 from disdat.durable import Disk
 from disdat.errors import Corrupt, ObjectNotFound, PermissionDenied, UnknownFormat
 from disdat.ops import add, bundles, contexts, find, gc, maintain, runs, why
@@ -295,6 +295,11 @@ def test_names_that_others_left_are_passed_over(context: Context) -> None:
     assert [path for path in trashed.iterdir() if path not in strays] == []
     assert all(path.exists() for path in strays)
     check(context)
+
+
+def test_what_is_in_a_pack_written_since_the_store_was_looked_at_stays() -> None:
+    assert gc.fate_in({1: Tally(dead=1, dead_bytes=1)}, 2) is Fate.KEPT
+    assert gc.fate_in({1: Tally(dead=1, dead_bytes=1)}, 1) is Fate.TRASHED
 
 
 def test_a_deleted_context_moved_back_is_whole(context: Context) -> None:

@@ -197,10 +197,9 @@ class Refolded:
 
     def keeping(self, look: Callable[[Keeping], _T], *, seen: Position) -> _T:
         """What *look* makes of it; Corrupt where the log is damaged before *seen*, where a catalog saw it end."""
-        keeping = Keeping(self._connection or self._fold(), self._log, self._fetch)
-        if (end := keeping.seen()) < seen:
-            raise self._log.damaged(end)  # it looks like a torn tail
-        return look(keeping)
+        if self._connection is None:
+            self._connection = self._fold(seen)
+        return look(Keeping(self._connection, self._log, self._fetch))
 
     def close(self) -> None:
         """Let go of the temporary database."""
@@ -208,15 +207,17 @@ class Refolded:
             self._connection.close()
             self._connection = None
 
-    def _fold(self) -> sqlite3.Connection:
+    def _fold(self, seen: Position) -> sqlite3.Connection:
         from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
 
         # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        self._connection = connection = sqlite3.connect("", isolation_level=None)
+        connection = sqlite3.connect("", isolation_level=None)
         queries.define_functions(connection)
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("BEGIN")
         tables.create(connection)
         index.catch_up(connection, self._log.records(), log=self._log, fetch=self._fetch)
         tables.complete(connection)
+        if (end := index.state(connection).position) < seen:
+            raise self._log.damaged(end)  # it looks like a torn tail
         return connection

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from disdat.catalog.keeping import Gone, Keeping
+from disdat.catalog.keeping import Gone, Keeping, Refolded
+from disdat.catalog.log import Log
 from disdat.context import Context, Home
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
@@ -90,6 +91,16 @@ def _add_and_remove(context: Context, body: dict[str, Json], digest: Digest) -> 
     added: dict[str, Json] = {"uuid": UUID, "manifest": str(digest), "body": body}
     context.catalog.commit([event.Draft(event.ADD, added)])
     context.catalog.commit([event.Draft(event.REMOVE, {"uuids": [UUID]})])
+
+
+def test_a_log_that_is_folded_anew_is_asked_as_of_one_moment(context: Context) -> None:
+    bundles.write(context, 1, Birth("n"))
+    refolded = Refolded(Log(context.directory / "log", disk=context.home.disk), context.home.store.read)
+    first = refolded.keeping(lambda keeping: len(list(keeping.present())), seen=context.catalog.keeping(Keeping.seen))
+    bundles.write(context, 2, Birth("n"))
+    again = refolded.keeping(lambda keeping: len(list(keeping.present())), seen=context.catalog.keeping(Keeping.seen))
+    refolded.close()
+    assert (first, again) == (1, 1)
 
 
 def test_events_of_kinds_that_are_not_known_are_told(context: Context) -> None:

@@ -154,6 +154,22 @@ class Writer:
                 raise self._changed(directory) from exc
             raise
 
+    def _name_file(self, temporary: Path, path: str) -> None:
+        """Give a file its name at a path where nothing was found; what somebody made there meanwhile stays."""
+        where = Path(place(self._root, path))
+        try:
+            self._disk.link(temporary, where)
+        except FileExistsError as exc:
+            raise self._changed(path) from exc
+        except OSError as exc:
+            if exc.errno not in CANNOT_LINK:
+                raise
+            if os.path.lexists(where):
+                raise self._changed(path) from exc
+            self._disk.rename(temporary, where)
+        else:
+            self._disk.unlink(temporary)
+
     def _copy(self, path: str, entry: Entry) -> None:
         """Make a path a copy of an object, or one that shares its blocks, for the user to write to."""
         source, offset, size_bytes = self._store.open_path(entry.digest)
@@ -208,9 +224,9 @@ class Writer:
             yield temporary
             if path in self._replaced:
                 self._check_unchanged(path)
-            elif os.path.lexists(where):
-                raise self._changed(path)
-            self._disk.rename(temporary, where)
+                self._disk.rename(temporary, where)
+            else:
+                self._name_file(temporary, path)
         except BaseException:
             with suppress(OSError):  # what made us stop is what counts
                 self._disk.unlink(temporary)

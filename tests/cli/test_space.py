@@ -76,8 +76,10 @@ def test_what_takes_space_is_listed_most_freed_first(demo: Dsdt, removed: str, a
     assert demo("du").lines == [
         "NAME  VERSIONS  SIZE      FREES",
         "kept  2         140.0 kB  70.0 kB",
-        "Store: 2 objects, 140.0 kB that bundles need, those of 1 removed within 30d included;"
-        " 0 objects, 0 B that nobody needs.",
+        (
+            "Store: 2 objects, 140.0 kB that bundles need, those of 1 removed within 30d included;"
+            " 0 objects, 0 B that nobody needs."
+        ),
         "Trash: 0 things, 0 B; 0 things, 0 B may be purged.",
     ]
     entries = demo.json("du", "kept", "--versions")["entries"]

@@ -137,8 +137,8 @@ class Undoing(Work):
         found = values(context, "undone")
         assert ADDED - len(found) in {done, begun}
         assert found == list(reversed(range(len(found))))
-        while context.catalog.counts().bundles < ADDED:
-            undo.undo(context, next(each.id for each in log(context, kinds=["undo"]) if each.counts))
+        for change in [each.id for each in log(context, kinds=["undo"]) if each.counts]:
+            undo.undo(context, change)
         assert values(context, "undone") == list(reversed(range(ADDED)))
 
 

@@ -479,6 +479,29 @@ def test_a_write_through_a_memory_map_after_the_commit_is_found_when_read(
         store.read(digest)
 
 
+def test_a_write_through_a_memory_map_before_each_hashing_is_refused(
+    tmp_path: Path, mapped: tuple[Path, mmap.mmap]
+) -> None:
+    path, pages = mapped
+
+    class Written(Disk):
+        """A disk on which somebody writes once the file is synced, before it is hashed."""
+
+        times = 0
+
+        def sync_path(self, path: Path) -> None:
+            super().sync_path(path)
+            self.times += 1
+            pages[:8] = self.times.to_bytes(8, "little")
+
+    disk = Written()
+    store = ObjectStore(tmp_path / "written", disk=disk)
+    with pytest.raises(StorageError, match=f"{path} changed while it was"):
+        adopt(store, path)
+    assert disk.times
+    assert list(store.iter_digests()) == []
+
+
 def test_writing_through_a_memory_map_all_the_while_leaves_no_wrong_digest(
     store: ObjectStore, mapped: tuple[Path, mmap.mmap]
 ) -> None:

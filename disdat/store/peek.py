@@ -70,11 +70,11 @@ class Peek:
             ObjectNotFound: It is nowhere.
             DigestMismatch: Its bytes are damaged, wherever they are.
         """
-        damage: Corrupt | None = None
+        damage: Corrupt | OSError | None = None
         for look in (self._stored, self._stored_after_all, self._in_trash, self._stored_after_all):
             try:
                 found = look(digest)
-            except DigestMismatch as exc:
+            except (DigestMismatch, OSError) as exc:
                 damage = exc
                 continue
             if found is not None:
@@ -87,18 +87,23 @@ class Peek:
         return [in_file] if in_file.exists() else [path for path, _ in self._trashed.find(digest)]
 
     def read_many(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes | None]]:
-        """Yield objects with their bytes, pack by pack, in no order; None for those that :meth:`read` must look for."""
+        """
+        Yield objects with their bytes, pack by pack, in no order; None for those that :meth:`read` must look for.
+
+        What is not right, or cannot be read, in one pack is taken from the next that has it.
+        """
         for start in range(0, len(digests), TOGETHER):
-            some = digests[start : start + TOGETHER]
-            by_pack: dict[str, list[Packed]] = defaultdict(list)
-            for places in self._packed.find(some).values():
-                by_pack[places[0][0]].append(places[0][1])
-            left = set(some)
-            for name in sorted(by_pack):
-                with suppress(FileNotFoundError):
-                    for entry, data in _read_each(self._packed.path(name), by_pack[name]):
-                        left.discard(entry.digest)
-                        yield entry.digest, data
+            places = self._packed.find(digests[start : start + TOGETHER])
+            left = set(digests[start : start + TOGETHER])
+            for turn in range(max(map(len, places.values()), default=0)):
+                by_pack: dict[str, list[Packed]] = defaultdict(list)
+                for digest in left & places.keys():
+                    for name, entry in places[digest][turn : turn + 1]:
+                        by_pack[name].append(entry)
+                for name in sorted(by_pack):
+                    for digest, data in _right_of(self._packed.path(name), by_pack[name]):
+                        left.discard(digest)
+                        yield digest, data
             yield from ((digest, None) for digest in sorted(left))
 
     def _stored(self, digest: Digest) -> bytes | None:
@@ -123,27 +128,26 @@ class Peek:
 
 
 def _first_right(reads: Iterable[Callable[[], bytes]]) -> bytes | None:
-    """What the first of *reads* gives that is not damaged; None where there is nothing, else DigestMismatch."""
-    damage: DigestMismatch | None = None
+    """What the first of *reads* gives that can be read and is right; None where there is nothing."""
+    damage: DigestMismatch | OSError | None = None
     for read in reads:
         try:
             return read()
         except FileNotFoundError:
             continue
-        except DigestMismatch as exc:
+        except (DigestMismatch, OSError) as exc:
             damage = exc
     if damage is not None:
         raise damage
     return None
 
 
-def _read_each(path: Path, entries: Sequence[Packed]) -> Iterator[tuple[Packed, bytes | None]]:
-    """Yield the objects of a pack with their bytes; None where they are damaged, and may be right elsewhere."""
-    with path.open("rb", buffering=0) as file:
+def _right_of(path: Path, entries: Sequence[Packed]) -> Iterator[tuple[Digest, bytes]]:
+    """Yield those of some objects of a pack that are right there, with their bytes."""
+    with suppress(OSError), path.open("rb", buffering=0) as file:
         for entry in sorted(entries, key=lambda entry: entry.offset):
-            file.seek(entry.offset)
-            data = file.read(entry.length)
-            yield entry, data if of_bytes(data) == entry.digest else None
+            with suppress(DigestMismatch, OSError):
+                yield entry.digest, packs.read_from(file, entry)
 
 
 def _right(digest: Digest, path: Path) -> bytes:

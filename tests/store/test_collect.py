@@ -98,7 +98,13 @@ def test_what_is_damaged_in_one_pack_is_read_from_the_next(store: ObjectStore, t
     again = ObjectStore(store.root)
     collector(again).parts.packed.refresh()
     assert collector(again).peek().read(NAMES[0]) == SMALL[0]
-    assert all(data in (None, SMALL[0]) for _, data in collector(again).peek().read_many(NAMES[:1]))
+    assert list(collector(again).peek().read_many(NAMES[:1])) == [(NAMES[0], SMALL[0])]
+    both[damaged].unlink()
+    assert list(collector(again).peek().read_many(NAMES[:1])) == [(NAMES[0], SMALL[0])]
+    both[damaged].mkdir()  # which is there, and cannot be read
+    assert collector(again).peek().read(NAMES[0]) == SMALL[0]
+    assert list(collector(again).peek().read_many(NAMES[:1])) == [(NAMES[0], SMALL[0])]
+    both[damaged].rmdir()
     both[1 - damaged].chmod(0o644)
     both[1 - damaged].write_bytes(both[1 - damaged].read_bytes().replace(SMALL[0], b"damaged"))
     with pytest.raises(DigestMismatch):

@@ -313,12 +313,16 @@ class ObjectStore:
 
     def _search(self, digest: Digest, look: Callable[[Digest], T | None]) -> T:
         """What *look* finds: at once, or among the packs of other writers, or in the trash."""
+        with suppress(Corrupt, OSError):  # it may have been stored again in another pack
+            if (found := look(digest)) is not None:
+                return found
+        self._packed.refresh()
         try:
             found = look(digest)
         except (Corrupt, OSError):
-            found = None  # it may have been stored again in another pack
-        if found is None:
-            self._packed.refresh()
+            if self.find_in_trash(digest) is None:  # what is wrong too need not come back
+                raise
+            self._restore(digest)
             found = look(digest)
         if found is None and self._restore(digest):
             found = look(digest)

@@ -122,17 +122,18 @@ class PackIndex:
             self._cache.forget_object(path.stat())
 
     def restore(self, trash: Path, digest: Digest) -> bool:
-        """Take the pack that holds an object out of *trash*, and index it; False if no pack there has it."""
-        for path in sorted(trash.glob("*" + packs.SUFFIX)) if trash.is_dir() else ():
-            if _holds(path, digest):
-                self._disk.mkdir(self.directory)
-                with suppress(FileNotFoundError):  # another reader was faster
-                    self._disk.rename(path, self.directory / path.name)
-                for changed in (self.directory, self.directory.parent):
-                    self._disk.sync_dir(changed)
-                self.refresh()
-                return True
-        return False
+        """Take a pack that holds an object, if it can be one that has it right, out of *trash*; False if none does."""
+        paths = sorted(trash.glob("*" + packs.SUFFIX))
+        path = packs.find_right(paths, digest) or next((path for path in paths if _holds(path, digest)), None)
+        if path is None:
+            return False
+        self._disk.mkdir(self.directory)
+        with suppress(FileNotFoundError):  # another reader was faster
+            self._disk.rename(path, self.directory / path.name)
+        for changed in (self.directory, self.directory.parent):
+            self._disk.sync_dir(changed)
+        self.refresh()
+        return True
 
     def _compare(self) -> int:
         """Make the rows those of the packs that are there; which generation of rows it began with."""

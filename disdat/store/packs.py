@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeAlias
 
-from disdat.core.digest import CHUNK_BYTES, Digest, Hasher, of_bytes, of_chunks
+from disdat.core.digest import CHUNK_BYTES, Digest, Hasher, of_bytes, of_chunks, raw_of_bytes
 from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 
 SUFFIX = ".pack"
@@ -27,6 +27,7 @@ _ENTRY = struct.Struct("<32sQQ")
 _DIGEST_BYTES = 32
 _TRAILER_BYTES = 56
 _UNHASHED_BYTES = _DIGEST_BYTES + len(_END)
+_Row: TypeAlias = tuple[bytes, int, int]
 _HINT = "`dsdt verify` lists what is affected; add the data again, or restore the file from a backup"
 
 
@@ -51,7 +52,7 @@ class Pack:
     def contents(self) -> tuple[Packed, ...]:
         return tuple(Packed(Digest.from_raw(raw), offset, length) for raw, offset, length in self.rows())
 
-    def rows(self) -> Iterator[tuple[bytes, int, int]]:
+    def rows(self) -> Iterator[_Row]:
         """Yield each object's digest as its 32 bytes, its offset and its length: what is cheap of many objects."""
         return _ENTRY.iter_unpack(self.index)
 
@@ -105,6 +106,16 @@ class PackReader:
     def read(self, entry: Packed) -> bytes:
         """The bytes of an object; DigestMismatch unless they are its."""
         return read_from(self._file, entry)
+
+    def right_of(self, wanted: Container[bytes]) -> Iterator[tuple[bytes, memoryview]]:
+        """Yield those of the objects *wanted*, by the 32 bytes of their digests, that are right, with their bytes."""
+        for run in _runs(row for row in self.pack.rows() if row[0] in wanted):
+            start, (_, last, length) = run[0][1], run[-1]
+            data = memoryview(os.pread(self._file.fileno(), last + length - start, start))
+            for raw, offset, length in run:
+                piece = data[offset - start : offset - start + length]
+                if raw_of_bytes(piece) == raw:
+                    yield raw, piece
 
     def verify(self) -> None:
         """Read all bytes; DigestMismatch unless they are those the pack is named by."""
@@ -174,7 +185,7 @@ def read_from(pack: BinaryIO, entry: Packed) -> bytes:
 def find_right(paths: Iterable[Path], digest: Digest) -> Path | None:
     """The first of some packs that has the right bytes of an object; None if none has."""
     for path in paths:
-        with suppress(Corrupt, FileNotFoundError), PackReader(path) as reader:
+        with suppress(Corrupt, OSError), PackReader(path) as reader:
             for entry in reader.contents:
                 if entry.digest == digest:
                     reader.read(entry)
@@ -214,6 +225,20 @@ def _gather(parts: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
             yield b"".join(held)
             held, held_bytes = [], 0
     yield b"".join(held)
+
+
+def _runs(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """Gather rows of objects that lie one after another into runs of about 1 MiB, each of which is one read."""
+    run: list[_Row] = []
+    size_bytes = 0
+    for row in rows:
+        if run and (size_bytes >= CHUNK_BYTES or row[1] != run[0][1] + size_bytes):
+            yield run
+            run, size_bytes = [], 0
+        run.append(row)
+        size_bytes += row[2]
+    if run:
+        yield run
 
 
 def _are_in_order(pack: Pack, end: int) -> bool:

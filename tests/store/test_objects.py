@@ -732,6 +732,69 @@ def test_what_collection_removed_comes_back_from_the_trash(store: ObjectStore, d
     assert not files_of(trash)
 
 
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("way", ["read", "open_path", "verify", "materialize"])
+def test_what_is_damaged_in_the_store_comes_back_from_the_trash(
+    store: ObjectStore, tmp_path: Path, data: bytes, way: str
+) -> None:
+    """As where bytes that lay in the trash were added again, and then the disk lost a bit."""
+    stored = _stored_and_in_trash(store, tmp_path, data)
+    damage(stored, at=9)
+    digest, target = of_bytes(data), tmp_path / "home" / "f"
+    act = {
+        "read": lambda: store.read(digest),
+        "open_path": lambda: store.open_path(digest),
+        "verify": lambda: store.verify(digest),
+        "materialize": lambda: store.materialize(Entry(digest, len(data)), target),
+    }
+    act[way]()
+    assert way != "materialize" or target.read_bytes() == data
+    assert ObjectStore(store.root).read(digest) == data
+    assert not files_of(store.root / "trash")
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_what_is_damaged_in_the_trash_too_stays_there(store: ObjectStore, tmp_path: Path, data: bytes) -> None:
+    damage(_stored_and_in_trash(store, tmp_path, data), at=9)
+    [trashed] = files_of(store.root / "trash")
+    damage(trashed, at=9)
+    for read in (store.read, store.open_path, store.verify):
+        with pytest.raises(DigestMismatch):
+            read(of_bytes(data))
+    assert files_of(store.root / "trash") == [trashed]
+
+
+def test_of_packs_in_the_trash_one_comes_back_that_is_right(store: ObjectStore, tmp_path: Path) -> None:
+    for right in (0, 1):
+        for number, extra in enumerate((b"a", b"b")):
+            other = ObjectStore(tmp_path / f"other{right}{number}")
+            put(other, SMALL, extra)
+            [pack] = other.pack_paths()
+            (store.root / "trash" / "packs").mkdir(parents=True, exist_ok=True)
+            pack.rename(store.root / "trash" / "packs" / pack.name)
+        packs = files_of(store.root / "trash" / "packs")
+        wrong = packs[1 - right]
+        wrong.chmod(0o644)
+        wrong.write_bytes(wrong.read_bytes().replace(SMALL, b"SMALL"))
+        assert store.read(of_bytes(SMALL)) == SMALL
+        assert files_of(store.root / "trash" / "packs") == [wrong]
+        shutil.rmtree(store.root)
+        store.close()
+
+
+def _stored_and_in_trash(store: ObjectStore, tmp_path: Path, data: bytes) -> Path:
+    """The file of the store that has an object, which another file of the trash has too."""
+    other = ObjectStore(tmp_path / "other")
+    put(other, data, b"else")
+    put(store, data)
+    (store.root / "trash").mkdir()
+    for part in ("objects", "packs"):
+        if (store.root / part).exists():
+            (other.root / part).rename(store.root / "trash" / part)
+    [stored] = [*files_of(store.root / "packs"), *files_of(store.root / "objects")]
+    return stored
+
+
 def test_a_large_object_in_the_trash_is_not_stored_anew(store: ObjectStore) -> None:
     (digest,) = put(store, LARGE)
     inode = object_file(store, digest).stat().st_ino

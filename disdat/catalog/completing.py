@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote
 
 MOST = 300
 """So many at most: more, nobody reads."""
@@ -101,8 +100,13 @@ def words(directory: Path) -> Iterator[Words]:
     if has_journal and not shared.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(shared))
     parameters = "mode=ro" if has_journal else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"file:{quote(os.fsencode(target))}?{parameters}", uri=True, timeout=0.1)
+    connection = sqlite3.connect(f"file:{_quoted(str(target))}?{parameters}", uri=True, timeout=0.1)
     try:
         yield Words(connection)
     finally:
         connection.close()
+
+
+def _quoted(path: str) -> str:
+    """A path in SQLite's URIs; urllib would take 3 ms to be imported."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -5,70 +5,55 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-
-import click
+from typing import NamedTuple
 
 from disdat import config
 from disdat.catalog.completing import Words, words
-from disdat.cli.choices import EVERYWHERE
-from disdat.cli.program import COMMANDS
+from disdat.cli import grammar, render
+from disdat.cli.bashline import Line
+from disdat.cli.commands import COMMANDS
 from disdat.core.reserved import is_reserved
-from disdat.errors import DisdatError
+from disdat.errors import DisdatError, StorageError
 
 SHELLS = ("bash", "zsh", "fish")
 
-_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    "add": ("name",),
-    "apply": ("file",),
-    "cat": ("ref",),
-    "checkout": ("ref",),
-    "commit": ("name",),
-    "completion": ("shell",),
-    "context": ("context",),
-    "copy": ("ref", "…"),
-    "diff": ("ref", "ref"),
-    "du": ("name", "…"),
-    "fork": ("context",),
-    "lineage": ("ref",),
-    "log": ("name",),
-    "ls": ("name",),
-    "move": ("ref", "…"),
-    "rename": ("ref", "name"),
-    "rm": ("name",),
-    "show": ("ref",),
-    "switch": ("context",),
-    "tag": ("ref", "tag", "…"),
-    "undo": ("nothing",),
-    "untag": ("ref", "key", "…"),
-    "verify": ("ref",),
-}
-"""What the arguments of each command are; the one before ``…`` is repeated. Others are files, or nobody knows."""
-_OPTIONS: Mapping[str, str] = {
-    "--context": "context",
-    "--profile": "nothing",
-    "--to": "context",
-    "--tag": "tag",
-    "-t": "tag",
-    "--uuid": "uuid",
-    "-u": "uuid",
-}
-"""What the values of some options are, in every command that has them."""
 _HEX = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
 _SHORT = 8
-_HELP = ("-h", "--help")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where the cursor is: what stands there, after which words, in which context."""
 
     kind: str
     arguments: tuple[str, ...] = ()
     context: str | None = None
     command: str | None = None
+
+
+def tell(shell: str, prefix: str, words: Sequence[str]) -> int:
+    """Print what :func:`answer` gives, a line each, and return the exit code; nothing is said of what is wrong."""
+    render.prepare_streams()
+    try:
+        render.out(answer(shell, prefix, words))
+        render.flush()
+    except (KeyboardInterrupt, BrokenPipeError, StorageError):  # who types on is not disturbed
+        render.drop_output()
+        return 1
+    return 0
+
+
+def answer(shell: str, prefix: str, words: Sequence[str]) -> list[str]:
+    """
+    What a shell's script is told: what may stand for *prefix* after *words*.
+
+    Bash's gives its whole line as the only one of *words*, and readline's last word of it as *prefix*.
+    """
+    if shell != "bash":
+        return candidates(words, prefix)
+    line = Line("".join(words[:1]))
+    return line.insertions(candidates(line.words[1:-1], line.words[-1]), last=prefix)
 
 
 def candidates(before: Sequence[str], prefix: str) -> list[str]:
@@ -94,10 +79,11 @@ def _place(before: Sequence[str]) -> _Place:
         if word == "--" and not ended:
             ended = True
         elif word.startswith("-") and not ended:
-            if not equals and _takes_value(command, name):
+            kind = grammar.of(command).options.get(name)
+            if not equals and kind is not None:
                 given = next(rest, None)
                 if given is None:
-                    return _Place(_OPTIONS.get(name, "file"), tuple(arguments), context, command)
+                    return _Place(kind, tuple(arguments), context, command)
                 value = given
             if name == "--context":
                 context = value
@@ -107,38 +93,12 @@ def _place(before: Sequence[str]) -> _Place:
             arguments.append(word)
     if command is None:
         return _Place("command", (), context)
-    return _Place(_argument(command, len(arguments)), tuple(arguments), context, command)
-
-
-def _takes_value(command: str | None, name: str) -> bool:
-    # A command is loaded, which takes longer than all else here, only for an option that nobody knows.
-    if name in _OPTIONS:
-        return True
-    option = options_of(command).get(name)
-    return option is not None and not option.is_flag
-
-
-def options_of(command: str | None) -> dict[str, click.Option]:
-    """The options of a command, or those that stand before one, by their spellings."""
-    params: Iterable[click.Parameter] = EVERYWHERE
-    if entry := COMMANDS.get(command or ""):
-        loaded = entry.load()
-        # Click remembers the names of the help option from the first context it is asked in.
-        params = loaded.get_params(click.Context(loaded, help_option_names=list(_HELP)))
-    return {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
-
-
-def _argument(command: str, number: int) -> str:
-    kinds = _ARGUMENTS.get(command, ())
-    if kinds[-1:] == ("…",):
-        return kinds[min(number, len(kinds) - 2)]
-    return kinds[number] if number < len(kinds) else "file"
+    return _Place(grammar.of(command).argument(len(arguments)), tuple(arguments), context, command)
 
 
 def _found(place: _Place, prefix: str) -> list[str]:
     if prefix.startswith("-"):
-        options = [name for name, option in options_of(place.command).items() if not option.hidden]
-        return sorted(name for name in {*options, *_HELP} if name.startswith(prefix))
+        return sorted(name for name in grammar.of(place.command).options if name.startswith(prefix))
     if place.kind == "command":
         return [name for name in COMMANDS if name.startswith(prefix)]
     if place.kind == "shell":
@@ -154,7 +114,7 @@ def _of_home(place: _Place, prefix: str) -> list[str]:
     settings = config.load()
     if place.kind == "context":
         return [name for name in _contexts(settings.home) if name.startswith(prefix)]
-    if place.kind in {"file", "nothing"}:
+    if place.kind in {grammar.FILE, "nothing"}:
         return []
     context = place.context or settings.context or (settings.home / "current").read_text("utf-8").rstrip("\n")
     with words(settings.home / "context" / context.rpartition("/")[2]) as known:

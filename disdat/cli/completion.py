@@ -54,8 +54,6 @@ end
 complete -c dsdt -f -a '(__dsdt_completion)'
 """
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-_SPECIAL = set(" \t'\"\\$`!&;|<>()[]{}*?~#^")
-_OPERATORS = set(";|&(\n")
 
 
 @click.command(cls=Verb)
@@ -72,69 +70,5 @@ def completion(shell: str, words: Sequence[str], *, prefix: str | None) -> None:
     """
     if prefix is None:
         render.out(_SCRIPTS[shell].splitlines())
-    elif shell == "bash":
-        render.out(_for_bash(words[0] if words else "", prefix))
     else:
-        render.out(complete.candidates(words, prefix))
-
-
-def _for_bash(line: str, last: str) -> list[str]:
-    """
-    What readline inserts for *last*, which is what it takes for the last word of *line*.
-
-    It breaks words at characters such as ``:`` and ``@`` too, and wants them quoted as they are typed.
-    """
-    typed = _Typed.of(line)
-    *before, word = typed.words
-    # Of the word, readline replaces what it calls the last one, and leaves what is before.
-    kept = len(word) - len(_Typed.of(last).words[-1]) if not typed.quote else len(word) - len(last)
-    found = complete.candidates(before[1:], word)
-    return [_quoted(each[max(0, kept) :], typed.quote) for each in found if "'" not in each or typed.quote != "'"]
-
-
-def _quoted(text: str, quote: str) -> str:
-    if quote == "'":
-        return text
-    special = set('"\\$`') if quote else _SPECIAL
-    return "".join(f"\\{c}" if c in special else c for c in text)
-
-
-class _Typed:
-    """A line as a shell reads it: its words, the last of which may be empty or in a quote that is still open."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = [""]
-        self.quote = ""
-        self._begun = False
-
-    @classmethod
-    def of(cls, line: str) -> _Typed:
-        typed = cls()
-        rest = iter(line)
-        for each in rest:
-            if each == "\\" and typed.quote != "'":
-                typed._add(next(rest, ""))
-            else:
-                typed._take(each)
-        return typed
-
-    def _take(self, character: str) -> None:
-        if self.quote:
-            if character == self.quote:
-                self.quote = ""
-            else:
-                self._add(character)
-        elif character in "'\"":
-            self.quote, self._begun = character, True
-        elif character in _OPERATORS:
-            self.words, self._begun = [""], False  # another command begins
-        elif character in " \t":
-            if self._begun:
-                self.words.append("")
-            self._begun = False
-        else:
-            self._add(character)
-
-    def _add(self, character: str) -> None:
-        self.words[-1] += character
-        self._begun = True
+        render.out(complete.answer(shell, prefix, words))

@@ -6,13 +6,17 @@ import codecs
 import errno
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from disdat.cli.choices import Choices
 from disdat.core.canonical import Json
 from disdat.errors import StorageError
+
+if TYPE_CHECKING:  # click, which a shell that completes a word does not wait for
+    from disdat.cli.choices import Choices
 
 _ENCODING_ERRORS = "disdat-output"
 
@@ -58,6 +62,13 @@ def flush() -> None:
     with _writing():
         if sys.stdout is not None:
             sys.stdout.flush()
+
+
+def drop_output() -> None:
+    """Let the interpreter's last flush go nowhere, where nobody reads what was printed: it would fail again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(devnull, stream.fileno())
 
 
 def error(message: str, hint: str = "") -> None:

@@ -29,3 +29,13 @@ def test_beside_a_journal_that_nobody_reads_there_are_no_words(tmp_path: Path) -
         """Nothing is asked."""
     assert sorted(left.iterdir()) == before
     catalog.close()
+
+
+@pytest.mark.parametrize("name", ["50% a?b#c %41", "data ünï", "byte \udcff"])
+def test_a_context_of_any_name_has_words(tmp_path: Path, name: str) -> None:
+    """The path is part of a URI, in which some characters mean something else."""
+    catalog = open_catalog(tmp_path / name)
+    add(catalog, bundle("named"))
+    with words(tmp_path / name) as found:
+        assert found.names("") == ["named"]
+    catalog.close()

@@ -13,8 +13,8 @@ import pytest
 
 from disdat import ops
 from disdat.cli.choices import Verb
+from disdat.cli.commands import COMMANDS
 from disdat.cli.main import main
-from disdat.cli.program import COMMANDS
 from disdat.context import Home
 from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt, everything_below

@@ -13,16 +13,18 @@ from pathlib import Path
 import click
 import pytest
 
-from disdat.cli import complete
-from disdat.cli.complete import _OPTIONS, candidates, options_of
-from disdat.cli.completion import _Typed
-from disdat.cli.program import COMMANDS
+from disdat.cli import complete, grammar
+from disdat.cli.bashline import Line
+from disdat.cli.choices import EVERYWHERE
+from disdat.cli.commands import COMMANDS
+from disdat.cli.complete import candidates
 from disdat.context import Home
 from disdat.ops import bundles, find
 from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt
 from tests.conftest import require
 from tests.ops.test_doctor import everything
+from tests.test_layers import HEAVY, loaded_by
 
 BIN = Path(sys.executable).parent
 NAMES = ["my data", "my:data", "plain", "it's", 'say "x"', "a$b", "ünï", "star*"]
@@ -94,11 +96,38 @@ def test_the_options_of_a_command_are_completed(stocked: Path):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_options_that_are_known_without_a_command_are_those_of_every_one_that_has_them(name: str):
-    options = options_of(name)
-    assert all(not options[each].is_flag for each in _OPTIONS if each in options)
-    takes_arguments = any(isinstance(param, click.Argument) for param in COMMANDS[name].load().params)
-    assert takes_arguments == (name in complete._ARGUMENTS)
+def test_what_is_known_of_a_command_is_so(name: str):
+    command, known = COMMANDS[name].load(), grammar.of(name)
+    params = command.get_params(click.Context(command, help_option_names=["-h", "--help"]))
+    options = [param for param in params if isinstance(param, click.Option) and not param.hidden]
+    takes_value = {spelling: not option.is_flag for option in options for spelling in option.opts}
+    assert {spelling: kind is not None for spelling, kind in known.options.items()} == takes_value
+    assert any(isinstance(param, click.Argument) for param in params) == bool(known.arguments)
+
+
+def test_of_a_word_that_is_no_command_the_options_of_all_are_known():
+    spellings = {spelling for option in EVERYWHERE for spelling in option.opts}
+    assert grammar.of(None).options.keys() == spellings | {"-h", "--help"}
+
+
+def test_a_shell_that_completes_waits_for_nothing_it_does_without(stocked: Path):
+    asked = [["cat", "pl"], ["copy", "--to", "de"], ["ls", "--"], ["rm", "-t", "co"]]
+    for *before, prefix in asked:
+        arguments = ["completion", "zsh", "--complete", prefix, "--", *before]
+        assert (
+            loaded_by(f"from disdat.cli.main import main\nmain({arguments!r})") & (HEAVY | {"click", "rich"}) == set()
+        )
+
+
+def test_a_shell_that_stops_reading_ends_it_without_a_word(stocked: Path):
+    asked = [sys.executable, "-c", "from disdat.cli.main import main; raise SystemExit(main())", "completion", "zsh"]
+    with subprocess.Popen(
+        [*asked, "--complete", "", "--", "cat"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == (b"", 1)
 
 
 def test_names_that_cannot_be_typed_are_left_out(demo: Dsdt, home: Path):
@@ -155,7 +184,7 @@ def test_nothing_is_written_and_nothing_said_whatever_is_wrong(stocked: Path, ds
     ],
 )
 def test_a_line_is_read_as_a_shell_reads_it(line: str, words: list[str], quote: str):
-    typed = _Typed.of(line)
+    typed = Line(line)
     assert (typed.words, typed.quote) == (words, quote)
 
 

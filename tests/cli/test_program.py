@@ -12,7 +12,7 @@ import click
 import pytest
 
 from disdat.cli.choices import EVERYWHERE
-from disdat.cli.program import COMMANDS, OTHER_WORDS
+from disdat.cli.commands import COMMANDS, OTHER_WORDS
 from disdat.cli.program import dsdt as program
 from tests.cli.conftest import Dsdt
 from tests.test_layers import HEAVY, loaded_by

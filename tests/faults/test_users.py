@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from disdat.cli.commands import COMMANDS
 from disdat.cli.main import main
-from disdat.cli.program import COMMANDS
 from disdat.context import Home
 from disdat.errors import PermissionDenied
 from disdat.ops import bundles, contexts, find, maintain, undo

@@ -1,0 +1,77 @@
+"""A command from its words to its end: whatever goes wrong becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+
+import click
+
+from disdat.cli import render
+from disdat.cli.choices import Choices
+from disdat.cli.options import WrongUsage
+from disdat.cli.program import dsdt
+from disdat.errors import DisdatError
+
+DONE = 0
+USAGE = 2
+INTERRUPTED = 130
+READER_GONE = 141
+"""As a program that the shell's SIGPIPE ended: whoever read the output stopped reading."""
+
+EXIT_CODES: Mapping[str, int] = {"bad-name": USAGE, "bad-query": USAGE}
+"""Kind of error -> exit code; every other kind is ``Choices.failed``."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run ``dsdt`` with *arguments* and return its exit code."""
+    render.prepare_streams()
+    choices = Choices()
+    try:
+        code = _run(list(arguments), choices)
+        render.flush()
+    except BrokenPipeError:
+        render.drop_output()
+        return READER_GONE
+    except (KeyboardInterrupt, click.Abort):
+        render.error("interrupted")
+        return INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the one place where whatever went wrong becomes a line
+        return _report(exc, choices)
+    return code
+
+
+def _run(arguments: list[str], choices: Choices) -> int:
+    # Not click's own main(), which makes exit codes and lines of its own of interrupts and closed pipes.
+    try:
+        with dsdt.make_context("dsdt", arguments, obj=choices) as ctx:
+            code = dsdt.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    return code if isinstance(code, int) else DONE
+
+
+def _report(exc: Exception, choices: Choices) -> int:
+    if choices.verbose:
+        traceback.print_exception(exc)
+    match exc:
+        case DisdatError():
+            render.error(exc.message or type(exc).__name__, exc.hint)
+            return EXIT_CODES.get(exc.kind, choices.failed)
+        case WrongUsage():
+            render.error(exc.message, exc.hint or _help_hint(exc))
+            return USAGE
+        case click.UsageError():
+            render.error(_lowered(exc.format_message()), _help_hint(exc))
+            return USAGE
+    render.error(f"internal error: {type(exc).__name__}: {exc}", "`dsdt --verbose …` shows the traceback")
+    return choices.failed
+
+
+def _lowered(message: str) -> str:
+    """Click's sentence as one of ours: without the capital and the full stop."""
+    return message[:1].lower() + message[1:].removesuffix(".")
+
+
+def _help_hint(exc: click.UsageError) -> str:
+    return f"`{exc.ctx.command_path} --help` shows how" if exc.ctx else ""

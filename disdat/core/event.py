@@ -151,10 +151,15 @@ def encode(event: Event) -> bytes:
     """The event as canonical JSON: one line, without the line feed."""
     body = event.payload.get("body")
     if not isinstance(body, Encoded):
-        return canonical.encode(_fields(event, event.payload))
+        return canonical.encode(to_json(event))
     around = canonical.encode(_fields(event, {**event.payload, "body": None}))
     # The keys before "payload" have texts, in which quotation marks are escaped: it is the first such key.
     return around.replace(_NO_BODY, b'"body":' + body.encoded, 1)
+
+
+def to_json(event: Event) -> dict[str, Json]:
+    """The event as JSON values."""
+    return _fields(event, event.payload)
 
 
 def _fields(event: Event, payload: Mapping[str, Json]) -> dict[str, Json]:
@@ -183,6 +188,14 @@ def decode(data: bytes | str) -> Event:
     """The event :func:`encode` wrote; Corrupt if *data* is none, or says of its kind what :func:`fold` cannot use."""
     try:
         fields = cast("Mapping[str, Any]", canonical.decode(data))
+    except ValueError as exc:
+        raise Corrupt(f"not an event: {exc!r}") from exc
+    return from_json(fields)
+
+
+def from_json(fields: Mapping[str, Any]) -> Event:
+    """The event of a decoded one; see :func:`decode`."""
+    try:
         event = Event(
             id=fields["id"],
             time_us=fields["time"],

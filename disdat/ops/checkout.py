@@ -174,6 +174,7 @@ class _Asked:
             begun=begun,
             mark=record.begun.mark if record.begun else None,
             object_path=self.store.loose_path,
+            wrong_objects=self.store.wrong_objects,
         ).look()
         written = deciding.believed({path: each.entry for path, each in record.files.items()}, begun, sight.found)
         base = {path: written[path] for path in above.union(below(self.scope, written)) & written.keys()}
@@ -387,10 +388,10 @@ def _check_free(root: str, obstacles: Sequence[Obstacle]) -> None:
     shown = ", ".join(f"{each.path} {each.why}" for each in obstacles[:_SHOWN])
     more = f" and {len(obstacles) - _SHOWN:,} more" if len(obstacles) > _SHOWN else ""
     forcible = all(each.forcible for each in obstacles)
-    raise Conflict(
-        f"in the way in {root}: {shown}{more}; nothing was done",
-        hint="move it away" + (", or lose it with --force; --dry-run lists all" if forcible else ""),
-    )
+    hint = "move it away" + (", or lose it with --force; --dry-run lists all" if forcible else "")
+    if any(each.is_object for each in obstacles):
+        hint = "move it away and add the data again, or restore a backup; `dsdt verify` lists what lacks it now"
+    raise Conflict(f"in the way in {root}: {shown}{more}; nothing was done", hint=hint)
 
 
 def _check_writable(directory: str) -> None:

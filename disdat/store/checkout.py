@@ -25,6 +25,8 @@ class Obstacle:
     why: str
     forcible: bool = True
     """Whether it can be replaced or deleted: not a directory with files of the user's in it."""
+    is_object: bool = False
+    """Whether it is the store's own copy, which is damaged therefore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def below(scope: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
 
 def _obstacle(path: str, seen: Found, base: Mapping[str, Entry]) -> Obstacle:
     if isinstance(seen, Foreign) and seen is not Foreign.OTHER:
-        return Obstacle(path, f"is {seen.value}", forcible=seen is not Foreign.DIRECTORY)
+        forcible, is_object = seen is not Foreign.DIRECTORY, seen is Foreign.OBJECT
+        return Obstacle(path, f"is {seen.value}", forcible=forcible, is_object=is_object)
     return Obstacle(path, "was changed" if path in base else "was there before")
 
 

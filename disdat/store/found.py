@@ -10,7 +10,8 @@ import enum
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +33,7 @@ class Foreign(enum.Enum):
     LINK = "a symbolic link"
     DIRECTORY = "a directory"
     SPECIAL = "no regular file"
+    OBJECT = "the store's own copy, and was changed"
 
 
 Found: TypeAlias = "Entry | Foreign"
@@ -73,7 +75,8 @@ class Looker:
     Looks at the paths of *wanted*, of *known* and of *begun* below *root*, and at what is in the way of them.
 
     Bytes are told where a file may be one of these three; others only have to be known to be different. Names that
-    begin with *mark*, if there is one, are what an unfinished checkout left.
+    begin with *mark*, if there is one, are what an unfinished checkout left. *wrong_objects* tells which of the
+    store's own files are not what they are named by, as where somebody wrote to a link.
     """
 
     def __init__(
@@ -85,11 +88,13 @@ class Looker:
         begun: Mapping[str, Entry],
         mark: str | None,
         object_path: Callable[[Digest], Path],
+        wrong_objects: Callable[[Mapping[Digest, os.stat_result]], Set[Digest]],
     ) -> None:
         self._root = root
         self._wanted, self._known, self._begun = wanted, known, begun
         self._mark = mark
         self._object_path = object_path
+        self._wrong_objects = wrong_objects
         self._sight = Sight()
 
     def look(self) -> Sight:
@@ -100,6 +105,7 @@ class Looker:
             for path in {**self._wanted, **self._known, **self._begun}:
                 if path.rpartition("/")[0] in there and path not in self._sight.stats:
                     self._look_at(path)
+            self._look_at_objects()
         return self._sight
 
     def _look_at_directories(self) -> None:
@@ -108,6 +114,17 @@ class Looker:
         for path in sorted(parents([*self._wanted, *self._known, *self._begun])):
             if path.rpartition("/")[0] in self._sight.directories:
                 self._look_at(path)
+
+    def _look_at_objects(self) -> None:
+        """Tell which of the store's own files were changed; all at once, as each would be a query."""
+        objects: dict[Digest, list[str]] = defaultdict(list)
+        for path in self._sight.linked & self._sight.found.keys():
+            found = self._sight.found[path]
+            if isinstance(found, Entry):
+                objects[found.digest].append(path)
+        stats = {digest: self._sight.stats[paths[0]] for digest, paths in objects.items()}
+        for digest in self._wrong_objects(stats):
+            self._sight.found.update(dict.fromkeys(objects[digest], Foreign.OBJECT))
 
     def _look_at(self, path: str) -> None:
         where = place(self._root, path)
@@ -176,8 +193,10 @@ class Looker:
         path = encode_path(os.fsencode(os.path.relpath(where, self._root)))
         if path in self._known or (self._mark is not None and name.startswith(self._mark)):
             return True
-        seen = os.lstat(where)
-        return path in self._begun and stat.S_ISREG(seen.st_mode) and self._tell(path, where, seen) == self._begun[path]
+        seen, begun = os.lstat(where), self._begun.get(path)
+        if begun is None or not stat.S_ISREG(seen.st_mode) or self._tell(path, where, seen) != begun:
+            return False
+        return path not in self._sight.linked or not self._wrong_objects({begun.digest: seen})
 
 
 def _hash(where: str) -> Digest:

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -141,6 +141,12 @@ class ObjectStore:
     def loose_path(self, digest: Digest) -> Path:
         """Where an object is or would be, if it is large enough for a file of its own."""
         return self._loose.path(digest)
+
+    def wrong_objects(self, found: Mapping[Digest, os.stat_result]) -> set[Digest]:
+        """Those of some large objects, each with what its file is, that are not right; reads what is not known."""
+        known = self._cache.objects(list(found.values()))
+        unknown = [digest for digest, name in zip(found, known, strict=True) if digest != name]
+        return {digest for digest in unknown if not self._loose.is_right(digest, found[digest])}
 
     def check_loose(self, digest: Digest, progress: Progress = files.no_progress) -> None:
         """Read a large object, whatever is known of it; DigestMismatch, or FileNotFoundError if it has no file."""

@@ -19,12 +19,21 @@ from disdat.context import Context, Home
 from disdat.core import digest, tree
 from disdat.core.tree import Entry
 from disdat.durable import Disk
-from disdat.errors import BundleNotFound, Conflict, InvalidInput, PathNotFound, PermissionDenied, StorageError
+from disdat.errors import (
+    BundleNotFound,
+    Conflict,
+    DigestMismatch,
+    InvalidInput,
+    PathNotFound,
+    PermissionDenied,
+    StorageError,
+)
 from disdat.ops import add, bundles, contexts, maintain
 from disdat.ops.bundles import Birth
 from disdat.ops.checkout import CheckedOut, checkout, plan
 from disdat.store import carryout, packs
 from disdat.store.checkout import Plan, in_order
+from disdat.store.written import Begun, Record, RecordFile
 from tests.conftest import NOBODY, unprivileged
 
 LARGE = bytes(range(256)) * 400
@@ -378,6 +387,62 @@ def test_large_files_can_be_links_and_become_copies_again(context: Context, out:
     assert checkout(context, "x", out, link=True).deleted == ("run", "small")
     assert read(out) == {"big": LARGE[2:]}
     assert maintain.verify(context).findings == ()
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("to", ["x", "x@-1"], ids=["the same", "another"])
+def test_a_link_that_was_written_to_is_in_the_way_and_the_damage_is_told(
+    context: Context, out: Path, to: str, link: bool
+) -> None:
+    """As it is the store's own file, its bytes are gone there too, until they are added again."""
+    put(context, "x", {"big": LARGE[1:], "two": LARGE})
+    put(context, "x", {"big": LARGE, "same": b"1", "two": LARGE})
+    checkout(context, "x", out, link=True)
+    before = stats(out)
+    checkout(fresh(context), "x", out, link=True)
+    (out / "big").chmod(0o644)
+    with (out / "big").open("r+b") as file:
+        file.write(b"mine")
+    changed = stats(out)
+    assert changed.keys() == before.keys()
+    with pytest.raises(Conflict, match="big is the store's own copy, and was changed") as caught:
+        checkout(fresh(context), to, out, link=link)
+    assert "add the data again" in caught.value.hint
+    assert stats(out) == changed
+    assert {each.path for each in plan(context, to, out).obstacles} == {"big", "two"}
+    with pytest.raises(DigestMismatch):
+        fresh(context).home.store.read(digest.of_bytes(LARGE))
+    with pytest.raises(DigestMismatch):
+        checkout(context, "x", out, link=link, force=True)
+    for name in ("big", "two"):
+        (out / name).rename(out / f"my-{name}")
+    put(context, "again", {"big": LARGE})
+    assert checkout(fresh(context), to, out, link=link).obstacles == ()
+    assert (out / "my-big").read_bytes() == b"mine" + LARGE[4:]
+    assert (out / "two").read_bytes() == LARGE
+    assert maintain.verify(context).findings == ()
+
+
+def test_a_link_that_was_written_to_in_the_place_of_a_file_is_not_deleted(context: Context, out: Path) -> None:
+    """Not even where nobody knows of it but an unfinished checkout."""
+    put(context, "x", {"d": b"1"})
+    put(context, "x", {"d/big": LARGE})
+    checkout(context, "x", out, link=True)
+    _as_if_killed(context, out)
+    assert plan(fresh(context), "x@-1", out).obstacles == ()
+    (out / "d/big").chmod(0o644)
+    with (out / "d/big").open("r+b") as file:
+        file.write(b"mine")
+    with pytest.raises(Conflict, match="d is a directory"):
+        checkout(fresh(context), "x@-1", out, force=True)
+    assert (out / "d/big").read_bytes() == b"mine" + LARGE[4:]
+
+
+def _as_if_killed(context: Context, out: Path) -> None:
+    """Let the record of a directory be as it was before the last step of its first checkout."""
+    record = RecordFile(context.home.root / "checkouts", os.path.realpath(out), disk=Disk())
+    entries = {path: written.entry for path, written in record.load().files.items()}
+    record.save(Record(begun=Begun("00" * 8, tree.Tree(entries))))
 
 
 @pytest.mark.parametrize("link", [False, True])

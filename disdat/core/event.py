@@ -29,8 +29,10 @@ RUN = "run"
 DECISIONS = "decisions"
 UNDO = "undo"
 RESTORE = "restore"
+FETCH = "fetch"
+"""Others of its record were fetched from a remote; it alone is of the writer whose log it is in."""
 
-KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO, RESTORE})
+KINDS: frozenset[str] = frozenset({ADD, REMOVE, TAG, COMMIT, RENAME, REAFFIRM, RUN, DECISIONS, UNDO, RESTORE, FETCH})
 """What this version understands; a context that has others is not collected."""
 
 OF_ONE = frozenset({ADD, TAG, RENAME})

@@ -1,12 +1,13 @@
 # Every target makes the environment it needs, in .venv: Python 3.11 or newer, git and make are enough to start.
 # PYTHON=/path/to/python3 chooses the interpreter; ARGS="-k name" goes to pytest.
 
-.PHONY: demo test check bench docs dist soak clean
+.PHONY: demo test check bench docs dist soak servers clean
 .DEFAULT_GOAL := check
 
 BIN := .venv/bin
 DEV := .venv/.installed-dev
 DOCS := .venv/.installed-docs
+SERVERS := .venv-servers/.installed
 FAST := not slow and not docker and not browser and not soak
 export PYTHON
 
@@ -18,25 +19,34 @@ $(DOCS): pyproject.toml setup.py bootstrap.sh
 	@./bootstrap.sh dev,docs
 	@touch $@
 
+$(SERVERS): tests/servers/requirements.txt | $(DEV)
+	@echo "Installing the servers that tests talk to into .venv-servers"
+	@$(BIN)/python -m venv --clear .venv-servers
+	@.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@
+
 # The main job on real data, told as it goes.
 demo: $(DEV)
 	@$(BIN)/python examples/demo.py
 
 # Every test but the soak tests; in a directory of its own: every start of pytest closes the usual one to other users.
-test: $(DEV)
+test: $(DEV) $(SERVERS)
 	@place=$$(mktemp -d) && chmod 755 "$$place" && trap 'rm -rf "$$place"' EXIT && \
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" --basetemp="$$place/tests" $(ARGS)
 
 # What to run before every commit; under a minute.
-check: $(DEV)
+check: $(DEV) $(SERVERS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict disdat
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --hypothesis-profile=check -m "$(FAST)" $(ARGS)
 
-soak: $(DEV)
+soak: $(DEV) $(SERVERS)
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
+
+# What the tests of remotes talk to; `test`, `check` and `soak` make it when it is not there.
+servers: $(SERVERS)
 
 bench: $(DEV)
 	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench $(ARGS); else echo "bench/ has no benchmarks yet"; fi
@@ -47,7 +57,7 @@ docs: $(DOCS)
 dist: $(DEV)
 	PYTHON=$(BIN)/python ./build-dist.sh
 
-# All that can be made again, but for .venv.
+# All that can be made again, but for .venv and .venv-servers.
 clean:
 	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -18,6 +18,8 @@ hypothesis.settings.register_profile("disdat", deadline=None)
 hypothesis.settings.register_profile("check", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("disdat")
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 NOBODY = 65534

@@ -41,7 +41,7 @@ class Disk:
         """Open a new file for writing; FileExistsError if there is one. Unbuffered: each write is one call."""
         return cast("BinaryIO", io.FileIO(path, "xb"))  # what open() gives, after asking for more than is needed
 
-    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+    def make_file(self, path: str, data: bytes | memoryview, mode: int, mtime_ns: int) -> os.stat_result:
         """
         Make a file of these bytes, last modified then; what it is. FileExistsError if there is one.
 

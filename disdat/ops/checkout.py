@@ -88,9 +88,8 @@ def checkout(
         StorageError: The disk refused; what was there is there, or is what was wanted.
     """
     asked = _Asked(context, reference, directory, paths, link=link)
-    with asked.alone(), context.home.store.kept():
-        with _no_search_for_cycles():
-            planned = asked.plan(force=force)
+    with asked.alone(), context.home.store.kept(), _no_search_for_cycles():
+        planned = asked.plan(force=force)
         planned.check()
         planned.carry_out(progress or (lambda _, __: None))
     return planned.outcome
@@ -343,9 +342,9 @@ class _Planned:
 @contextmanager
 def _no_search_for_cycles() -> Iterator[None]:
     """
-    Let Python's collector wait, which finds nothing among the many values a plan is made of.
+    Let Python's collector wait, which finds nothing among the many values a checkout is made of.
 
-    It looks at all of them again and again while they are made: of 10,000 files that took as long as all else.
+    It looks at all of them again and again while they are made: planning 10,000 files took twice as long.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -25,7 +25,7 @@ from disdat.store.checkout import Plan, in_order
 from disdat.store.files import Progress
 from disdat.store.found import Sight, parents, place
 from disdat.store.objects import ObjectStore
-from disdat.store.packs import Packed, PackReader
+from disdat.store.packs import PackReader
 from disdat.store.placing import CANNOT_LINK
 from disdat.store.sparse import writing_copy
 from disdat.store.written import Stamp
@@ -273,7 +273,7 @@ def left_over(root: str, directories: Iterable[str], mark: str) -> Iterator[Path
         yield from (Path(where, mark), Path(where, f"{mark}-new"))
 
 
-def _small_objects(store: ObjectStore, digests: Set[Digest]) -> Iterator[tuple[Digest, bytes]]:
+def _small_objects(store: ObjectStore, digests: Set[Digest]) -> Iterator[tuple[Digest, bytes | memoryview]]:
     """Yield the verified bytes of small objects, pack by pack, each of which is gone through once."""
     left = {digest.raw: digest for digest in digests}
     done: set[Path] = set()
@@ -287,11 +287,8 @@ def _small_objects(store: ObjectStore, digests: Set[Digest]) -> Iterator[tuple[D
             yield left.pop(raw), store.read(digest)
 
 
-def _of_pack(path: Path, left: dict[bytes, Digest]) -> Iterator[tuple[Digest, bytes]]:
+def _of_pack(path: Path, left: dict[bytes, Digest]) -> Iterator[tuple[Digest, memoryview]]:
     """Yield those of the objects that are *left*, and take them out of it, that a pack has right."""
     with suppress(Corrupt, OSError), PackReader(path) as reader:
-        for raw, offset, length in reader.pack.rows():
-            if raw in left:
-                with suppress(Corrupt):
-                    data = reader.read(Packed(left[raw], offset, length))
-                    yield left.pop(raw), data
+        for raw, data in reader.right_of(left.keys()):
+            yield left.pop(raw), data

@@ -67,12 +67,12 @@ class RecordingDisk(Disk):
             self._note("create", path)
             return file
 
-    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+    def make_file(self, path: str, data: bytes | memoryview, mode: int, mtime_ns: int) -> os.stat_result:
         with self._lock:
             made = super().make_file(path, data, mode, mtime_ns)
             self._known.add(Path(path))
             self._note("create", Path(path))
-            self._note("write", Path(path), data=data)
+            self._note("write", Path(path), data=bytes(data))
             self._note("chmod", Path(path), mode=made.st_mode & 0o777)
             return made
 
@@ -232,7 +232,7 @@ class FailingDisk(Disk):
         self._step()
         return super().create(path)
 
-    def make_file(self, path: str, data: bytes, mode: int, mtime_ns: int) -> os.stat_result:
+    def make_file(self, path: str, data: bytes | memoryview, mode: int, mtime_ns: int) -> os.stat_result:
         was_reached = self.reached
         try:
             self._step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from disdat.core.digest import Digest, of_bytes
+from disdat.core.digest import CHUNK_BYTES, Digest, of_bytes
 from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 from disdat.store import packs
 from disdat.store.packs import Pack, Packed, PackReader
@@ -103,6 +104,35 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path_factory: pytest.TempPathFactor
     path.write_bytes(content)
     with pytest.raises(Corrupt, match=str(path)), PackReader(path) as reader:
         reader.verify()
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 3000, 40_000])
+def test_of_many_objects_those_that_are_right_come_in_few_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int
+) -> None:
+    """Those that are wrong are left out, whatever was read with them, and those nobody wants are not read."""
+    objects = {of_bytes(data): data for data in (bytes([n]) * (size_bytes + n) for n in range(100))}
+    path = save(tmp_path, objects)
+    wrong, unwanted = sorted(objects)[10:90:20], sorted(objects)[50:55]
+    with PackReader(path) as reader:
+        offsets = {entry.digest: entry.offset for entry in reader.contents}
+    content = bytearray(path.read_bytes())
+    for digest in wrong:
+        content[offsets[digest]] ^= 1
+    path.write_bytes(content)
+    reads: list[int] = []
+
+    def pread(fd: int, length: int, offset: int, of_system: Callable[[int, int, int], bytes] = os.pread) -> bytes:
+        reads.append(length)
+        return of_system(fd, length, offset)
+
+    with PackReader(path) as reader:
+        monkeypatch.setattr(os, "pread", pread)
+        wanted = {digest.raw for digest in objects if digest not in unwanted}
+        found = {Digest.from_raw(raw): bytes(data) for raw, data in reader.right_of(wanted)}
+    assert found == {digest: data for digest, data in objects.items() if digest not in {*wrong, *unwanted}}
+    assert sum(reads) == sum(len(data) for digest, data in objects.items() if digest not in unwanted)
+    assert len(reads) <= 2 + sum(reads) // CHUNK_BYTES
 
 
 def test_a_pack_under_another_name_is_refused_when_it_is_verified(tmp_path: Path) -> None:

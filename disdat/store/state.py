@@ -1,5 +1,5 @@
 """
-``state.db``: what one home found out about its own files, so as not to find it out again.
+``state.db``: what one home found out about its own files, so as not to find it out again; and other files like it.
 
 A cache in SQLite: it may be deleted, damaged or locked at any time, and is then made anew or, where it cannot
 be written, kept in memory. Nothing here is needed to read an object. Through WAL and ``synchronous=NORMAL`` a
@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -27,13 +28,23 @@ from disdat.durable import Disk
 T = TypeVar("T")
 Row: TypeAlias = "tuple[int | str | bytes, ...]"
 
-SCHEMA_VERSION = 1
 BATCH = 500
 """So many keys are asked for in one query."""
 BUSY_TIMEOUT_S = 30.0
 SWEEP_AFTER_S = 60.0
 
-_SCHEMA = """
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of a cache, and a number that changes with them: a file that has another one is made anew."""
+
+    version: int
+    tables: str
+
+
+OF_STORE = Schema(
+    1,
+    """
 CREATE TABLE object (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     digest BLOB NOT NULL, PRIMARY KEY (dev, inode)) WITHOUT ROWID;
 CREATE TABLE file (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -42,20 +53,23 @@ CREATE TABLE file (dev INTEGER, inode INTEGER, size INTEGER NOT NULL, mtime_ns I
 CREATE TABLE pack (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE packed (digest BLOB, pack INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
     PRIMARY KEY (digest, pack)) WITHOUT ROWID;
-"""
+""",
+)
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 
 class State:
     """
-    The state of the store at *root*. Threads share one; after a fork each process opens it for itself.
+    The state of the store in the directory *root*, or what else is kept in such a file.
 
+    Threads share one; after a fork each process opens it for itself.
     Nothing is made on disk before *root* is there, nor where it cannot be written.
     """
 
-    def __init__(self, root: Path, *, disk: Disk) -> None:
-        self.path = root / "state.db"
+    def __init__(self, root: Path, *, disk: Disk, name: str = "state.db", schema: Schema = OF_STORE) -> None:
+        self.path = root / name
         self._disk = disk
+        self._schema = schema
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -176,16 +190,16 @@ class State:
         return connection
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
-        if _version(connection) == SCHEMA_VERSION:
+        if _version(connection) == self._schema.version:
             return
         with self._transaction(connection):
-            if _version(connection) == SCHEMA_VERSION:
+            if _version(connection) == self._schema.version:
                 return  # another process made them meanwhile
             for (table,) in connection.execute(_TABLES).fetchall():
                 connection.execute(f'DROP TABLE "{table}"')
-            for statement in _SCHEMA.split(";")[:-1]:
+            for statement in self._schema.tables.split(";")[:-1]:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version={self._schema.version}")
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:

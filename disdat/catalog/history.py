@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
 from disdat.catalog import index, queries
@@ -76,9 +77,23 @@ class Fate(NamedTuple):
     then: Mapping[str, BundleState]
 
 
-def ask(catalog: Catalog, look: Callable[[History], T]) -> T:
-    """What *look* makes of what happened in a context, all as of one moment."""
-    return catalog._read(lambda connection: look(History(connection, catalog._log, catalog._fetch)))
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was found out on the way, by write id: in a chain of undos each is needed for all that come before it."""
+
+    counting: dict[str, str | None] = field(default_factory=dict)
+    """Of undos the id of the event that counts; None where they are void."""
+    spoken_of: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The bundles that events speak of, be it by undoing what did."""
+
+
+def ask(catalog: Catalog, look: Callable[[History], T], *, learned: Learned | None = None) -> T:
+    """
+    What *look* makes of what happened in a context, all as of one moment.
+
+    Who asks for ever earlier events may hand on what was *learned*; of later ones that holds what was told then.
+    """
+    return catalog._read(lambda connection: look(History(connection, catalog._log, catalog._fetch, learned)))
 
 
 def commit(catalog: Catalog, drafts: Sequence[Draft], *, actor: str, check: Callable[[History], None]) -> list[Event]:
@@ -91,10 +106,11 @@ def commit(catalog: Catalog, drafts: Sequence[Draft], *, actor: str, check: Call
 class History:
     """What happened in one context, as of one moment: for as long as the question that was given it takes."""
 
-    def __init__(self, connection: sqlite3.Connection, log: Log, fetch: Fetch) -> None:
+    def __init__(self, connection: sqlite3.Connection, log: Log, fetch: Fetch, learned: Learned | None = None) -> None:
         self._connection = connection
         self._log = log
         self._fetch = fetch
+        self._learned = learned or Learned()
 
     def newest(self, kinds: Kinds, *, before: str = LAST_ID, count: int) -> list[EventRow]:
         """
@@ -156,7 +172,10 @@ class History:
             for number, row in known.items()
         )
         by_id = {row.id: row for row in known.values()}
-        void = wanted - {each.write_key for each in counted}
+        standing = {each.write_key: each.id for each in counted}
+        undos = {_write_key(row) for row in known.values() if row.kind == event.UNDO}
+        self._learned.counting.update((key, standing.get(key)) for key in undos)
+        void = wanted - standing.keys()
         return {target: by_id[each.id] for each in reversed(counted) for target in each.undoes if target in void}
 
     def same_write(self, write_keys: Iterable[str]) -> list[EventRow]:
@@ -171,6 +190,20 @@ class History:
         """The bundles that events speak of, be it by undoing what did."""
         numbers = [row.number for row in rows]
         return index.spoken_of(self._connection, numbers, log=self._log, fetch=self._fetch)
+
+    def undone_bundles(self, undo: Event) -> set[str]:
+        """The bundles that what an undo undoes speaks of, be it by undoing what did."""
+        known = self._learned.spoken_of
+        found = self._undone_by([undo])
+        for key in sorted(found, key=lambda key: max((each.order for each in found[key]), default=(0, ""))):
+            targets = {target for each in found[key] for target in each.undoes}
+            if targets <= known.keys():
+                parts = [known[target] for target in targets]
+            else:  # what comes after it: its own time is wrong
+                parts = [frozenset(self.spoken_of(self.same_write([key])))]
+            own = frozenset(uuid for each in found[key] for uuid in each.subjects)
+            known[key] = parts[0] if len(parts) == 1 and not own else own.union(*parts)
+        return set().union(*(known[target] for target in undo.undoes))
 
     def fate(self, uuids: Iterable[str], *, without: Iterable[str]) -> Fate:
         """What bundles are, and what they would be were the changes of the write ids *without* undone."""
@@ -198,16 +231,32 @@ class History:
         """The events that decide whether those of *write_keys* count, and what each of them undoes of these."""
         known: dict[int, EventRow] = {}
         targets: dict[int, list[str]] = {}
+        counting = self._learned.counting
         seen, frontier = set(write_keys), set(write_keys)
         while frontier:
             known.update((row.number, row) for row in self.same_write(frontier))
             undoing = self._undoing(frontier)
             for target, row in undoing:
-                known[row.number] = row
-                targets.setdefault(row.number, []).append(target)
-            frontier = {_write_key(row) for _, row in undoing} - seen
+                if counting.get(_write_key(row), row.id) == row.id:
+                    known[row.number] = row
+                    targets.setdefault(row.number, []).append(target)
+            frontier = {_write_key(row) for _, row in undoing} - seen - counting.keys()
             seen |= frontier
         return known, targets
+
+    def _undone_by(self, undos: Iterable[Event]) -> dict[str, list[Event]]:
+        """By write id, the events that undos undo, and what these do in turn, up to those that were told before."""
+        found: dict[str, list[Event]] = {}
+        frontier = {target for each in undos for target in each.undoes} - self._learned.spoken_of.keys()
+        while frontier:
+            found.update((key, []) for key in frontier)
+            rows = self.same_write(frontier)
+            events = list(self.events(rows))
+            for row, each in zip(rows, events, strict=True):
+                found[_write_key(row)].append(each)
+            targets = {target for each in events for target in each.undoes}
+            frontier = targets - found.keys() - self._learned.spoken_of.keys()
+        return found
 
     def _undoing(self, write_keys: Iterable[str]) -> list[tuple[str, EventRow]]:
         found = self._connection.execute(_UNDOING, (json.dumps(list(write_keys)),))

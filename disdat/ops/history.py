@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from disdat.catalog import history
-from disdat.catalog.history import History, Kinds
+from disdat.catalog.history import History, Kinds, Learned
 from disdat.catalog.queries import Filter
 from disdat.catalog.rows import EventRow
 from disdat.context import Context
@@ -211,9 +211,9 @@ def _changes(
         seen.update(each.number for each in of.record(row) if each.number != row.number)
         return True
 
-    count, is_more = _FIRST, True
+    count, is_more, learned = _FIRST, True, Learned()
     while is_more:
-        changes, is_more = history.ask(context.catalog, functools.partial(next_page, count=count))
+        changes, is_more = history.ask(context.catalog, functools.partial(next_page, count=count), learned=learned)
         yield from changes
         count = min(2 * count, _MOST)
 
@@ -230,17 +230,13 @@ def _mentions(
             counts[row.kind] += 1
             continue
         [each] = events.of([row])
-        uuids = sorted(_undone_bundles(of, each)) if each.kind == event.UNDO else each.subjects
+        uuids = sorted(of.undone_bundles(each)) if each.kind == event.UNDO else each.subjects
         counts[row.kind] += len(uuids)
         details = {key: value for key, value in each.payload.items() if key not in _KEPT_OUT}
         room = None if most is None else most - len(found)
         found += [Mention(row.kind, uuid, "", details) for uuid in uuids[:room]]
     names = of.names(each.uuid for each in found)
     return dict(counts), [Mention(each.kind, each.uuid, names.get(each.uuid, ""), each.said) for each in found]
-
-
-def _undone_bundles(of: History, undo: Event) -> set[str]:
-    return of.spoken_of(of.same_write(undo.undoes))
 
 
 def _undone_changes(of: History, undos: Sequence[Event]) -> list[str]:

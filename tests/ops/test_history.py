@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,9 @@ def test_a_change_of_a_kind_to_come_is_listed_by_its_name(context: Context) -> N
 
 def test_records_are_told_apart_in_another_segment(tmp_path: Path) -> None:
     context = contexts.create(Home(tmp_path / "home"), "demo")
-    context.catalog._log = Log(context.directory / "log", disk=Disk(), segment_bytes=1)
+    context.catalog._log = context.catalog._indexed._log = Log(
+        context.directory / "log", disk=Disk(), segment_bytes=1
+    )
     for number in range(3):
         bundles.write_many(context, [(number, Birth("n")), (number, Birth("n"))])
     assert deeds(context) == [{"add": 2}] * 3
@@ -196,3 +199,40 @@ def test_a_context_as_of_a_moment_has_the_history_up_to_it(busy: Context) -> Non
         assert [each.id for each in log(then)] == [each.id for each in changes[number:]]
         assert all(each.counts for each in log(then))
     assert [each.counts for each in log(busy, "a", kinds=["undo"])] == [True]
+
+
+@pytest.mark.parametrize("mentioned", [0, None])
+def test_a_long_chain_of_undos_costs_each_link_the_same(context: Context, mentioned: int | None) -> None:
+    """Whether one counts depends on all after it, and what it speaks of on all before it."""
+    counts = []
+    for length in (100, 200):
+        chained = contexts.create(context.home, f"chain-{length}")
+        bundles.write(chained, 1, Birth("a"))
+        made = [next(log(chained)).id]
+        segments = Log(chained.directory / "log", disk=Disk())
+        for number in range(length):
+            undoing = event.Event(
+                id=event.ulid(event.ulid_time_us(made[0]) + 1000 * (number + 1)),
+                time_us=event.ulid_time_us(made[0]) + 1000 * (number + 1),
+                writer="w",
+                seq=number + 1,
+                kind=event.UNDO,
+                undoes=(made[-1],),
+            )
+            segments.append(segments.end(), [undoing])
+            made.append(undoing.id)
+        assert chained.catalog.counts().bundles == 1
+        statements: list[str] = []
+        known.ask(chained.catalog, functools.partial(_trace, statements))
+        changes = list(log(chained, mentioned=mentioned))
+        assert [change.id for change in changes] == made[::-1]
+        assert [change.counts for change in changes] == [number % 2 == 0 for number in range(length + 1)]
+        assert [change.undone_by for change in changes[1::2]] == made[:0:-2]
+        assert {change.bundles["undo"] for change in changes[:-1]} == {1}
+        counts.append(len(statements))
+    assert counts[1] < 2.2 * counts[0]
+    assert counts[1] < 20 * 200
+
+
+def _trace(statements: list[str], of: known.History) -> None:
+    of._connection.set_trace_callback(statements.append)

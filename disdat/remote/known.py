@@ -1,0 +1,164 @@
+"""
+``mirror.db``: what one context knows of its remote, so as not to ask again.
+
+It may be lost at any time: the next fetch makes it anew. Which event is published, where an object lies and whose
+bytes are here is asked of it; nothing else is, and nothing depends on its being complete.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from disdat.core.digest import Digest
+from disdat.core.places import Place
+from disdat.core.publication import Publication
+from disdat.durable import Disk
+from disdat.store.state import Row, Schema, State
+
+NAME = "mirror.db"
+
+_SCHEMA = Schema(
+    1,
+    """
+CREATE TABLE publication (write_id TEXT PRIMARY KEY, id TEXT NOT NULL, writer TEXT NOT NULL, seq INTEGER NOT NULL,
+    stored INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX publication_writer ON publication (writer, seq);
+CREATE TABLE seen (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE event (write_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE container (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, publication TEXT NOT NULL,
+    gone INTEGER NOT NULL);
+CREATE TABLE place (digest BLOB, container INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+    whole INTEGER NOT NULL, PRIMARY KEY (digest, container)) WITHOUT ROWID;
+CREATE TABLE presence (uuid TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+)
+# A container is a key that objects lie under. Of what publications say of it, the one with the greatest id counts.
+_SAY = """
+    INSERT INTO container (key, publication, gone) VALUES (?1, ?2, ?3)
+    ON CONFLICT (key) DO UPDATE SET publication = ?2, gone = ?3 WHERE excluded.publication >= publication"""
+_PLACE = """
+    INSERT OR REPLACE INTO place SELECT ?1, number, ?3, ?4, ?5 FROM container WHERE key = ?2"""
+_PLACES = """
+    SELECT p.digest, c.key, p.offset, p.length, p.whole FROM place AS p JOIN container AS c ON c.number = p.container
+    WHERE p.digest IN ({}) AND NOT c.gone ORDER BY p.whole DESC, c.key"""
+_PUBLICATION = """
+    INSERT INTO publication VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (write_id) DO UPDATE SET id = ?2, stored = ?5 WHERE excluded.id > id"""
+
+
+class Presence(enum.Enum):
+    """Whose bytes are here; the value is how it is shown."""
+
+    LOCAL = "local"
+    PARTIAL = "partial"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A publication, and when it was stored, by the store's clock."""
+
+    publication: Publication
+    stored_us: int
+
+
+class Known:
+    """What the context in *directory* knows. For many threads and processes."""
+
+    def __init__(self, directory: Path, *, disk: Disk) -> None:
+        self._state = State(directory, disk=disk, name=NAME, schema=_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        self._state.close()
+
+    def fact(self, name: str) -> str | None:
+        """What was noted under a name."""
+        rows = self._state.query("SELECT value FROM fact WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def note(self, facts: Mapping[str, str | int]) -> None:
+        """Note facts, in place of what was noted under their names."""
+        rows = [(name, str(value)) for name, value in facts.items()]
+        self._state.change(("INSERT OR REPLACE INTO fact VALUES (?, ?)", rows))
+
+    def number(self, name: str) -> int:
+        """A fact that is a number; 0 where it was not noted."""
+        return int(self.fact(name) or 0)
+
+    def unseen(self, names: Sequence[str]) -> list[str]:
+        """Those of some publications and snapshots, by the ends of their keys, that were not read yet."""
+        found = self._state.query_many("SELECT name FROM seen WHERE name IN ({})", [(name,) for name in names])
+        seen = {name for (name,) in found}
+        return [name for name in names if name not in seen]
+
+    def see(self, names: Iterable[str]) -> None:
+        """Note that these need not be read again."""
+        self._state.change(("INSERT OR IGNORE INTO seen VALUES (?)", [(name,) for name in names]))
+
+    def apply(self, stored: Sequence[Stored], remote_context: str) -> None:
+        """Take over what publications say, in any order; all of it or nothing."""
+        in_order = sorted(stored, key=lambda each: each.publication.id)
+        publications = [each.publication for each in in_order]
+        placed = ((raw, place) for each in publications for raw, place in each.said.places(remote_context))
+        self._state.change(
+            (_PUBLICATION, map(_row, in_order)),
+            ("INSERT OR IGNORE INTO seen VALUES (?)", [(p.name,) for p in publications]),
+            ("INSERT OR IGNORE INTO event VALUES (?)", [(e.write_key,) for p in publications for e in p.said.events]),
+            (_SAY, _sayings(publications, remote_context)),
+            (_PLACE, ((raw, p.key, p.offset, p.length, p.is_whole) for raw, p in placed)),
+        )
+
+    def published(self, write_keys: Sequence[str]) -> set[str]:
+        """Those of some events, by what tells their changes from others, that are on the remote."""
+        found = self._state.query_many("SELECT write_id FROM event WHERE write_id IN ({})", [(k,) for k in write_keys])
+        return {key for (key,) in found}
+
+    def places(self, digests: Iterable[Digest]) -> dict[Digest, list[Place]]:
+        """Where objects lie on the remote, those that lie by themselves first; nothing of what is not there."""
+        found: dict[Digest, list[Place]] = {}
+        for raw, key, offset, length, whole in self._state.query_many(_PLACES, [(digest.raw,) for digest in digests]):
+            found.setdefault(Digest.from_raw(raw), []).append(Place(key, offset, length, bool(whole)))
+        return found
+
+    def presence(self, uuids: Sequence[str]) -> dict[str, Presence]:
+        """Of those of some bundles that were fetched, whether their bytes are here, as far as that was noted."""
+        found = self._state.query_many("SELECT uuid, state FROM presence WHERE uuid IN ({})", [(u,) for u in uuids])
+        return {uuid: Presence(state) for uuid, state in found}
+
+    def note_presence(self, presence: Mapping[str, Presence]) -> None:
+        """Note whether the bytes of bundles are here."""
+        rows = [(uuid, state.value) for uuid, state in presence.items()]
+        self._state.change(("INSERT OR REPLACE INTO presence VALUES (?, ?)", rows))
+
+    def last_seq(self, writer: str) -> int:
+        """The greatest number of a writer's publications; 0 if there is none."""
+        [(last,)] = self._state.query("SELECT ifnull(max(seq), 0) FROM publication WHERE writer = ?", (writer,))
+        return int(last)
+
+    def gaps(self) -> dict[str, int]:
+        """The writers of whom publications are missing, each with the greatest number that is known."""
+        sql = "SELECT writer, max(seq) FROM publication GROUP BY writer HAVING max(seq) > count(DISTINCT seq)"
+        return dict(self._state.query(sql))
+
+    def publication_count(self) -> int:
+        """How many publications are known."""
+        [(count,)] = self._state.query("SELECT count(*) FROM publication")
+        return int(count)
+
+
+def _row(stored: Stored) -> Row:
+    each = stored.publication
+    return each.write_id, each.id, each.writer, each.seq, stored.stored_us
+
+
+def _sayings(publications: Iterable[Publication], remote_context: str) -> Iterator[tuple[str, str, int]]:
+    """Yield each key that publications speak of, who says it, and whether it goes; a later one after an earlier one."""
+    for each in publications:
+        keys = dict.fromkeys(place.key for _, place in each.said.places(remote_context))
+        yield from ((key, each.id, 0) for key in keys)
+        yield from ((key, each.id, 1) for key in each.said.dropped_keys(remote_context))

@@ -1,0 +1,294 @@
+"""
+The publications of one remote context: fetching those of others, and publishing.
+
+There is no server: a publication is one object, created where there was none, and whoever lists sees it or does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol, TypeAlias, TypeVar
+
+import zstandard
+
+from disdat.core import event, publication
+from disdat.core.digest import Digest, of_bytes
+from disdat.core.event import Event
+from disdat.core.places import MARKER, context_key, object_key
+from disdat.core.publication import Publication, Said
+from disdat.errors import Corrupt, DigestMismatch, Unavailable, UnknownFormat
+from disdat.remote import snapshots
+from disdat.remote.known import Known, Stored
+from disdat.store.backend import Backend, KeyNotFound
+from disdat.store.backend import Stored as Listed
+
+_T = TypeVar("_T")
+
+OVERLAP_US = 15 * 60 * 1_000_000
+"""Listing begins so long before the last publication that is known: what was stored late is not missed."""
+LATE_US = 5 * 60 * 1_000_000
+"""A publication whose id is further than this from the moment it was stored is made again under another."""
+PORTION = 64
+"""So many publications are read at once and taken over together."""
+PORTION_EVENTS = 5000
+"""At most about so many events go into one record of the log."""
+READERS = 16
+_LISTINGS = 4
+_ATTEMPTS = 6
+_ZSTD_LEVEL = 3
+
+Receive: TypeAlias = "Callable[[Sequence[Event], Sequence[str]], None]"
+"""Is given fetched events, and the ids of the publications they are of; keeps them, durable on return."""
+Progress: TypeAlias = "Callable[[int, int], None]"
+"""Is told how many publications were read, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A publication that cannot be used, which stays where it is."""
+
+    key: str
+    why: str
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What a fetch brought."""
+
+    publications: int = 0
+    events: list[Event] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+class Clock(Protocol):
+    """Gives the time, µs since the epoch, UTC."""
+
+    def __call__(self) -> int: ...
+
+
+class Mirror:
+    """
+    One remote context as one local context, the *writer*, sees it.
+
+    Only one process at a time may fetch or publish: who does holds the context's ``push.lock``.
+    """
+
+    def __init__(self, backend: Backend, remote_context: str, known: Known, *, writer: str, clock_us: Clock) -> None:
+        self.backend = backend
+        self.remote_context = remote_context
+        self.known = known
+        self._writer = writer
+        self._clock_us = clock_us
+        self._events = context_key(remote_context, "events/")
+
+    def now_us(self) -> int:
+        """The time by our clock, corrected by what the store's said last."""
+        return self._clock_us() + self.known.number("offset")
+
+    def fetch(self, receive: Receive, *, progress: Progress | None = None) -> Fetched:
+        """
+        Take over all that is published and not known yet.
+
+        Raises:
+            Unavailable: The store does not answer; what was taken over so far is kept.
+        """
+        fetched = Fetched()
+        told = progress or _tell_nobody
+        gaps = self.known.gaps()
+        for attempt in range(_LISTINGS):
+            is_full = attempt > 0 or not self.known.number("cursor")
+            try:
+                self._fetch_listed(self._listed(is_full=is_full), receive, fetched, told)
+            except KeyNotFound:
+                if attempt == _LISTINGS - 1:
+                    raise
+                continue  # a compaction went by: what it deleted is in its snapshot
+            missing = self.known.gaps()
+            if is_full or missing == gaps:
+                break  # a gap that a full listing did not close is somebody's who has not published yet
+            gaps = missing
+        return fetched
+
+    def publish(self, said: Said, *, actor: str = "") -> Publication:
+        """
+        Make known what is said, all of it durable already; it counts from the moment this returns, at the latest.
+
+        Raises:
+            Unavailable: The store did not answer; whether it was published the next fetch tells.
+        """
+        seq = self.known.last_seq(self._writer) + 1
+        write_id = ""
+        for _ in range(_ATTEMPTS):
+            made = publication.made(
+                said, time_us=self.now_us(), writer=self._writer, seq=seq, actor=actor, write_id=write_id
+            )
+            write_id = made.write_id
+            stored_us = self._store(made)
+            if stored_us is None:
+                continue
+            self.known.note({"offset": stored_us - self._clock_us()})
+            if abs(stored_us - made.time_us) <= LATE_US and made.counts_when_stored(stored_us):
+                self.known.apply([Stored(made, stored_us)], self.remote_context)
+                return made
+        raise Unavailable(
+            f"{self.backend.url} takes too long to store a publication", hint="try again; what was sent is kept"
+        )
+
+    def read(self, key: str) -> Publication:
+        """The publication under a key; KeyNotFound where there is none, Corrupt where it cannot be used."""
+        return publication.decode(self.backend.get(key), self._read_body)
+
+    def listed(self) -> list[Listed]:
+        """All publications that lie by themselves."""
+        return [each for each in self.backend.list(self._events) if publication.parse_name(self._name(each.key))]
+
+    def snapshots(self) -> list[Listed]:
+        """All snapshots, in order of their ids."""
+        found = self.backend.list(context_key(self.remote_context, "snapshots/"))
+        return [each for each in found if snapshots.is_name(self._name(each.key))]
+
+    def read_all(self, listed: Iterable[Listed]) -> Iterator[Stored]:
+        """
+        Yield publications, leaving out those that are damaged; some are read ahead.
+
+        Raises:
+            UnknownFormat: A later version wrote one.
+            KeyNotFound: One was deleted meanwhile.
+        """
+        for some in _batched(listed, PORTION):
+            yield from self._read_each(some, lambda _, exc: _check_known(exc))
+
+    def _store(self, made: Publication) -> int | None:
+        """Create the object; the store's time of it, or None where another one has its name."""
+        key = self._events + made.name
+        data = publication.encode(made, self._keep_body)
+        # A reply may get lost, and the request be made again: then it is ours that is there.
+        if not self.backend.put_if_absent(key, data) and self.backend.get(key) != data:
+            return None
+        return self.backend.head(key).modified_us
+
+    def _listed(self, *, is_full: bool) -> list[Listed]:
+        """What may be new: first the publications by themselves, then the snapshots, as who compacts writes them."""
+        after_us = 0 if is_full else max(0, self.known.number("cursor") - OVERLAP_US)
+        start = self._events + event.ulid(after_us, entropy=0) if after_us else ""
+        return [*self.backend.list(self._events, start_after=start), *self.snapshots()]
+
+    def _fetch_listed(self, listed: Sequence[Listed], receive: Receive, fetched: Fetched, told: Progress) -> None:
+        by_name = {self._name(each.key): each for each in listed}
+        names = self.known.unseen(list(by_name))
+        read = 0
+        for name in names:
+            if snapshots.is_name(name):
+                self._take_snapshot(by_name[name], receive, fetched)
+        loose = [by_name[name] for name in self.known.unseen(names) if publication.parse_name(name)]
+        for some in _batched(loose, PORTION):
+            found = self._read_each(some, lambda key, exc: fetched.refused.append(Refused(key, str(exc))))
+            self._take_over(found, receive, fetched)
+            read += len(some)
+            told(read, len(loose))
+        newest = max((each.modified_us for each in loose), default=0)
+        self.known.note({"cursor": max(newest, self.known.number("cursor"), 1)})
+
+    def _take_snapshot(self, listed: Listed, receive: Receive, fetched: Fetched) -> None:
+        try:
+            count = 0
+            for some in _batched(snapshots.read(self.backend, listed.key), PORTION):
+                count += len(some)
+                unseen = set(self.known.unseen([each.publication.name for each in some]))
+                self._take_over([each for each in some if each.publication.name in unseen], receive, fetched)
+        except Corrupt as exc:
+            fetched.refused.append(Refused(listed.key, str(exc)))
+        else:
+            self.known.see([self._name(listed.key)])
+            self.known.note({"gathered": max(count, self.known.number("gathered"))})
+
+    def _read_each(self, listed: Iterable[Listed], refuse: Callable[[str, Corrupt], None]) -> list[Stored]:
+        found = []
+        with ThreadPoolExecutor(READERS) as pool:
+            reading = [(each, pool.submit(self.read, each.key)) for each in listed]
+            for each, future in reading:
+                try:
+                    found.append(Stored(future.result(), each.modified_us))
+                except Corrupt as exc:
+                    refuse(each.key, exc)
+        return found
+
+    def _take_over(self, stored: Sequence[Stored], receive: Receive, fetched: Fetched) -> None:
+        """Keep the events of publications, and then note that these are known."""
+        counting = list(self._counting(stored, fetched))
+        for some in _portions(counting):
+            events = [each for one in some for each in one.publication.said.events]
+            if events:
+                receive(events, [one.publication.id for one in some])
+            self.known.apply(some, self.remote_context)
+            fetched.publications += len(some)
+            fetched.events += events
+        if len(counting) < len(stored):
+            kept = {each.publication.name for each in counting}
+            refused = {self._name(each.key) for each in fetched.refused}
+            self.known.see({each.publication.name for each in stored} - kept - refused)
+
+    def _counting(self, stored: Sequence[Stored], fetched: Fetched) -> Iterator[Stored]:
+        """Yield those that were stored in time, and whose events may be true."""
+        late = any(not each.publication.counts_when_stored(each.stored_us) for each in stored)
+        # In a copy of a bucket everything was stored late: all that is older than the copy of the marker was there.
+        copied_us = self.backend.head(MARKER).modified_us if late else 0
+        for each in stored:
+            if not each.publication.counts_when_stored(each.stored_us) and each.publication.time_us > copied_us:
+                continue
+            try:
+                publication.check_times(each.publication, each.stored_us)
+            except Corrupt as exc:
+                fetched.refused.append(Refused(self._events + each.publication.name, str(exc)))
+            else:
+                yield each
+
+    def _keep_body(self, data: bytes) -> tuple[Digest, int]:
+        packed = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(data)
+        digest = of_bytes(packed)
+        self.backend.put(object_key(digest), packed)
+        return digest, len(packed)
+
+    def _read_body(self, digest: Digest, size_bytes: int) -> bytes:
+        if size_bytes > snapshots.MAX_BYTES:
+            raise Corrupt(f"the body of a publication would take {size_bytes:,} bytes")
+        packed = self.backend.get(object_key(digest))
+        if (found := of_bytes(packed)) != digest:
+            raise DigestMismatch("the body of a publication", expected=digest, found=found)
+        return snapshots.decompress(packed)
+
+    @staticmethod
+    def _name(key: str) -> str:
+        return key.rpartition("/")[2]
+
+
+def _portions(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
+    """Yield them in groups that have about as many events as one record of the log may have."""
+    some: list[Stored] = []
+    count = 0
+    for each in stored:
+        some.append(each)
+        count += len(each.publication.said.events)
+        if count >= PORTION_EVENTS:
+            yield some
+            some, count = [], 0
+    if some:
+        yield some
+
+
+def _check_known(exc: Corrupt) -> None:
+    if isinstance(exc, UnknownFormat):
+        raise exc
+
+
+def _batched(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while some := list(islice(rest, count)):
+        yield some
+
+
+def _tell_nobody(_: int, __: int) -> None:
+    """Whoever fetches shows nothing."""

@@ -17,7 +17,7 @@ from typing import Any, Self
 from disdat.core import canonical, manifest
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
-from disdat.core.tree import NODE_FORMAT, Tree, TreeRef, from_nodes
+from disdat.core.tree import NODE_FORMAT, Tree, TreeRef, from_nodes, links
 from disdat.errors import Corrupt, NotFound, ObjectNotFound
 from disdat.store.objects import ObjectStore
 
@@ -131,12 +131,7 @@ def of_bundle(bundle: Bundle, nodes: Needs, fetch: Fetch) -> Iterator[tuple[Dige
     The nodes of its tree are noted in *nodes* themselves. What lies below one that was there before is left out,
     and what lies below one that *fetch* cannot give is not known.
     """
-    for frame in bundle.frames:
-        if frame.digest is not None:
-            yield frame.digest, frame.size_bytes
-    run = bundle.lineage.run
-    if run is not None and run.packages is not None:
-        yield run.packages, 0
+    yield from _values(bundle)
     if isinstance(bundle.tree, TreeRef):
         tree = from_nodes(bundle.tree.root, lambda digest: fetch(digest) if nodes.add_new(digest) else _EMPTY_NODE)
     else:
@@ -149,19 +144,52 @@ def lost(store: ObjectStore, bundles: Iterable[tuple[str, Digest, bytes | None]]
     """
     Those of some bundles some of whose bytes are neither in the store nor in its trash.
 
-    Of each is given its uuid, its manifest's digest, and the manifest's bytes where they are no object.
+    Of each is given its uuid, its manifest's digest, and the manifest's bytes where they are no object. Where several
+    share what is lost, one of them at least is told. Memory does not grow with how many files they have.
     """
-    needed: dict[str, set[Digest]] = {}
     found: set[str] = set()
     with Needs() as nodes:
-        for uuid, name, body in bundles:
-            try:
-                data = store.read_unlocked(name) if body is None else body
-                needed[uuid] = {digest for digest, _ in of_bundle(manifest.decode(data), nodes, store.read_unlocked)}
-            except ObjectNotFound:
-                found.add(uuid)
-    missing = store.missing(digest for of_one in needed.values() for digest in of_one)
-    return found | {uuid for uuid, of_one in needed.items() if of_one & missing}
+        for uuid in store.lacking(_needed(bundles, nodes, store.read_unlocked, lost=found)):
+            found.add(uuid)
+    return found
+
+
+def _needed(
+    bundles: Iterable[tuple[str, Digest, bytes | None]], nodes: Needs, fetch: Fetch, *, lost: set[str]
+) -> Iterator[tuple[str, Digest]]:
+    """Yield bundles with each object they need; one of which *fetch* cannot give what tells that is *lost*."""
+    for uuid, name, body in bundles:
+        try:
+            bundle = manifest.decode(fetch(name) if body is None else body)
+            yield from ((uuid, digest) for digest, _ in _values(bundle))
+            if isinstance(bundle.tree, TreeRef):
+                yield from ((uuid, digest) for digest in _files(bundle.tree.root, nodes, fetch))
+            else:
+                yield from ((uuid, entry.digest) for entry in bundle.tree.values())
+        except ObjectNotFound:
+            lost.add(uuid)
+
+
+def _files(root: Digest, nodes: Needs, fetch: Fetch) -> Iterator[Digest]:
+    """Yield the files of a stored tree, in no order, but for those below nodes that *nodes* has; the others it gets."""
+    left = [root]
+    while left:
+        digest = left.pop()
+        if not nodes.among([digest]):
+            below = links(digest, fetch(digest))
+            nodes.add([(digest, 0)])
+            yield from (file for _, file in below.files)
+            left += [node for _, node in below.nodes]
+
+
+def _values(bundle: Bundle) -> Iterator[tuple[Digest, int]]:
+    """Yield what a bundle needs but for its files."""
+    for frame in bundle.frames:
+        if frame.digest is not None:
+            yield frame.digest, frame.size_bytes
+    run = bundle.lineage.run
+    if run is not None and run.packages is not None:
+        yield run.packages, 0
 
 
 def tolerant(fetch: Fetch) -> Fetch:
@@ -178,12 +206,7 @@ def tolerant(fetch: Fetch) -> Fetch:
 
 def uses(bundle: Bundle, wanted: Set[Digest], fetch: Fetch) -> Iterator[tuple[Digest, str]]:
     """Yield those of *wanted* that a bundle needs besides its manifest, and for what: a path in it, or ``""``."""
-    for frame in bundle.frames:
-        if frame.digest is not None and frame.digest in wanted:
-            yield frame.digest, ""
-    run = bundle.lineage.run
-    if run is not None and run.packages is not None and run.packages in wanted:
-        yield run.packages, ""
+    yield from ((digest, "") for digest, _ in _values(bundle) if digest in wanted)
     nodes: list[Digest] = []
 
     def read(digest: Digest) -> bytes:

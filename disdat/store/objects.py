@@ -88,6 +88,12 @@ class ObjectStore:
         with storage_errors(f"read object {digest}"):
             return self._use(digest, lambda place: place.path.read_bytes() if place.small is None else place.small)
 
+    def read_each(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """Yield small objects with their bytes, those of one pack together, in no order; raises what :meth:`read` does."""
+        peek = Peek(self._loose, self._packed, self.root / "trash")
+        for digest, data in peek.read_many(list(digests)):
+            yield digest, self.read(digest) if data is None else data
+
     def read_unlocked(self, digest: Digest) -> bytes:
         """
         As :meth:`read`, for who holds the lock of a context and so may not wait for the store's: see :class:`Peek`.
@@ -187,14 +193,16 @@ class ObjectStore:
             found |= set(self._packed.find(list(asked - found)))
         return found
 
-    def missing(self, digests: Iterable[Digest]) -> set[Digest]:
-        """Those of *digests* that are neither here nor in the trash; their bytes are not looked at."""
-        asked = set(digests)
-        with storage_errors("look at what is there"):
-            self._packed.refresh()
-            left = asked - self.has_many(asked)
-            peek = Peek(self._loose, self._packed, self.root / "trash")
-            return {digest for digest in left if not peek.trashed_in(digest)}
+    def lacking(self, needed: Iterable[tuple[T, Digest]]) -> Iterator[T]:
+        """Of things and an object that each needs, yield those whose object is neither here nor in the trash."""
+        peek = Peek(self._loose, self._packed, self.root / "trash")
+        rest = iter(needed)
+        while some := list(islice(rest, BATCH)):
+            with storage_errors("look at what is there"):
+                self._packed.refresh()
+                left = {digest for _, digest in some} - self.has_many(digest for _, digest in some)
+                missing = {digest for digest in left if not peek.trashed_in(digest)}
+            yield from (thing for thing, digest in some if digest in missing)
 
     def size_bytes(self, digest: Digest) -> int:
         """How many bytes an object has; ObjectNotFound if it is not here."""

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.servers.processes import clean_environment, listening
+from tests.servers.proxy import Proxy, proxied
 from tests.servers.s3 import S3Server
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-servers"
@@ -46,6 +47,20 @@ def moto(server_logs: Path) -> Iterator[S3Server]:
         environment=lambda _: clean_environment(),
     ) as port:
         yield S3Server(f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="session")
+def standing_proxy(ministack: S3Server, server_logs: Path) -> Iterator[Proxy]:
+    with proxied(ministack.endpoint, log=server_logs / "proxy.log") as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(standing_proxy: Proxy) -> Iterator[Proxy]:
+    """A proxy before ``ministack``, without rules yet; ``ministack.at(proxy.endpoint)`` is the server through it."""
+    standing_proxy.reset()
+    yield standing_proxy
+    standing_proxy.reset()
 
 
 def run_ministack(place: Path, **settings: str) -> Iterator[S3Server]:

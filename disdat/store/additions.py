@@ -84,6 +84,7 @@ class Additions:
         self.staging = Staging(parts.root / "staging", disk=parts.disk)
         self.read: list[Row] = []
         """Files of the user that were hashed, as the stat cache remembers them."""
+        self._trashed = parts.trash / "objects"
         self._lock = FileLock(parts.root / "lock", disk=parts.disk)
         self._changed = parts.directories.change(parts.disk)
         self._small: dict[Digest, bytes] = {}
@@ -147,7 +148,7 @@ class Additions:
         if digest in self._large:
             return True
         loose = self.parts.loose
-        found = loose.find(digest) or loose.restore(self.parts.trash / "objects", digest)
+        found = loose.find(digest) or loose.restore(self._trashed, digest)
         if found is None or not loose.is_right(digest, found):
             return False
         self._count_on(loose.path(digest), found)

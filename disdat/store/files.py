@@ -223,11 +223,11 @@ class ChangedDirectories:
 
     def make(self, directory: Path) -> None:
         """Make a directory below the root if need be; it will be durable after :meth:`sync`."""
-        if directory in self._durable or directory in self._entered:
+        if self._is_done(directory):
             return
         if not directory.is_dir():
             self._disk.mkdir(directory)
-        while directory not in self._durable and directory.is_relative_to(self._root):
+        while not self._is_done(directory) and directory.is_relative_to(self._root):
             self._entered.add(directory)
             directory = directory.parent
             self._touched.add(directory)
@@ -246,6 +246,10 @@ class ChangedDirectories:
             self._sync_some(of_depth[depth])
         self._durable |= self._entered
         self._touched, self._entered = set(), set()
+
+    def _is_done(self, directory: Path) -> bool:
+        """Whether it is durable, or will be, with every directory above."""
+        return directory in self._durable or directory in self._entered
 
     def _sync_some(self, directories: Sequence[Path]) -> None:
         if len(directories) == 1:

@@ -25,24 +25,22 @@ class LooseObjects:
 
     def __init__(self, directory: Path, *, cache: StatCache, disk: Disk) -> None:
         self.directory = directory / ALGORITHM
+        self._place = os.fspath(self.directory)
         self._cache = cache
         self._disk = disk
 
     def path(self, digest: Digest) -> Path:
         """Where an object is or would be."""
-        return self.directory / digest.hex[:2] / digest.hex
+        return Path(_below(self._place, digest))
 
     @staticmethod
     def path_below(directory: Path, digest: Digest) -> Path:
         """Where an object is or would be in a trash, whose places are as those of the store."""
-        return directory / ALGORITHM / digest.hex[:2] / digest.hex
+        return Path(_below(f"{directory}/{ALGORITHM}", digest))
 
     def find(self, digest: Digest) -> os.stat_result | None:
         """What an object's file is; None if there is none."""
-        try:
-            return os.stat(self.path(digest))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return _stat(_below(self._place, digest))
 
     def is_known(self, digest: Digest, found: os.stat_result) -> bool:
         """Whether the file *found* was read and was right, and has not changed since."""
@@ -73,13 +71,13 @@ class LooseObjects:
 
     def restore(self, trash: Path, digest: Digest) -> os.stat_result | None:
         """Take an object out of *trash*, where its place is that in the store; what its file is, None if not there."""
-        source = self.path_below(trash, digest)
-        if not source.exists():
+        source = _below(f"{trash}/{ALGORITHM}", digest)
+        if _stat(source) is None:
             return None
         target = self.path(digest)
         self._disk.mkdir(target.parent)
         with suppress(FileNotFoundError):  # another reader was faster
-            self._disk.rename(source, target)
+            self._disk.rename(Path(source), target)
         # The directories above too: who counts on a name that is there counts on them.
         for changed in (target.parent, self.directory, self.directory.parent, self.directory.parent.parent):
             self._disk.sync_dir(changed)
@@ -92,6 +90,19 @@ class LooseObjects:
                 if is_name(entry.name):
                     with suppress(FileNotFoundError):  # it was moved to the trash meanwhile
                         yield Digest(f"{ALGORITHM}:{entry.name}"), entry.stat().st_size
+
+
+def _below(directory: str, digest: Digest) -> str:
+    # Not a Path, which takes longer to make than the file system to tell that nothing is there.
+    name = digest.hex
+    return f"{directory}/{name[:2]}/{name}"
+
+
+def _stat(where: str) -> os.stat_result | None:
+    try:
+        return os.stat(where)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def is_name(name: str) -> bool:

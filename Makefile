@@ -8,6 +8,8 @@ BIN := .venv/bin
 DEV := .venv/.installed-dev
 DOCS := .venv/.installed-docs
 SERVERS := .venv-servers/.installed
+AZURITE := azurite@3
+NPM_QUIET := --no-audit --no-fund --no-package-lock --loglevel=error
 FAST := not slow and not docker and not browser and not soak
 export PYTHON
 
@@ -23,6 +25,8 @@ $(SERVERS): tests/servers/requirements.txt | $(DEV)
 	@echo "Installing the servers that tests talk to into .venv-servers"
 	@$(BIN)/python -m venv --clear .venv-servers
 	@.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@if command -v npm >/dev/null; then npm install --prefix .venv-servers $(NPM_QUIET) $(AZURITE); \
+	else echo "npm is missing: tests that need $(AZURITE) will be skipped"; fi
 	@touch $@
 
 # The main job on real data, told as it goes.

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.servers import start
 from tests.servers.s3 import S3Server
 
 
@@ -109,3 +111,12 @@ def test_with_iam_a_wrong_secret_is_refused(reader: tuple[S3Server, str]):
     user, bucket = reader
     forged = replace(user, secret_key="guessed")
     assert refusal(lambda: forged.read(bucket, "mine/k")) == "SignatureDoesNotMatch"
+
+
+def test_the_server_for_benchmarks_keeps_what_it_is_given(tmp_path: Path):
+    with start.rclone(tmp_path / "rclone") as server:
+        bucket = server.bucket("bench")
+        server.write(bucket, "a/b", b"x")
+        assert server.keys(bucket) == ["a/b"]
+        assert server.read(bucket, "a/b") == b"x"
+        assert refusal(replace(server, secret_key="guessed").buckets) == "SignatureDoesNotMatch"

@@ -268,7 +268,9 @@ def _checked_regex(pattern: str) -> str:
     try:
         _compiled(pattern)
     except re.error as exc:
-        raise BadQuery(f"not a regular expression: {pattern!r}: {exc}") from exc
+        raise BadQuery(
+            f"not a regular expression: {pattern!r}: {exc}", hint="write a glob such as 'my.*', without the slashes"
+        ) from exc
     return pattern
 
 

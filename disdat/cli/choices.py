@@ -104,8 +104,9 @@ class Verb(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the command's own options, then those that every command takes."""
-        shared = [param for param in self.get_params(ctx) if param in EVERYWHERE]
-        own = [param for param in self.get_params(ctx) if param not in EVERYWHERE]
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        shared = [option for option in options if option in EVERYWHERE]
+        own = [option for option in options if option not in EVERYWHERE]
         for title, params in (("Options", own), ("Options of every command", shared)):
             records = [shown for param in params if (shown := param.get_help_record(ctx))]
             if records:

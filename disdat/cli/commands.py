@@ -24,42 +24,52 @@ class Entry(NamedTuple):
 
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
-    "Start": {
-        "init": Entry("disdat.cli.contexts:init", "Write a commented settings file."),
+    "Contexts, where bundles are kept": {
         "context": Entry("disdat.cli.contexts:context", "List data contexts, create one, or delete one."),
-        "fork": Entry("disdat.cli.moves:fork", "Make a context that begins as another one is."),
-        "switch": Entry("disdat.cli.contexts:switch", "Make a data context the current one."),
+        "switch": Entry("disdat.cli.contexts:switch", "Make a data context the current one, which commands work in."),
         "status": Entry("disdat.cli.contexts:status", "Show the current context and what is in it."),
-        "completion": Entry("disdat.cli.completion:completion", "Print a script that lets your shell complete words."),
-        "config": Entry("disdat.cli.contexts:config", "Show every setting and where it comes from."),
+        "fork": Entry("disdat.cli.moves:fork", "Make a context that begins as another one is."),
     },
-    "Make and change bundles": {
+    "Make bundles": {
         "add": Entry("disdat.cli.bundles:add", "Make a bundle of files, directories or a table."),
-        "apply": Entry("disdat.cli.pipelines:apply", "Run a pipeline up to a task."),
-        "commit": Entry("disdat.cli.bundles:commit", "Mark a bundle as ready to be shared."),
-        "tag": Entry("disdat.cli.bundles:tag", "Set tags of a bundle."),
-        "untag": Entry("disdat.cli.bundles:untag", "Remove tags of a bundle."),
-        "rename": Entry("disdat.cli.moves:rename", "Give a bundle another name."),
-        "copy": Entry("disdat.cli.moves:copy", "Copy bundles to another context."),
-        "move": Entry("disdat.cli.moves:move", "Move bundles to another context."),
-        "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context."),
-        "undo": Entry("disdat.cli.history:undo", "Take back the last change, or a named one."),
+        "apply": Entry(
+            "disdat.cli.pipelines:apply", "Run a pipeline up to a task; what is up to date is not run again."
+        ),
     },
     "Look at bundles": {
         "ls": Entry("disdat.cli.look:ls", "List bundles."),
         "cat": Entry("disdat.cli.look:cat", "Print the value of a bundle."),
+        "show": Entry("disdat.cli.look:show", "Show all that is recorded of a bundle: tags, code, run, inputs."),
+        "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from, step by step."),
+        "diff": Entry("disdat.cli.diff:diff", "Show how two bundles, or two versions of one, differ."),
         "checkout": Entry("disdat.cli.checkout:checkout", "Put a bundle's files into a directory of your own."),
-        "show": Entry("disdat.cli.look:show", "Show everything that is recorded of a bundle."),
-        "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from."),
-        "diff": Entry("disdat.cli.diff:diff", "Show how two bundles differ."),
-        "log": Entry("disdat.cli.history:log", "Show what happened in the context."),
     },
-    "Look after bundles": {
-        "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
+    "Change what is said of bundles, and where they are": {
+        "tag": Entry("disdat.cli.bundles:tag", "Set tags of a bundle."),
+        "untag": Entry("disdat.cli.bundles:untag", "Remove tags of a bundle."),
+        "commit": Entry("disdat.cli.bundles:commit", "Mark a bundle as ready to be shared."),
+        "rename": Entry("disdat.cli.moves:rename", "Give a bundle another name."),
+        "copy": Entry("disdat.cli.moves:copy", "Give bundles to another context too."),
+        "move": Entry("disdat.cli.moves:move", "Move bundles to another context."),
+        "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context."),
+    },
+    "History": {
+        "log": Entry("disdat.cli.history:log", "Show what happened in the context: who did what, and when."),
+        "undo": Entry("disdat.cli.history:undo", "Take back the last change, or a named one."),
+    },
+    "Disk space and health": {
         "du": Entry("disdat.cli.space:du", "Show what takes space, and what removing it would free."),
         "gc": Entry("disdat.cli.space:gc", "Find what nobody needs, and get its space back."),
+        "verify": Entry("disdat.cli.maintenance:verify", "Read everything, and find what is damaged."),
         "doctor": Entry("disdat.cli.doctor:doctor", "Check the installation, the settings and the home."),
         "reindex": Entry("disdat.cli.maintenance:reindex", "Make the catalog of a context again from its log."),
+    },
+    "Set up": {
+        "init": Entry("disdat.cli.contexts:init", "Write a settings file, every default in it, to be edited."),
+        "config": Entry("disdat.cli.contexts:config", "Show every setting and where it comes from."),
+        "completion": Entry(
+            "disdat.cli.completion:completion", "Print the script for tab completion in bash, zsh or fish."
+        ),
     },
 }
 
@@ -76,6 +86,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "export": "checkout",
     "fsck": "verify",
     "get": "cat",
+    "help": "--help",
     "history": "log",
     "info": "show",
     "list": "ls",
@@ -85,5 +96,6 @@ OTHER_WORDS: Mapping[str, str] = {
     "restore": "undo",
     "revert": "undo",
     "run": "apply",
+    "version": "--version",
 }
 """What people coming from elsewhere type, and what it is called here."""

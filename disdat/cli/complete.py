@@ -38,7 +38,7 @@ def tell(shell: str, prefix: str, words: Sequence[str]) -> int:
     try:
         render.out(answer(shell, prefix, words))
         render.flush()
-    except (KeyboardInterrupt, BrokenPipeError, StorageError):  # who types on is not disturbed
+    except (BrokenPipeError, StorageError):  # who types on is not disturbed
         render.drop_output()
         return 1
     return 0

@@ -62,7 +62,7 @@ _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 @click.argument("words", nargs=-1, metavar="")
 def completion(shell: str, words: Sequence[str], *, prefix: str | None) -> None:
     """
-    Print a script that lets your shell complete words.
+    Print the script for tab completion in bash, zsh or fish.
 
     Commands, options, names of bundles, tags and contexts, from the catalog. For bash, write into ~/.bashrc:
     eval "$(dsdt completion bash)". For zsh the same into ~/.zshrc, after compinit. For fish, into

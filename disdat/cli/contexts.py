@@ -25,7 +25,7 @@ _SHOWN_NAMES = 10
 @click.pass_obj
 def init(choices: Choices) -> None:
     """
-    Write a commented settings file.
+    Write a settings file, every default in it, to be edited.
 
     Nothing needs this first. A file that is there already is left as it is.
     """
@@ -33,7 +33,8 @@ def init(choices: Choices) -> None:
     if path is None:
         raise NotConfigured("no place for settings is known", hint="set HOME, or DISDAT_CONFIG to a file")
     if not configuration.write_default(path):
-        raise AlreadyExists(f"Disdat already initialized in {path.parent}.")
+        raise AlreadyExists(f"Disdat already initialized in {path.parent}.", hint="`dsdt config` shows every setting")
+    render.say(choices, f"Wrote {path}")
 
 
 @click.command(cls=Verb)
@@ -67,7 +68,7 @@ def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, forc
 @click.argument("name", callback=options.text)
 @click.pass_obj
 def switch(choices: Choices, name: str) -> None:
-    """Make a data context the current one."""
+    """Make a data context the current one, which commands work in."""
     home = opening.home(choices)
     wanted = ops.contexts.named(home, name)
     already = home.current_name() == wanted.name

@@ -53,7 +53,7 @@ def diff(
     as_json: bool,
 ) -> int:
     """
-    Show how two bundles differ.
+    Show how two bundles, or two versions of one, differ.
 
     The first REF is the old one; alone, it is compared with the version before it. The value, down to the cells of
     tables, the items of arrays and the files of directories; params, tags, metrics, code and inputs. What has equal

@@ -64,10 +64,10 @@ def log(
     as_json: bool,
 ) -> None:
     """
-    Show what happened in the context.
+    Show what happened in the context: who did what, and when.
 
-    Who did what and when, the newest change first; with REF only what says something of these bundles: all of a name,
-    be they removed, or one version. What was undone says so. The first column names a change to `dsdt undo`. DATE is as
+    The newest change first; with REF only what says something of these bundles: all of a name, be they removed, or one
+    version. What was undone says so. The first column names a change to `dsdt undo`. DATE is as
     for `dsdt ls`.
     """
     context = opening.context(choices, as_of=as_of)
@@ -137,12 +137,21 @@ def _deed(kind: str, count: int, change: Change) -> str:
     verb = _VERBS.get(kind, kind)
     if kind == "undo" and change.undoes:
         verb = f"undid {', '.join(id_[:SHORT] for id_ in change.undoes[:_SHOWN])}:"
-    shown = ", ".join(f"{listing.shown_name(each.name)} {each.uuid[:8]}" for each in named)
+    shown = ", ".join(map(_renamed if kind == "rename" else _called, named))
     more = count - len(named)
     if more > 0:
         shown = f"{shown} and {more:,} more" if shown else render.count(count, "bundle")
-    details = _details(named[0]) if named and count == 1 else _place(named)
+    details = _details(named[0]) if named and (count == 1 or kind == "rename") else _place(named)
     return " ".join(filter(None, (verb, shown, details)))
+
+
+def _called(bundle: Mention | Named) -> str:
+    return f"{listing.shown_name(bundle.name)} {bundle.uuid[:8]}"
+
+
+def _renamed(bundle: Mention) -> str:
+    """A bundle that got a name: the one it has now may be that, or yet another one."""
+    return bundle.uuid[:8]
 
 
 def _details(mention: Mention) -> str:
@@ -177,7 +186,7 @@ def _undone_lines(found: Undone, verb: str) -> Iterator[str]:
 
 
 def _listed(bundles: Sequence[Named]) -> str:
-    shown = ", ".join(f"{listing.shown_name(each.name)} {each.uuid[:8]}" for each in bundles[:_SHOWN])
+    shown = ", ".join(map(_called, bundles[:_SHOWN]))
     return shown + (f" and {len(bundles) - _SHOWN:,} more" if len(bundles) > _SHOWN else "")
 
 

@@ -123,7 +123,7 @@ def cat(
 @click.pass_obj
 def show(choices: Choices, ref: str, *, as_of: int | None, as_json: bool) -> None:
     """
-    Show everything that is recorded of a bundle.
+    Show all that is recorded of a bundle: tags, code, run, inputs.
 
     REF is NAME, NAME@UUID-PREFIX, NAME@-1 (the version before the latest), NAME@DATE (the latest as of then)
     or a uuid prefix of four digits or more.
@@ -141,7 +141,7 @@ def show(choices: Choices, ref: str, *, as_of: int | None, as_json: bool) -> Non
 @click.pass_obj
 def lineage(choices: Choices, ref: str, *, depth: int | None, as_of: int | None, as_json: bool) -> None:
     """
-    Show what a bundle was made from.
+    Show what a bundle was made from, step by step.
 
     The bundle, then what it was made from, and so on, indented by how far back it is; a bundle that was used
     twice is shown once.

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dsdt`` with *argv* (the process's own arguments, if None) and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # also while modules are imported, which for some commands takes longest
+        with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
+            sys.stderr.write("dsdt: interrupted\n")
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
     match arguments:
         case ["completion", "bash" | "zsh" | "fish" as shell, "--complete", prefix, "--", *words]:
             from disdat.cli import complete  # sqlite3, which help does without

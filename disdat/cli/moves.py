@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from typing import TypedDict, Unpack
 
 import click
 
@@ -45,49 +47,61 @@ def rename(choices: Choices, ref: str, new: str, *, every: bool, dry_run: bool, 
         render.out([line]) if dry_run else render.say(choices, line)
 
 
+class _Wanted(TypedDict):
+    """What the commands that give bundles to another context are told."""
+
+    refs: Sequence[str]
+    target: str
+    every: bool
+    create: bool
+    dry_run: bool
+    as_json: bool
+
+
+def _giving(done: str, do: str) -> Callable[[options.F], options.F]:
+    """The options and arguments of such a command."""
+    parts = [
+        click.option(
+            "--to", "target", required=True, metavar="CONTEXT", callback=options.text, help="The other context."
+        ),
+        click.option("--all", "every", is_flag=True, help="Every version of each name REF, not only one."),
+        click.option("--create", is_flag=True, help="Make CONTEXT where it is not there."),
+        click.option("--dry-run", is_flag=True, help=f"Say what would be {done}, and {do} nothing."),
+        options.json("Print what was done as JSON."),
+        click.argument("refs", metavar="REF...", nargs=-1, required=True, callback=options.any_text),
+    ]
+    return lambda command: reduce(lambda wrapped, part: part(wrapped), reversed(parts), command)
+
+
 @click.command(cls=Verb)
-@click.option("--to", "target", required=True, metavar="CONTEXT", callback=options.text, help="The other context.")
-@click.option("--all", "every", is_flag=True, help="Every version of each name REF, not only one.")
-@click.option("--create", is_flag=True, help="Make CONTEXT where it is not there.")
-@click.option("--dry-run", is_flag=True, help="Say what would be copied, and copy nothing.")
-@options.json("Print what was done as JSON.")
-@click.argument("refs", metavar="REF...", nargs=-1, required=True, callback=options.any_text)
+@_giving("copied", "copy")
 @click.pass_obj
-def copy(
-    choices: Choices, refs: Sequence[str], *, target: str, every: bool, create: bool, dry_run: bool, as_json: bool
-) -> None:
+def copy(choices: Choices, **wanted: Unpack[_Wanted]) -> None:
     """
-    Copy bundles to another context.
+    Give bundles to another context too.
 
     No byte of them is copied: both contexts have the same bundle, with the same uuid, name, tags and inputs, and each
     goes on by itself. What is there already stays as it is.
     """
-    _take(choices, refs, target, ops.moves.copy, ("Copied", "copy"), every, create, dry_run, as_json)
+    _give(choices, ops.moves.copy, ("Copied", "copy"), **wanted)
 
 
 @click.command(cls=Verb)
-@click.option("--to", "target", required=True, metavar="CONTEXT", callback=options.text, help="The other context.")
-@click.option("--all", "every", is_flag=True, help="Every version of each name REF, not only one.")
-@click.option("--create", is_flag=True, help="Make CONTEXT where it is not there.")
-@click.option("--dry-run", is_flag=True, help="Say what would be moved, and move nothing.")
-@options.json("Print what was done as JSON.")
-@click.argument("refs", metavar="REF...", nargs=-1, required=True, callback=options.any_text)
+@_giving("moved", "move")
 @click.pass_obj
-def move(
-    choices: Choices, refs: Sequence[str], *, target: str, every: bool, create: bool, dry_run: bool, as_json: bool
-) -> None:
+def move(choices: Choices, **wanted: Unpack[_Wanted]) -> None:
     """
     Move bundles to another context.
 
     As `dsdt copy`, and then they are removed from this one. Paths of their files here stay valid until the next
     `dsdt gc --apply`. If it is interrupted, a bundle is in both contexts, and moving it again completes it.
     """
-    _take(choices, refs, target, ops.moves.move, ("Moved", "move"), every, create, dry_run, as_json)
+    _give(choices, ops.moves.move, ("Moved", "move"), **wanted)
 
 
 @click.command(cls=Verb)
 @options.json("Print the new context as JSON.")
-@click.argument("names", metavar="[CONTEXT] NEW", nargs=-1, required=True, callback=options.text)
+@click.argument("names", metavar="[CONTEXT] NEW", nargs=-1, callback=options.text)
 @click.pass_obj
 def fork(choices: Choices, names: Sequence[str], *, as_json: bool) -> None:
     """
@@ -96,9 +110,10 @@ def fork(choices: Choices, names: Sequence[str], *, as_json: bool) -> None:
     NEW has every bundle of CONTEXT, or of the current context, with its whole history, and no byte of them is copied.
     Both go on by themselves. Does not switch to it.
     """
+    if not 1 <= len(names) <= 2:
+        missing = "unexpected extra argument" if names else "missing argument 'NEW'"
+        raise WrongUsage(missing, "write `dsdt fork NEW` or `dsdt fork CONTEXT NEW`")
     *given, new = names
-    if len(given) > 1:
-        raise WrongUsage("unexpected extra argument", "write `dsdt fork NEW` or `dsdt fork CONTEXT NEW`")
     source = ops.contexts.named(opening.home(choices), given[0]) if given else opening.context(choices)
     with Phases(shown=opening.wants_progress(choices)) as progress:
         progress(f"forking {source.name}")
@@ -113,33 +128,23 @@ def fork(choices: Choices, names: Sequence[str], *, as_json: bool) -> None:
 Act = Callable[[Context, Context, Sequence[Row]], Taken]
 
 
-def _take(
-    choices: Choices,
-    refs: Sequence[str],
-    target: str,
-    act: Act,
-    verbs: tuple[str, str],
-    every: bool,
-    create: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    context = opening.context(choices)
+def _give(choices: Choices, act: Act, verbs: tuple[str, str], **wanted: Unpack[_Wanted]) -> None:
+    context, target = opening.context(choices), wanted["target"]
     done, would = verbs
     with Phases(shown=opening.wants_progress(choices)) as progress:
         progress("looking for the bundles")
-        rows = _rows(context, refs, every=every)
-        if not create:
+        rows = _rows(context, wanted["refs"], every=wanted["every"])
+        if not wanted["create"]:
             ops.contexts.named(context.home, target)
-        if dry_run:
+        if wanted["dry_run"]:
             taken = ops.moves.plan(context, rows, target)
         else:
             other = ops.moves.found_or_made(context.home, target)
             progress(f"writing {render.count(len(rows), 'bundle')} to {other.name}")
             taken = act(context, other, rows)
-    if as_json:
+    if wanted["as_json"]:
         render.out(render.as_json(_taken_json(taken)))
-    elif dry_run:
+    elif wanted["dry_run"]:
         render.out(_lines(taken, f"Would {would}"))
     else:
         for line in _lines(taken, done):

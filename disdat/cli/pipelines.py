@@ -70,7 +70,7 @@ def apply(
     as_json: bool,
 ) -> None:
     """
-    Run a pipeline up to a task.
+    Run a pipeline up to a task; what is up to date is not run again.
 
     What the task needs is run first; what is up to date is used again. The module is looked for in the current
     directory first. All that follows MODULE.CLASS are the task's parameters; options stand before it.

@@ -18,6 +18,10 @@ Disdat keeps versions of your data as bundles. To start:
 
 `dsdt --help` lists every command."""
 
+EPILOG = """\
+A bundle's NAME means its latest version, NAME@-1 the one before, NAME@2026-03-01 the latest as of then. With --as-of
+DATE, ls, cat, show, lineage and log see the context as it was. `dsdt COMMAND --help` explains a command."""
+
 
 class Program(click.Group):
     """``dsdt`` itself."""
@@ -59,6 +63,7 @@ def _suggestion(word: str) -> str:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=list(EVERYWHERE),
+    epilog=EPILOG,
 )
 @click.pass_context
 def dsdt(ctx: click.Context) -> None:

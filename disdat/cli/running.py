@@ -15,7 +15,6 @@ from disdat.errors import DisdatError
 
 DONE = 0
 USAGE = 2
-INTERRUPTED = 130
 READER_GONE = 141
 """As a program that the shell's SIGPIPE ended: whoever read the output stopped reading."""
 
@@ -33,9 +32,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         render.drop_output()
         return READER_GONE
-    except (KeyboardInterrupt, click.Abort):
-        render.error("interrupted")
-        return INTERRUPTED
+    except click.Abort as exc:
+        raise KeyboardInterrupt from exc
     except Exception as exc:  # noqa: BLE001 - the one place where whatever went wrong becomes a line
         return _report(exc, choices)
     return code
@@ -69,8 +67,9 @@ def _report(exc: Exception, choices: Choices) -> int:
 
 
 def _lowered(message: str) -> str:
-    """Click's sentence as one of ours: without the capital and the full stop."""
-    return message[:1].lower() + message[1:].removesuffix(".")
+    """Click's sentence as one of ours: on one line, without the capital and the full stop."""
+    words = " ".join(message.split())
+    return words[:1].lower() + words[1:].removesuffix(".")
 
 
 def _help_hint(exc: click.UsageError) -> str:

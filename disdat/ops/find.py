@@ -132,7 +132,9 @@ def resolve(context: Context, reference: str) -> Row:
     if row is None and _PREFIX.fullmatch(reference):
         row = _by_prefix(context, reference)
     if row is None:
-        forms = "a reference is NAME, NAME@UUID-PREFIX, NAME@-1, NAME@DATE or a uuid prefix of 4 or more digits"
+        forms = (
+            "`dsdt ls` lists bundles; a reference is NAME, NAME@-1, NAME@DATE, NAME@UUID or 4 digits or more of a uuid"
+        )
         raise BundleNotFound(
             f"no bundle {reference!r} in the context {context.name}", hint=_near(context, reference, otherwise=forms)
         )

@@ -42,6 +42,7 @@ USAGE = [
     ("ls --nonsense", "no such option"),
     ("--nonsense ls", "no such option"),
     ("switch", "missing argument 'NAME'"),
+    ("completion", "missing argument 'bash|zsh|fish'. Choose from: bash, zsh, fish"),
     ("switch demo more", "unexpected extra argument"),
     ("switch|", "NAME is empty"),
     ("switch|..", "'..' cannot name a context"),
@@ -537,7 +538,7 @@ def test_without_a_context_it_says_how_to_get_one(dsdt: Dsdt, home: Path, line):
         ("ls dtaa", "did you mean 'data'?"),
         ("rm dtaa", "did you mean 'data'?"),
         ("rm data -t no:such", "`dsdt ls` shows what is there"),
-        ("cat other.than.all", "a reference is NAME"),
+        ("cat other.than.all", "`dsdt ls` lists bundles; a reference is NAME"),
         ("add data https://host.example/a.csv", "URLs are not fetched"),
     ],
 )

@@ -14,8 +14,8 @@ from tests.cli.conftest import Dsdt
 
 
 def test_init_writes_a_settings_file_and_nothing_else(dsdt: Dsdt, home: Path):
-    assert dsdt("init").out == ""
     file = Path.home() / ".config" / "disdat" / "disdat.cfg"
+    assert dsdt("init").out == f"Wrote {file}\n"
     assert "; home = ~/.disdat" in file.read_text("utf-8")
     assert not home.exists()
 

@@ -43,6 +43,15 @@ def test_the_log_says_who_did_what_and_when(demo: Dsdt, add):
     ]
 
 
+def test_the_log_says_what_a_bundle_was_renamed_to_whatever_it_is_named_now(demo: Dsdt, add):
+    first, second = (add("prices")[:8] for _ in range(2))
+    demo("rename", "--all", "prices", "costs")
+    demo("rename", "costs", "now")
+    said = [line.split("  ")[-1] for line in demo("log", "-n", "2").lines]
+    assert said[0] == f"renamed {second} to now"
+    assert said[1] in {f"renamed {second}, {first} to costs", f"renamed {first}, {second} to costs"}
+
+
 def test_the_log_of_a_name_is_that_of_its_bundles_be_they_removed(demo: Dsdt, add):
     add("prices")
     add("other")

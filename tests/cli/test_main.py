@@ -134,6 +134,24 @@ def test_ctrl_c_ends_with_one_line(demo: Dsdt):
     assert (process.returncode, err) == (130, "dsdt: interrupted\n")
 
 
+@pytest.mark.parametrize("arguments", [["ls"], ["completion", "zsh", "--complete", "x", "--", "cat"]])
+def test_ctrl_c_while_it_starts_ends_with_one_line(arguments: list[str]):
+    program = f"""
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("click", "sqlite3"):
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from disdat.cli.main import main
+raise SystemExit(main({arguments!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "dsdt: interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "left"), [(b"y\n", 0, ""), (b"n\n", 1, "demo"), (b"\n", 1, "demo"), (b"\x03", 130, "demo")]
 )

@@ -90,7 +90,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(demo: Dsdt, add: Ad
         ("rename a |", "NEW is empty"),
         ("copy a", "missing option '--to'"),
         ("copy --to other", "missing argument 'REF...'"),
-        ("fork", "missing argument '[CONTEXT] NEW'"),
+        ("fork", "missing argument 'NEW'"),
         ("fork a b c", "unexpected extra argument"),
     ],
 )

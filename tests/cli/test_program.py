@@ -54,7 +54,7 @@ def test_the_line_in_the_help_of_all_is_the_first_of_the_commands_own(name, comm
 
 def test_no_command_is_named_as_what_people_mistake_it_for():
     assert OTHER_WORDS.keys().isdisjoint(COMMANDS)
-    assert set(OTHER_WORDS.values()) <= COMMANDS.keys()
+    assert set(OTHER_WORDS.values()) <= COMMANDS.keys() | {"--help", "--version"}
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -78,12 +78,26 @@ def test_alone_it_says_how_to_start(dsdt: Dsdt):
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("lst", "`dsdt ls`"), ("contxt", "`dsdt context`"), ("list", "`dsdt ls`"), ("export", "`dsdt checkout`")],
+    [
+        ("lst", "`dsdt ls`"),
+        ("contxt", "`dsdt context`"),
+        ("list", "`dsdt ls`"),
+        ("export", "`dsdt checkout`"),
+        ("version", "`dsdt --version`"),
+    ],
 )
 def test_a_mistyped_command_gets_the_one_that_was_meant(dsdt: Dsdt, typed, meant):
     ended = dsdt.run(typed)
     assert ended.code == 2
     assert ended.err == f"dsdt: no command '{typed}'\nhint: did you mean {meant}?\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_options_in_the_help_are_options(dsdt: Dsdt, name: str):
+    """Not arguments, of which the line of usage says all there is."""
+    _, *lists = re.split(r"^Options.*:\n", dsdt(name, "--help").out, flags=re.MULTILINE)
+    for line in "".join(lists).splitlines():
+        assert re.match(r"  -|   {8}|$", line), line
 
 
 def test_a_mistyped_option_gets_the_one_that_was_meant(dsdt: Dsdt):

@@ -11,6 +11,7 @@ from disdat.cli import listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import AddProgress
+from disdat.errors import BundleNotFound
 
 
 @click.command(cls=Verb)
@@ -114,7 +115,7 @@ def rm(
     dry_run: bool,
 ) -> None:
     """
-    Remove bundles from the context.
+    Remove bundles from the context; `dsdt undo` brings them back.
 
     Of several versions that match, the latest one. NAME is exact, or NAME@VERSION; a name, a uuid or a tag must
     be given. The bytes stay in the store until they are collected.
@@ -123,7 +124,13 @@ def rm(
         raise WrongUsage("--all and --old exclude each other", "--all removes the latest too, --old keeps it")
     context = opening.context(choices)
     which = ops.find.Which.ALL if every else ops.find.Which.OLD if old else ops.find.Which.LATEST
-    rows = ops.find.chosen(context, name, uuid=uuid, tags=tags, which=which)
+    try:
+        rows = ops.find.chosen(context, name, uuid=uuid, tags=tags, which=which)
+    except BundleNotFound:
+        if uuid is None or name is not None or tags or dry_run or not ops.unreadable.remove(context, uuid):
+            raise
+        render.say(choices, f"Removed {uuid}, of which the rest could not be read")
+        return
     if uncommitted:
         rows = [row for row in rows if not row.committed]
     if dry_run:

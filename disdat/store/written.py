@@ -8,7 +8,7 @@ and one that is damaged counts as absent. ``docs/format.md`` has its bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from disdat.store.locks import FileLock
 
 FORMAT = 1
 _NAME_DIGITS = 32
+_HEAD_BYTES = 64 << 10
+"""Before so many bytes of a record comes all but its files; in one of an unfinished checkout mostly."""
 
 WholeTree: TypeAlias = "Tree | Digest"
 """All files of a bundle, or the digest of the root node by which the store has them."""
@@ -86,13 +88,23 @@ class RecordFile:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let nobody else check out into the directory meanwhile; waits for who does."""
+        """
+        Let nobody else check out into the directory meanwhile; waits for who does.
+
+        Where this is the first one there, records of directories that were deleted are forgotten at the end.
+        """
         lock = FileLock(self._path.with_suffix(".lock"), disk=self._disk)
         with storage_errors(f"write to {self._path.parent}"):
             self._disk.mkdir(self._path.parent)
+            is_first = not self._path.exists()
             lock.acquire_exclusive()
+            while not lock.names_its_file():  # who forgot the record before removed it
+                lock.release()
+                lock.acquire_exclusive()
         try:
             yield
+            if is_first:
+                forget_deleted(self._path.parent, disk=self._disk)
         finally:
             lock.release()
 
@@ -120,7 +132,8 @@ class RecordFile:
 
     def save(self, record: Record) -> None:
         """Replace the record in one step; only while it is held."""
-        data = canonical.encode({"format": FORMAT, "directory": self._directory, **_fields(record)}) + b"\n"
+        whereabouts: dict[str, Json] = {"directory": self._directory, "above": _inodes_above(self._directory)}
+        data = canonical.encode({"format": FORMAT, **whereabouts, **_fields(record)}) + b"\n"
         temporary = self._path.with_suffix(".new")
         with storage_errors(f"write {self._path}"):
             with suppress(FileNotFoundError):  # there is one where we were killed
@@ -128,6 +141,69 @@ class RecordFile:
             with self._disk.create(temporary) as file:
                 self._disk.write(file, data)
             self._disk.rename(temporary, self._path)
+
+
+def forget_deleted(records: Path, *, disk: Disk) -> None:
+    """
+    Remove the records of directories that were deleted, but for those that are held.
+
+    One whose disk is not there, or another one in its place, is kept: that the directories above it that are left are
+    those that were there is told by their inodes.
+    """
+    with suppress(OSError):  # what is not forgotten now is the next time
+        for name in {path.stem for path in records.iterdir()}:
+            path = records / f"{name}.json"
+            lock = FileLock(path.with_suffix(".lock"), disk=disk)
+            if _is_of_nothing(path) and lock.try_exclusive():
+                if _is_of_nothing(path):
+                    for each in (path, path.with_suffix(".new"), path.with_suffix(".lock")):
+                        if each.exists():
+                            disk.unlink(each)
+                lock.release()
+
+
+def _is_of_nothing(path: Path) -> bool:
+    """Whether there is no record, or one of a directory that was deleted; of one that is damaged nobody can tell."""
+    try:
+        with path.open("rb") as file:
+            head, found, _ = file.read(_HEAD_BYTES).partition(b',"files":[')
+            fields: Any = canonical.decode(head + b"}" if found else path.read_bytes())
+        directory, above = os.fsdecode(tree.decode_path(fields["directory"])), list(fields["above"])
+    except FileNotFoundError:
+        return True
+    except (KeyError, TypeError, ValueError):
+        return False
+    return _was_deleted(directory, above)
+
+
+def _was_deleted(directory: str, above: Sequence[int]) -> bool:
+    if os.path.lexists(directory):
+        return False
+    for inode, each in zip(above, Path(directory).parents, strict=False):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return os.stat(each).st_ino == inode
+    return False
+
+
+def _inodes_above(encoded: str) -> list[Json]:
+    """
+    The inodes of the directories above one, the nearest first, as far as they are of its file system; 0 of one to come.
+
+    Not that of the file system's root, which is the same in many.
+    """
+    directory = Path(os.fsdecode(tree.decode_path(encoded)))
+    device: int | None = None
+    found: list[Json] = []
+    for each in (directory, *directory.parents):
+        inode = 0
+        if each.exists():
+            seen = each.stat()
+            device, inode = device or seen.st_dev, seen.st_ino
+            if seen.st_dev != device or os.path.ismount(each):
+                break
+        if each != directory:
+            found.append(inode)
+    return found
 
 
 def _fields(record: Record) -> dict[str, Json]:

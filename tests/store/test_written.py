@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from disdat.core import digest
 from disdat.core.tree import Entry, Tree
 from disdat.durable import Disk
 from disdat.errors import UnknownFormat
+from disdat.store.locks import FileLock
 from disdat.store.written import Begun, Record, RecordFile, Stamp, Written
 
 A = Entry(digest.of_bytes(b"a"), 1)
@@ -44,11 +49,12 @@ def test_a_record_comes_back(record: Record, tmp_path: Path) -> None:
 
 def test_the_bytes_of_a_record_are_these(tmp_path: Path) -> None:
     """Frozen, and where it lies too: another version must find what this one wrote."""
+    assert not Path("/d").exists()
     record_of(tmp_path, "/d/\udcff").save(Record({"a": Written(A, Stamp(1, 2, 3))}, tree=RUN.digest))
     [path] = tmp_path.glob("*.json")
     assert path.name == digest.of_bytes(b"/d/\xff").hex[:32] + ".json"
-    expected = f'{{"directory":"/d/%FF","files":[["a","{A.digest}",1,0,[1,2,3]]],"format":1,"tree":"{RUN.digest}"}}\n'
-    assert path.read_text("ascii") == expected
+    files = f'"files":[["a","{A.digest}",1,0,[1,2,3]]],"format":1,"tree":"{RUN.digest}"'
+    assert path.read_text("ascii") == f'{{"above":[0],"directory":"/d/%FF",{files}}}\n'
 
 
 GOOD: dict[str, object] = {"format": 1, "directory": "/some/where", "files": [["a", A.digest, 1, 0, None]]}
@@ -116,3 +122,97 @@ def test_one_checkout_of_a_directory_waits_for_another(tmp_path: Path) -> None:
             pass
     other.join()
     assert entered.is_set()
+
+
+def known(records: Path) -> set[str]:
+    """The directories of which there are records; no lock is there without one."""
+    assert {path.stem for path in records.glob("*.lock")} <= {path.stem for path in records.glob("*.json")}
+    return {json.loads(path.read_bytes())["directory"].rpartition("/")[2] for path in records.glob("*.json")}
+
+
+def check_out(records: Path, *directories: Path) -> None:
+    for directory in directories:
+        record = RecordFile(records, str(directory), disk=Disk())
+        with record.held():
+            directory.mkdir(parents=True, exist_ok=True)
+            record.save(Record({f"{n}": Written(A, None) for n in range(3000)}))
+
+
+def test_the_record_of_a_directory_that_was_deleted_is_forgotten(tmp_path: Path) -> None:
+    """Alone, or with those above it; and so are locks without a record."""
+    records, project = tmp_path / "records", tmp_path / "project"
+    check_out(records, project / "a", project / "deep" / "b", tmp_path / "c", tmp_path / "here")
+    shutil.rmtree(project)
+    (tmp_path / "c").rmdir()
+    check_out(records, tmp_path / "here")
+    assert known(records) >= {"a", "b", "c", "here"}, "only who checks out for the first time looks for them"
+    (records / "00.lock").touch()
+    check_out(records, tmp_path / "d")
+    assert known(records) == {"here", "d"}
+
+
+def test_the_record_of_a_directory_is_kept_whose_disk_is_not_there(tmp_path: Path) -> None:
+    """As where it is not mounted, and there is another directory, or none, in the place of its root."""
+    records, disk = tmp_path / "records", tmp_path / "mnt" / "disk"
+    check_out(records, disk / "a", disk / "deep" / "b", tmp_path / "c")
+    disk.rename(tmp_path / "elsewhere")
+    disk.mkdir()
+    (tmp_path / "c").rmdir()
+    check_out(records, tmp_path / "d")
+    assert known(records) == {"a", "b", "d"}
+    disk.rmdir()
+    (tmp_path / "elsewhere").rename(disk)
+    assert RecordFile(records, str(disk / "a"), disk=Disk()).load() != Record()
+
+
+def test_a_file_system_that_is_not_mounted_keeps_its_records(tmp_path: Path) -> None:
+    """Nothing above the root of one tells anything."""
+    memory = Path("/dev/shm")
+    if not os.path.ismount(memory) or not os.access(memory, os.W_OK):
+        pytest.skip("there is no other file system")
+    directory = memory / f"disdat-test-{os.getpid()}"
+    check_out(tmp_path, directory)
+    [path] = tmp_path.glob("*.json")
+    assert json.loads(path.read_bytes())["above"] == []
+    directory.rmdir()
+    check_out(tmp_path, tmp_path / "d")
+    assert known(tmp_path) == {directory.name, "d"}
+
+
+def test_a_record_that_is_held_or_damaged_is_not_forgotten(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    check_out(records, tmp_path / "a", tmp_path / "b")
+    [damaged] = [path for path in records.glob("*.json") if b"/b" in path.read_bytes()[:500]]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    (tmp_path / "a").rmdir()
+    (tmp_path / "b").rmdir()
+    record = RecordFile(records, str(tmp_path / "a"), disk=Disk())
+    with record.held():
+        check_out(records, tmp_path / "c")
+        assert record.load() != Record()
+    assert len(list(records.glob("*.json"))) == 3
+    check_out(records, tmp_path / "d")
+    assert record.load() == Record()
+    assert damaged.exists()
+
+
+def test_who_waits_for_a_record_that_is_forgotten_holds_the_one_that_counts(tmp_path: Path) -> None:
+    records, directory = tmp_path / "records", tmp_path / "a"
+    check_out(records, directory)
+    directory.rmdir()
+    [lock] = records.glob("*.lock")
+    first = FileLock(lock, disk=Disk())
+    first.acquire_exclusive()
+    record, held = RecordFile(records, str(directory), disk=Disk()), threading.Event()
+
+    def wait() -> None:
+        with record.held():
+            held.set()
+            assert FileLock(lock, disk=Disk()).try_exclusive() is False
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        assert not held.wait(0.1)
+        lock.unlink()
+        first.release()
+        waiting.result(timeout=10)

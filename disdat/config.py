@@ -62,6 +62,9 @@ COMMENTED_DEFAULTS = """\
 # How files lie on a remote: "packed", by digest, or "plain", under their own names.
 #                                                                          DISDAT_REMOTE_LAYOUT
 ; layout = packed
+
+# For how many seconds a remote that does not answer is asked again.       DISDAT_REMOTE_TIMEOUT
+; timeout = 60
 """
 
 
@@ -82,6 +85,7 @@ class Settings:
     code_version: str = "closure"
     workers: int = 1
     layout: Layout = "packed"
+    remote_timeout_s: int = 60
     gc_retention_s: int = 30 * DAY_S
     gc_grace_s: int = 7 * DAY_S
     plain: bool = False
@@ -116,8 +120,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         profile=source.read(str, None, *_PLACES["profile"]),
         rerun=source.read(_rerun, "content", *_PLACES["rerun"]),
         code_version=source.read(_code_version, "closure", *_PLACES["code_version"]),
-        workers=source.read(_workers, 1, *_PLACES["workers"]),
+        workers=source.read(_whole_number, 1, *_PLACES["workers"]),
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
+        remote_timeout_s=source.read(_whole_number, 60, *_PLACES["remote_timeout_s"]),
         gc_retention_s=source.read(duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
         gc_grace_s=source.read(duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
         plain=_plain(source) is not None,
@@ -255,6 +260,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "code_version": ("run", "code_version", "DISDAT_CODE_VERSION"),
     "workers": ("run", "workers", "DISDAT_WORKERS"),
     "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
+    "remote_timeout_s": ("remote", "timeout", "DISDAT_REMOTE_TIMEOUT"),
     "gc_retention_s": ("gc", "retention", "DISDAT_GC_RETENTION"),
     "gc_grace_s": ("gc", "grace", "DISDAT_GC_GRACE"),
 }
@@ -266,7 +272,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "core": frozenset({"home", "meta_dir_root", "ignore_code_version"}),
     "run": frozenset({"rerun", "code_version", "workers"}),
     "aws": frozenset({"profile"}),
-    "remote": frozenset({"layout"}),
+    "remote": frozenset({"layout", "timeout"}),
     "gc": frozenset({"retention", "grace"}),
 }
 """What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""
@@ -463,7 +469,7 @@ def _code_version(text: str) -> str:
     raise ValueError("it must be closure, git, none or manual:<version>")
 
 
-def _workers(text: str) -> int:
+def _whole_number(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise ValueError("it must be a whole number above 0")

@@ -2,7 +2,8 @@
 What can go wrong, as types a caller would handle.
 
     DisdatError(Exception)           .kind: stable code    .hint: what to do, shown by the CLI
-    ├── NotFound        (LookupError)  BundleNotFound, ContextNotFound, ObjectNotFound, RefNotFound, PathNotFound
+    ├── NotFound        (LookupError)  BundleNotFound, ContextNotFound, ObjectNotFound, RefNotFound, PathNotFound,
+    │                              BucketNotFound
     ├── AlreadyExists
     ├── InvalidInput    (ValueError)   Unserializable, BadQuery, BadName, BadLinkError,
     │                              BundleClosed
@@ -76,6 +77,16 @@ class PathNotFound(NotFound, FileNotFoundError, AssertionError):
     """
 
     kind = "path-not-found"
+
+
+class BucketNotFound(NotFound):
+    """A bucket of a cloud's does not exist."""
+
+    kind = "bucket-not-found"
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"there is no bucket {bucket!r}", hint="check the name, or make it; we never make buckets")
+        self.bucket = bucket
 
 
 class AlreadyExists(DisdatError):

@@ -1,4 +1,4 @@
-"""The backends of this machine keep the contract; the local one is durable and atomic on a disk that fails."""
+"""A directory keeps the contract of backends, and is durable and atomic on a disk that fails."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ import pytest
 from disdat.errors import InvalidInput, PermissionDenied, StorageError
 from disdat.store.backend import Backend, open_backend
 from disdat.store.local import LocalBackend
-from disdat.store.memory import MemoryBackend
 from disdat.testing.backend_contract import BackendContract
 from disdat.testing.faults import FailingDisk, RecordingDisk, crash_states
 from tests.conftest import unprivileged
-
-
-class TestMemory(BackendContract):
-    @pytest.fixture
-    def backend(self) -> Backend:
-        return MemoryBackend()
 
 
 class TestLocal(BackendContract):
@@ -37,18 +30,6 @@ def test_a_backend_is_opened_by_its_url(tmp_path: Path, name: str) -> None:
     again = open_backend(backend.url)
     assert again.url == backend.url
     assert again.get("key") == b"bytes"
-
-
-def test_a_memory_url_names_one_backend_in_a_process() -> None:
-    open_backend("memory://shared").put("key", b"bytes")
-    assert open_backend("memory://shared").get("key") == b"bytes"
-    assert list(open_backend("memory://other").list()) == []
-
-
-@pytest.mark.parametrize("url", ["", "x", "/tmp", "ftp://host/x", "file://host/x", "file://", "://", "file:///x?y=1"])
-def test_a_url_of_another_kind_is_refused(url: str) -> None:
-    with pytest.raises(InvalidInput, match="cannot open"):
-        open_backend(url)
 
 
 def test_nothing_is_made_by_reading(tmp_path: Path) -> None:

@@ -224,12 +224,13 @@ class ObjectBatch:
 
     def _read_large(self, path: StrPath, note: Known | None, report: Progress) -> _Read:
         """Copy and hash a file; one that was hashed before is hashed first, and copied only if it is new."""
-        if note is not None:
-            known = files.steadily(path, lambda: _hash(path))
-            if self._added.has_large(known.entry.digest):
-                report(known.entry.size_bytes)
-                return known
-        return files.steadily(path, lambda: self._copy(path, report))
+        if note is None:
+            return files.steadily(path, lambda: self._copy(path, report))
+        known = files.steadily(path, lambda: _hash(path, report))
+        if self._added.has_large(known.entry.digest):
+            return known
+        # Its bytes were told while they were hashed; what is left to hear is whether to stop.
+        return files.steadily(path, lambda: self._copy(path, lambda _: report(0)))
 
     def _copy(self, path: StrPath, report: Progress) -> _Read:
         at_ns = time.time_ns()
@@ -393,8 +394,8 @@ def _read_small_anew(path: StrPath) -> tuple[bytes, os.stat_result]:
     return files.read_unchanged(path, seen), seen
 
 
-def _hash(path: StrPath) -> _Read:
+def _hash(path: StrPath, report: Progress) -> _Read:
     at_ns = time.time_ns()
     with files.reading(path) as (file, found):
-        digest = files.hash_file(file, found.st_size)
+        digest = files.hash_file(file, found.st_size, report)
     return _Read(_entry(found, digest), StatCache.file_row(found, digest, at_ns), None)

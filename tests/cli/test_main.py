@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from disdat.cli.progress import DELAY_S
 from tests.cli.conftest import Dsdt
 
 COMMAND = str(Path(sys.executable).with_name("dsdt"))
@@ -187,3 +189,24 @@ def test_what_nobody_foresaw_is_one_line_and_the_traceback_is_to_be_had(demo: Ds
 def test_the_traceback_of_a_foreseen_failure_is_shown_when_asked_for(demo: Dsdt, args):
     assert "BundleNotFound" in demo.run(*args).err
     assert "Traceback" not in demo.run("show", "none").err
+
+
+@pytest.mark.slow
+def test_a_terminal_sees_how_far_a_long_add_is_and_nobody_else_does(demo: Dsdt):
+    """A file of holes takes time to read, and no room."""
+    size_bytes, taken_s = 2_000_000_000, 0.0
+    while taken_s < 2 * DELAY_S:
+        size_bytes *= 2
+        with open("big", "wb") as file:
+            file.truncate(size_bytes)
+        began_s = time.monotonic()
+        ended = shell("dsdt add data big")
+        taken_s = time.monotonic() - began_s
+        assert (ended.returncode, ended.stderr) == (0, b"")
+    os.utime("big")  # so that it is read again
+    code, seen = at_a_terminal(["add", "data", "big"])
+    assert code == 0
+    plain = re.sub(rb"\x1b\[[\d;?]*[A-Za-z]", b"", seen).decode()
+    total = f"{size_bytes / 1e9:.1f}"
+    assert re.search(rf"adding \S+ +[1-9]\d*\.\d/{total} GB +[\d.]+ [MG]B/s +\d:\d\d:\d\d", plain)
+    assert plain.splitlines()[-1].startswith("Added data ")

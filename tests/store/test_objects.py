@@ -223,6 +223,31 @@ def test_an_interruption_stops_a_copy_and_leaves_nothing(store: ObjectStore, tmp
     assert not files_of(store.root / "staging")
 
 
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "changed"])
+def test_a_file_that_was_hashed_before_is_told_of_as_it_is_read_and_left_when_that_is_interrupted(
+    store: ObjectStore, tmp_path: Path, changed: bool
+) -> None:
+    path = file(tmp_path / "f", b"a" * (8 << 20))
+    put_file(store, path)
+    path.write_bytes((b"b" if changed else b"a") * (8 << 20))
+    told: list[int] = []
+
+    def interrupt(size_bytes: int) -> None:
+        told.append(size_bytes)
+        if sum(told) >= 4 << 20:
+            raise KeyboardInterrupt
+
+    with store.batch() as batch, pytest.raises(KeyboardInterrupt):
+        batch.put_files([path], progress=interrupt)
+    assert sum(told) == 4 << 20
+    with store.batch() as batch:
+        told.clear()
+        batch.put_files([path], progress=told.append)
+        batch.seal()
+    assert sum(told) == 8 << 20
+    assert not files_of(store.root / "staging")
+
+
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 def test_what_another_writer_stored_just_now_is_made_durable_before_it_is_counted_on(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, data: bytes

@@ -4,31 +4,68 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 
 from disdat.cli.main import main
+from disdat.cli.program import COMMANDS
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
-LIKE_LS = {"add", "show"}
+ALSO = {"add": "ls", "show": "ls", "rename": "ls", "copy": "ls", "move": "copy ls", "undo": "log"}
+"""The commands whose shapes a command says that it has too."""
 LINES = [
     "context",
     "status",
     "config",
     "add data t.csv",
+    "apply tasks.Task",
+    "rename data other",
+    "copy data --to other --create",
+    "move data --to other --create",
+    "fork other",
+    "undo",
     "ls",
     "show data",
     "lineage data",
+    "checkout files copy",
     "diff data data",
+    "diff data@-1 data",
+    "diff files data",
+    "diff files@-1 files",
+    "log",
     "verify data",
+    "doctor",
     "reindex",
     "du",
     "gc",
     "gc --list",
-    "gc --apply --purge",
+    "gc --retention 0",
+    "gc --retention 0 --grace 0 --apply --purge",
+    "gc --why DIGEST",
 ]
+OPEN = {"tags", "params", "metrics", "said", "bundles", "cells", "key"}
+"""What holds keys of the user's, such as names of columns, or as many as there are kinds of changes."""
+BEFORE = [
+    "context demo",
+    "switch demo",
+    "add gone t.csv",
+    "rm gone",
+    "add files t.csv",
+    "add files t.csv",
+    "add -i data t.csv",
+    "add -i data t.csv",
+]
+TASK = """\
+from disdat.pipe import PipeTask
+
+class Task(PipeTask):
+    def pipe_run(self):
+        return 7
+"""
 
 
 def section(command: str) -> str:
@@ -37,18 +74,40 @@ def section(command: str) -> str:
     return found.group(0)
 
 
+def keys(shape: object) -> Iterator[str]:
+    """The names of all that is in *shape*, at any depth."""
+    if isinstance(shape, list):
+        for item in shape:
+            yield from keys(item)
+    elif isinstance(shape, dict):
+        for key, value in shape.items():
+            yield key
+            if key not in OPEN or isinstance(value, list):
+                yield from keys(value)
+
+
+def prints_json(command: click.Command) -> bool:
+    return any(parameter.name == "as_json" for parameter in command.params)
+
+
+def test_there_is_a_line_for_every_command_that_prints_json() -> None:
+    assert {line.split()[0] for line in LINES} == {name for name in COMMANDS if prints_json(COMMANDS[name].load())}
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("line", LINES)
 def test_every_key_is_documented(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pd.DataFrame({"n": [1]}).to_csv("t.csv")
-    for before in ("context demo", "switch demo", "add -i data t.csv"):
+    Path("tasks.py").write_text(TASK, encoding="utf-8")
+    for number, before in enumerate(BEFORE):
+        pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
         assert main(before.split()) == 0
     capsys.readouterr()
-    command, *arguments = line.split()
+    assert main(["show", "--json", "files"]) == 0
+    digest = json.loads(capsys.readouterr().out)["tree"][0]["digest"]
+    command, *arguments = line.replace("DIGEST", digest).split()
     assert main([command, "--json", *arguments]) == 0
     printed = json.loads(capsys.readouterr().out)
-    shape = printed[0] if isinstance(printed, list) else printed
     if command == "config":  # by setting
-        shape = next(iter(shape.values()))
-    documented = section(command) + (section("ls") if command in LIKE_LS else "")
-    assert [key for key in shape if f'"{key}"' not in documented] == []
+        printed = list(printed.values())
+    documented = section(command) + "".join(map(section, ALSO.get(command, "").split()))
+    assert sorted(key for key in set(keys(printed)) if f'"{key}"' not in documented) == []

@@ -476,9 +476,22 @@ def words(line: str) -> list[str]:
     return line.split("|") if "|" in line else line.split()
 
 
-def state(demo: Dsdt, home: Path) -> tuple[object, object, object]:
-    """All that a failing command must leave as it is."""
-    return demo.json("ls", "--context", "demo"), demo.json("context"), everything_below(home)
+def state(demo: Dsdt, home: Path) -> tuple[object, ...]:
+    """All that a failing command must leave as it is: what is listed, the home, the user's files and settings."""
+    listed = demo.json("ls", "--context", "demo"), demo.json("context")
+    return *listed, everything_below(home), *(stamps_below(home.parent / name) for name in ("user", "work"))
+
+
+def stamps_below(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Every path below *root*, also what may not be read, with what would tell a change of it."""
+    found = {}
+    for directory, names, files in os.walk(root):
+        for name in [*names, *files]:
+            path = Path(directory, name)
+            if "__pycache__" not in path.parts:  # Python's, of the module that holds the tasks
+                stat = path.lstat()
+                found[str(path)] = stat.st_mode, stat.st_size if name in files else 0, stat.st_mtime_ns
+    return found
 
 
 def checked(demo: Dsdt, home: Path, arguments: list[str], *, code: int) -> str:

@@ -88,8 +88,9 @@ def checkout(
         StorageError: The disk refused; what was there is there, or is what was wanted.
     """
     asked = _Asked(context, reference, directory, paths, link=link)
-    with asked.alone(), context.home.store.kept(), _no_search_for_cycles():
-        planned = asked.plan(force=force)
+    with asked.alone(), context.home.store.kept():
+        with _no_search_for_cycles():
+            planned = asked.plan(force=force)
         planned.check()
         planned.carry_out(progress or (lambda _, __: None))
     return planned.outcome
@@ -290,10 +291,11 @@ class _Planned:
             stamps = dict(self._sight.stamps)
             if self._plan.changes or not os.path.isdir(root):
                 stamps |= self._write(progress)
-        files = self._files(stamps)
-        after = Record(files, self._tree_of(files))
-        if after != self._record:
-            self._asked.remember(after)
+        with _no_search_for_cycles():
+            files = self._files(stamps)
+            after = Record(files, self._tree_of(files))
+            if after != self._record:
+                self._asked.remember(after)
 
     def _write(self, progress: Progress) -> Mapping[str, Stamp]:
         asked, tree = self._asked, self._asked.bundle.tree
@@ -342,9 +344,10 @@ class _Planned:
 @contextmanager
 def _no_search_for_cycles() -> Iterator[None]:
     """
-    Let Python's collector wait, which finds nothing among the many values a checkout is made of.
+    Let Python's collector wait, which finds nothing among the many values a plan or a record is made of.
 
-    It looks at all of them again and again while they are made: planning 10,000 files took twice as long.
+    It looks at all of them again and again while they are made: of 10,000 files that took as long as all else. While
+    files are written it may run: that can take long, and other threads may need it.
     """
     was_enabled = gc.isenabled()
     gc.disable()

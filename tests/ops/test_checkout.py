@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import stat
@@ -694,6 +695,15 @@ def test_progress_is_told_and_ends_at_all(two: Context, out: Path) -> None:
     total = sum(map(len, V2.values()))
     assert told[-1] == (total, total)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_memory_of_others_is_freed_while_files_are_written(two: Context, out: Path) -> None:
+    """It can take long, so Python's collector of cycles is not held back then."""
+    told: list[bool] = []
+    checkout(two, "data", out, progress=lambda _, __: told.append(gc.isenabled()))
+    assert told
+    assert all(told)
+    assert gc.isenabled()
 
 
 def test_what_is_not_there_is_named(two: Context, out: Path) -> None:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from disdat.catalog import index, rows
-from disdat.catalog.catalog import Catalog, Drafts
+from disdat.catalog.catalog import Catalog
 from disdat.catalog.history import History
 from disdat.catalog.index import Fetch, Folded
+from disdat.catalog.indexed import Drafts
 from disdat.catalog.log import Log
 from disdat.core import event
 from disdat.core.event import Event

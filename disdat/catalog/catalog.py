@@ -12,45 +12,29 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from types import TracebackType
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from disdat.catalog import index, queries
-from disdat.catalog.database import Database, Lent, Unusable, is_damaged
-from disdat.catalog.index import Fetch, State
+from disdat.catalog.index import Fetch
+from disdat.catalog.indexed import Change, Check, Drafts, IndexedLog
 from disdat.catalog.keeping import Keeping
-from disdat.catalog.lock import ContextLock
-from disdat.catalog.log import START, Appended, Log, Place, Position
+from disdat.catalog.log import START, Log, Place
 from disdat.catalog.queries import Counts, Edge, Filter, Row
 from disdat.catalog.readonly import Snapshot
 from disdat.core import event, manifest
 from disdat.core.bundle import NOTHING, Bundle, Run
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest
-from disdat.core.event import Draft, Event
+from disdat.core.event import Event
 from disdat.durable import Disk, storage_errors
-from disdat.errors import AlreadyExists, BundleNotFound, Corrupt, ObjectNotFound, StorageError
+from disdat.errors import BundleNotFound, Corrupt, ObjectNotFound, StorageError
 
 _FULL_BYTES = 1 << 20
 
 _T = TypeVar("_T")
-
-
-class Moment:
-    """When a change is being made: gives the time of each of its events."""
-
-    __slots__ = ("_first_us",)
-
-    def __init__(self, first_us: int) -> None:
-        self._first_us = first_us
-
-    def time_us(self, number: int = 0) -> int:
-        """The time of the change's event *number*, from 0; greater than that of every event before it."""
-        return self._first_us + number
 
 
 class Added(NamedTuple):
@@ -60,19 +44,9 @@ class Added(NamedTuple):
     data: bytes
 
 
-Drafts: TypeAlias = "Callable[[Moment], Sequence[Draft]] | Sequence[Draft]"
-
-
-Check: TypeAlias = "Callable[[sqlite3.Connection], None]"
-
-
 def looking_at(uuids: Sequence[str], look: Callable[[Mapping[str, Row]], None]) -> Check:
     """The check of a change that is decided by what bundles are: *look* gets those of *uuids* that are here."""
     return lambda connection: look(_rows(connection, uuids))
-
-
-def _no_check(_: sqlite3.Connection) -> None:
-    """Allow every change."""
 
 
 def _rows(connection: sqlite3.Connection, uuids: Sequence[str]) -> dict[str, Row]:
@@ -108,14 +82,12 @@ class Catalog:
         *writer* is the home's id, asked for when something is written. *fetch* gives an object's bytes, for
         manifests that are objects.
         """
+        disk = disk or Disk()
         self._directory = directory
         self._writer = writer
-        self._now_us = now_us
         self._fetch = fetch
-        self._disk = disk or Disk()
-        self._log = log or Log(directory / "log", disk=self._disk)
-        self._lock = ContextLock(directory)
-        self._database = Database(directory)
+        self._log = log or Log(directory / "log", disk=disk)
+        self._indexed = IndexedLog(directory, log=self._log, now_us=now_us, fetch=fetch, disk=disk)
         self._snapshot = Snapshot(directory, log=self._log, fetch=fetch)
 
     def commit(
@@ -125,7 +97,7 @@ class Catalog:
         actor: str = "",
         write_ids: Sequence[str] | None = None,
         unused: Sequence[str] = (),
-        check: Check = _no_check,
+        check: Check | None = None,
     ) -> list[Event]:
         """
         Make a change: all of *drafts* or none, durable on return, in one record of the log.
@@ -141,13 +113,8 @@ class Catalog:
             ContextNotFound: The context was deleted.
         """
         with _Errors(self._directory):
-            writer = self._writer_id()
-
-            def checked(connection: sqlite3.Connection) -> None:
-                _check_unused(connection, unused)
-                check(connection)
-
-            return self._repairing(lambda: self._commit(drafts, writer, actor, write_ids, checked))
+            writer = self._writer if isinstance(self._writer, str) else self._writer()
+            return self._indexed.commit(Change(drafts, writer, actor, write_ids, unused, check))
 
     def known(self, uuids: Sequence[str]) -> set[str]:
         """Those of *uuids* that a bundle has here, or had."""
@@ -247,7 +214,7 @@ class Catalog:
         be there before.
         """
         with _Errors(self._directory):
-            self._repairing(lambda: self._fork(target))
+            self._indexed.fork(target)
 
     def manifest_objects(self, rows: Sequence[Row]) -> set[Digest]:
         """The manifests of *rows* that are objects; the others lie in the log."""
@@ -295,8 +262,8 @@ class Catalog:
 
     def reindex(self) -> int:
         """Make the catalog again from the log, seen by readers all at once; returns how many bundles are here."""
-        with _Errors(self._directory), self._lock.held():
-            self._rebuild(indexed=self._indexed())
+        with _Errors(self._directory):
+            self._indexed.reindex()
         return self.counts().bundles
 
     def pages(self) -> Iterator[list[Row]]:
@@ -338,7 +305,7 @@ class Catalog:
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""
-        self._database.close()
+        self._indexed.close()
         self._snapshot.close()
 
     def _of_run(self, run_id: str, kind: str) -> Mapping[str, Json] | None:
@@ -349,185 +316,15 @@ class Catalog:
         [recorded] = self._log.read([Place(*places[-1])])
         return recorded.payload
 
-    def _writer_id(self) -> str:
-        return self._writer if isinstance(self._writer, str) else self._writer()
-
-    def _commit(
-        self, drafts: Drafts, writer: str, actor: str, write_ids: Sequence[str] | None, check: Check
-    ) -> list[Event]:
-        recorded: list[Event] = []
-        failures: list[Exception] = []
-
-        def indexed(connection: sqlite3.Connection, appended: Appended) -> None:
-            """Refuse a change that cannot be, as an event it needs is damaged; a full disk is no reason to."""
-            try:
-                index.add(connection, appended, log=self._log, fetch=self._fetch)
-            except (sqlite3.Error, OSError) as exc:
-                failures.append(exc)
-
-        try:
-            with self._writing() as (connection, seen):
-                check(connection)
-                moment = Moment(max(self._now_us(), seen.newest_us + 1))
-                made = drafts(moment) if callable(drafts) else drafts
-                if made:
-                    seq = index.last_seq(connection, writer) + 1
-                    ids = write_ids or [""] * len(made)
-                    events = [
-                        _event(draft, moment.time_us(i), writer, seq + i, actor, write_id)
-                        for i, (draft, write_id) in enumerate(zip(made, ids, strict=True))
-                    ]
-                    self._log.append(seen.position, events, prepare=partial(indexed, connection))
-                    recorded = events
-                    for failure in failures:
-                        raise failure
-        except (sqlite3.Error, OSError):
-            # Once it is in the log, the change is made: whoever looks next indexes it, or says what is wrong.
-            if not recorded:
-                raise
-        return recorded
-
-    def _fork(self, target: Path) -> None:
-        with self._lock.held():
-            with self._changing() as (_, seen):
-                end = seen.position
-            # SQLite's own copying: beside readers, the write-ahead log cannot always be merged into the file.
-            with self._usable() as connection:
-                Database(target).replace(connection.backup)
-            self._log.fork(target / "log", end)
-
     def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         with _Errors(self._directory):
             if _is_read_only(self._directory):
                 return self._snapshot.read(query)
-            return self._repairing(lambda: self._ask(query))
-
-    def _ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        while True:
-            try:
-                with self._database.connection() as connection, _Transaction(connection, "BEGIN"):
-                    if not self._log.continues(index.state(connection).position):
-                        return query(connection)
-            except Unusable:  # made below
-                pass
-            with self._writing():
-                """Whoever writes makes the catalog, and brings it up to date."""
-
-    def _repairing(self, act: Callable[[], _T]) -> _T:
-        """What *act* gives; where it meets a damaged catalog, the catalog is made again first."""
-        try:
-            return act()
-        except sqlite3.DatabaseError as exc:
-            if not is_damaged(exc):
-                raise
-        with self._lock.held():
-            self._rebuild(indexed=START)
-        return act()
-
-    @contextmanager
-    def _writing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
-        """Hold the lock, with a transaction on a catalog that has seen the whole log; commits it at the end."""
-        with self._lock.held(), self._changing() as found:
-            yield found
-
-    @contextmanager
-    def _changing(self) -> Iterator[tuple[sqlite3.Connection, State]]:
-        """A transaction on a catalog that has seen the whole log; commits it at the end. Needs the lock."""
-        with (
-            self._usable() as connection,
-            _Transaction(connection, "BEGIN IMMEDIATE", commit=self._disk.sql_commit),
-        ):
-            seen = index.state(connection)
-            if self._log.continues(seen.position):
-                self._catch_up(connection, seen.position)
-                seen = index.state(connection)
-            yield connection, seen
-
-    def _usable(self) -> Lent:
-        """A connection to the catalog, which is made where there is none. Needs the lock."""
-        while True:
-            try:
-                return self._database.connection()
-            except Unusable:
-                self._rebuild(indexed=START)
-
-    def _catch_up(self, connection: sqlite3.Connection, seen: Position) -> None:
-        records = self._log.recover(seen, indexed=seen)
-        index.catch_up(connection, records, log=self._log, fetch=self._fetch)
-
-    def _indexed(self) -> Position:
-        """Where the catalog there is, if any, saw the log end."""
-        try:
-            with self._database.connection() as connection:
-                return index.state(connection).position
-        except (Unusable, sqlite3.DatabaseError):
-            return START
-
-    def _rebuild(self, *, indexed: Position) -> None:
-        from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
-
-        def fill(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, "BEGIN"):
-                tables.create(connection)
-                records = self._log.recover(START, indexed=indexed)
-                index.catch_up(connection, records, log=self._log, fetch=self._fetch)
-                tables.complete(connection)
-
-        self._database.replace(fill)
-
-
-def _check_unused(connection: sqlite3.Connection, uuids: Sequence[str]) -> None:
-    if uuids and (taken := index.known(connection, uuids)):
-        # To add a bundle that was removed would change nothing: a removal holds until it is undone.
-        raise AlreadyExists(f"there is or was a bundle {min(taken)}", hint="give it another uuid")
-
-
-def _event(draft: Draft, time_us: int, writer: str, seq: int, actor: str, write_id: str) -> Event:
-    id_ = event.ulid(time_us)
-    return Event(
-        id=id_,
-        time_us=time_us,
-        writer=writer,
-        seq=seq,
-        kind=draft.kind,
-        payload=draft.payload,
-        actor=actor,
-        write_id=write_id or id_,
-        undoes=draft.undoes,
-    )
+            return self._indexed.ask(query)
 
 
 def _is_read_only(directory: Path) -> bool:
-    return not os.access(directory, os.W_OK) and directory.exists()
-
-
-class _Transaction:
-    """Begins one and, at the end of the block, commits it, or takes it back after an error."""
-
-    # These two are classes because every question enters them, and generators take three times as long.
-    __slots__ = ("_begin", "_commit", "_connection")
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        begin: str,
-        *,
-        commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
-    ) -> None:
-        self._connection = connection
-        self._begin = begin
-        self._commit = commit
-
-    def __enter__(self) -> None:
-        self._connection.execute(self._begin)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._commit(self._connection)
-        else:
-            self._connection.rollback()
+    return not os.access(directory, os.W_OK, effective_ids=True) and directory.exists()
 
 
 class _Errors:

@@ -14,12 +14,14 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 
 from disdat.catalog import queries
+from disdat.catalog.endnote import SUFFIX, EndNote
 from disdat.catalog.rows import VERSION
 
 BUSY_TIMEOUT_S = 60.0
@@ -37,7 +39,7 @@ _FILL_CACHE_KIB = 64 << 10
 _Identity: TypeAlias = "tuple[int, int]"
 _T = TypeVar("_T")
 
-_inherited: list[object] = []
+_inherited: list[_Opened] = []
 """Connections of the parent process. SQLite forbids a child to use or close them, so they are kept as they are."""
 
 
@@ -50,25 +52,73 @@ def is_damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
+@dataclass(slots=True)
+class _Opened:
+    """A catalog that was opened: which file it is, a connection to it, and the note beside it."""
+
+    identity: _Identity
+    connection: sqlite3.Connection
+    note: EndNote
+
+    def close(self) -> None:
+        self.connection.close()
+        self.note.close()
+
+
 class Lent:
-    """A connection for one ``with`` block; every transaction must be ended in it. After an error it is closed."""
+    """
+    A connection, and the note beside its catalog, for one ``with`` block.
 
-    __slots__ = ("_connection", "_give_back")
+    Every transaction must be ended in it. After an error both are closed.
+    """
 
-    def __init__(self, connection: sqlite3.Connection, give_back: Callable[[], None]) -> None:
-        self._connection = connection
-        self._give_back = give_back
+    __slots__ = ("_idle", "_opened", "connection", "note")
 
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
+    def __init__(self, opened: _Opened, idle: list[_Opened]) -> None:
+        self.connection = opened.connection
+        self.note = opened.note
+        self._opened = opened
+        self._idle = idle
+
+    def __enter__(self) -> Lent:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            self._give_back()
+            self._idle.append(self._opened)
         else:
-            self._connection.close()
+            self._opened.close()
+
+
+class Transaction:
+    """Begins one and, at the end of the block, commits it, or takes it back after an error."""
+
+    # This and Lent are classes because every question enters them, and generators take three times as long.
+    __slots__ = ("_begin", "_commit", "_connection")
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        begin: str,
+        *,
+        commit: Callable[[sqlite3.Connection], None] = sqlite3.Connection.commit,
+    ) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._commit = commit
+
+    def __enter__(self) -> None:
+        self._connection.execute(self._begin)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._commit(self._connection)
+        else:
+            self._connection.rollback()
 
 
 class Database:
@@ -82,7 +132,7 @@ class Database:
         self._directory = directory
         self.path = directory / LINK
         self._link = str(self.path)  # it is looked at for each question, which a Path makes slow
-        self._idle: list[tuple[_Identity, sqlite3.Connection]] = []
+        self._idle: list[_Opened] = []
         self._pid = os.getpid()
 
     def connection(self) -> Lent:
@@ -92,8 +142,7 @@ class Database:
         Raises:
             Unusable: There is none that can be used.
         """
-        identity, connection = self._take()
-        return Lent(connection, lambda: self._idle.append((identity, connection)))
+        return Lent(self._take(), self._idle)
 
     def replace(self, fill: Callable[[sqlite3.Connection], _T]) -> _T:
         """
@@ -120,17 +169,17 @@ class Database:
     def close(self) -> None:
         """Close the connections nobody uses."""
         while (idle := self._pop()) is not None:
-            idle[1].close()
+            idle.close()
 
-    def _take(self) -> tuple[_Identity, sqlite3.Connection]:
+    def _take(self) -> _Opened:
         identity = _identity(self._link)
         while (idle := self._pop()) is not None:
-            if idle[0] == identity:
+            if idle.identity == identity:
                 return idle
-            idle[1].close()
+            idle.close()
         return self._open()
 
-    def _pop(self) -> tuple[_Identity, sqlite3.Connection] | None:
+    def _pop(self) -> _Opened | None:
         if self._pid != os.getpid():
             _inherited.extend(self._idle)
             self._idle, self._pid = [], os.getpid()
@@ -139,7 +188,7 @@ class Database:
         except IndexError:
             return None
 
-    def _open(self) -> tuple[_Identity, sqlite3.Connection]:
+    def _open(self) -> _Opened:
         while True:
             identity = _identity(self._link)
             try:
@@ -148,9 +197,15 @@ class Database:
                 if _identity(self._link) == identity:
                     raise
                 continue  # it was replaced in between
+            try:
+                note = EndNote(os.path.realpath(self._link))
+            except BaseException:
+                connection.close()
+                raise
+            opened = _Opened(identity, connection, note)
             if _identity(self._link) == identity:
-                return identity, connection
-            connection.close()
+                return opened
+            opened.close()
 
     def _publish(self, path: Path) -> None:
         """Point the link at a finished catalog; durable first, or a power cut could leave the link to an empty file."""
@@ -163,7 +218,7 @@ class Database:
         except OSError:
             _set_journal(path, "DELETE")
             _sync(path)
-            for suffix in ("-journal", "-wal", "-shm"):  # of a catalog that was deleted alone
+            for suffix in ("-journal", "-wal", "-shm", SUFFIX):  # of a catalog that was deleted alone
                 (self.path.with_name(self.path.name + suffix)).unlink(missing_ok=True)
             path.replace(self.path)
         else:

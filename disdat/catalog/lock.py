@@ -41,14 +41,24 @@ class ContextLock:
             PermissionDenied: The context may not be written.
         """
         fd = self._acquire()
-        _held.add(fd)
         try:
             yield
         finally:
-            _held.discard(fd)
-            # Closing is not enough: a child forked meanwhile may still have the file open.
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            _release(fd)
+
+    @contextmanager
+    def held_if_free(self) -> Iterator[bool]:
+        """Hold the lock unless somebody else does; whether it is held. Raises as :meth:`held`, but never waits."""
+        fd = self._open()
+        if not self._lock_now(fd) or not self._names_its_file(fd):
             os.close(fd)
+            yield False
+            return
+        _held.add(fd)
+        try:
+            yield True
+        finally:
+            _release(fd)
 
     def _acquire(self) -> int:
         while True:
@@ -56,6 +66,7 @@ class ContextLock:
             if not self._lock_now(fd):
                 self._wait(fd)
             if self._names_its_file(fd):
+                _held.add(fd)
                 return fd
             os.close(fd)  # the context was deleted, and perhaps made again, while we waited
 
@@ -122,6 +133,13 @@ class _Waiter(threading.Thread):
             self._abandoned = True
             if self.acquired.is_set():
                 os.close(self._fd)
+
+
+def _release(fd: int) -> None:
+    _held.discard(fd)
+    # Closing is not enough: a child forked meanwhile may still have the file open.
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def _close_in_child() -> None:

@@ -66,6 +66,14 @@ class Entry(NamedTuple):
     place: Place
 
 
+class Stamp(NamedTuple):
+    """What tells a segment that is as it was from one that was written to, or replaced."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What one append wrote: events that happen together or not at all."""
@@ -116,6 +124,16 @@ class Log:
             return Position(segment, size)
         return START
 
+    def stamp(self, end: Position) -> Stamp | None:
+        """What its last segment is now, where the log ends at *end*; None where it does not."""
+        try:
+            found = os.stat(self._path(end.segment))
+        except FileNotFoundError:
+            return None
+        if found.st_size != end.offset or self._size(end.segment + 1):
+            return None
+        return Stamp(found.st_dev, found.st_ino, found.st_mtime_ns)
+
     def append(
         self, end: Position, events: Sequence[Event], *, prepare: Callable[[Appended], None] = _nothing_to_prepare
     ) -> Appended:
@@ -142,46 +160,36 @@ class Log:
             self._write_record(start, _frame(payload) + payload)
         return appended
 
-    def records(self, start: Position = START) -> Iterator[Record]:
+    def records(self, start: Position = START, *, acknowledged: Position = START) -> Iterator[Record]:
         """
-        Give the records from *start*, up to the end or a torn tail.
+        Give the records from *start*, up to the end or a torn tail, which cannot be before *acknowledged*.
 
         Raises:
             Corrupt: A record that is not at the end is damaged; says which segment and offset.
             UnknownFormat: The log was written by a later version.
         """
         with storage_errors(f"read the log {self._directory}"):
-            yield from self._walk(start, at_torn_tail=lambda _: None)
+            yield from self._walk(start, acknowledged, at_torn_tail=lambda _: None)
+        self._check_reaches(acknowledged)
 
-    def recover(self, start: Position = START, *, indexed: Position = START) -> Iterator[Record]:
-        """
-        As :meth:`records`, for a writer: what it gives is durable, and at the end a torn tail is cut.
-
-        Nothing before *indexed*, where a catalog saw the log end, can be torn: there it is damage.
-        """
-
-        def cut(torn: Position) -> None:
-            if torn < indexed:
-                raise self.damaged(torn)
-            self._cut(torn)
-
+    def recover(self, start: Position = START, *, acknowledged: Position = START) -> Iterator[Record]:
+        """As :meth:`records`, for a writer: what it gives is durable, and at the end a torn tail is cut."""
         with storage_errors(f"recover the log {self._directory}"):
             if self.end(start) > start:
                 self._make_durable(start)
-            yield from self._walk(start, at_torn_tail=cut)
-        if indexed > self.end(start):
-            raise self._shortened(indexed)
+            yield from self._walk(start, acknowledged, at_torn_tail=self._cut)
+        self._check_reaches(acknowledged)
 
-    def continues(self, indexed: Position) -> bool:
+    def continues(self, indexed: Position, *, acknowledged: Position = START) -> bool:
         """
         Whether there is more after *indexed*, where a catalog saw the log end: records, or a torn tail.
 
         Raises:
-            Corrupt: The log ends before that.
+            Corrupt: The log ends before that, or before *acknowledged*.
         """
         end = self.end(indexed)
-        if end < indexed:
-            raise self._shortened(indexed)
+        if end < (least := max(indexed, acknowledged)):
+            raise self._shortened(least)
         return end > indexed
 
     def read(self, places: Iterable[Place]) -> Iterator[Event]:
@@ -286,7 +294,13 @@ class Log:
         self._disk.truncate(path, torn.offset)
         self._disk.sync_path(path)
 
-    def _walk(self, start: Position, *, at_torn_tail: Callable[[Position], None]) -> Iterator[Record]:
+    def _check_reaches(self, acknowledged: Position) -> None:
+        if self.end(acknowledged) < acknowledged:
+            raise self._shortened(acknowledged)
+
+    def _walk(
+        self, start: Position, acknowledged: Position, *, at_torn_tail: Callable[[Position], None]
+    ) -> Iterator[Record]:
         end = self.end(start)
         self._check_no_gap(end)
         if start >= end:
@@ -300,7 +314,7 @@ class Log:
                     offset = record.end.offset
                 if offset < _size_of(file):
                     torn = Position(number, offset)
-                    if number < end.segment or _valid_record_after(file, offset):
+                    if number < end.segment or torn < acknowledged or _valid_record_after(file, offset):
                         raise self.damaged(torn)
                     at_torn_tail(torn)
 

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from disdat.catalog import index, queries
+from disdat.catalog import endnote, index, queries
 from disdat.catalog.database import LINK, Unusable, connect, is_damaged
 from disdat.catalog.index import Fetch
 from disdat.catalog.log import Log
@@ -85,9 +85,10 @@ class Snapshot:
         """The catalog, after it has seen the whole log."""
         connection = self._connection or self._open()
         seen = index.state(connection).position
-        if not self._log.continues(seen):
+        acknowledged = endnote.read_beside(Path(os.path.realpath(self._path)))
+        if not self._log.continues(seen, acknowledged=acknowledged):
             return connection
-        records = self._log.records(seen)
+        records = self._log.records(seen, acknowledged=acknowledged)
         if (first := next(records, None)) is not None:
             if self._file_stamp is not None:
                 connection = self._adopt(_copied(connection))

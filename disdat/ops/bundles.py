@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from disdat import __version__, values
-from disdat.catalog.catalog import Moment, looking_at
+from disdat.catalog.catalog import looking_at
+from disdat.catalog.indexed import Moment
 from disdat.catalog.queries import Row
 from disdat.context import Context
 from disdat.core import digest, event, manifest, naming

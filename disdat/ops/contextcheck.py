@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from disdat.catalog import index
+from disdat.catalog import endnote, index
 from disdat.catalog.database import LINK, Unusable, connect
 from disdat.catalog.log import Log, Position
 from disdat.catalog.rows import VERSION
@@ -43,7 +43,8 @@ def _log(directory: Path, name: str, newest: Newest, *, disk_of: Home) -> Findin
     log = Log(directory / "log", disk=disk_of.disk)
     end = log.end()
     reached, last = end if end.offset == 0 else Position(end.segment, 0), None
-    for record in log.records(Position(end.segment, 0)):
+    acknowledged = endnote.read_beside(Path(os.path.realpath(directory / LINK)))
+    for record in log.records(Position(end.segment, 0), acknowledged=acknowledged):
         reached, last = record.end, record
     if last is not None:
         time_us = max(entry.event.time_us for entry in last.entries())
@@ -92,7 +93,7 @@ def _deep(check: str, name: str, directory: Path, home: Home) -> Finding:
     except (sqlite3.Error, Unusable):
         return _damaged(check, name, "is damaged")
     try:
-        Log(directory / "log", disk=home.disk).continues(seen)
+        Log(directory / "log", disk=home.disk).continues(seen, acknowledged=endnote.read_beside(target))
     except Corrupt as exc:
         return problem(check, exc.message, exc.hint)
     if unreadable:

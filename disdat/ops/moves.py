@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from disdat.catalog.catalog import Added, Moment, looking_at
+from disdat.catalog.catalog import Added, looking_at
+from disdat.catalog.indexed import Moment
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.core import canonical, event

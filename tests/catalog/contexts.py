@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from disdat.catalog.catalog import Catalog, Moment
+from disdat.catalog.catalog import Catalog
+from disdat.catalog.indexed import Moment
 from disdat.core import digest, event, manifest
 from disdat.core.bundle import Bundle, Dependency, Frame, Inline, Lineage, RunRef, TaskKey
 from disdat.core.digest import Digest, LogicalDigest

@@ -142,8 +142,8 @@ def test_a_child_opens_connections_of_its_own(directory: Path) -> None:
         assert catalog.search(Filter(limit=1))
     wait_for(pids)
     assert catalog.counts().bundles == 61
-    with catalog._database.connection() as connection:  # what SQLite says of its file
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with catalog._indexed.database.connection() as lent:  # what SQLite says of its file
+        assert lent.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_deleting_the_catalog_again_and_again_loses_nothing(directory: Path) -> None:

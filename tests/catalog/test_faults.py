@@ -179,9 +179,9 @@ def test_a_full_disk_under_the_catalog_does_not_undo_what_the_log_holds(tmp_path
     """The change is acknowledged, and found as soon as there is space."""
     directory = prepared(tmp_path / "context")
     catalog = open_catalog(directory, fetch=Store().fetch)
-    with catalog._database.connection() as connection:  # SQLite's own way to be out of space
-        [(pages,)] = connection.execute("PRAGMA page_count")
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with catalog._indexed.database.connection() as lent:  # SQLite's own way to be out of space
+        [(pages,)] = lent.connection.execute("PRAGMA page_count")
+        lent.connection.execute(f"PRAGMA max_page_count = {pages}")
     uuids = add(catalog, *(rich_bundle() for _ in range(200)))
     with closing(sqlite3.connect(directory / "catalog.db")) as connection:
         assert connection.execute("SELECT count(*) FROM bundles").fetchone() == (1,)

@@ -115,6 +115,18 @@ def test_the_lock_of_a_killed_parent_is_free_though_its_child_lives(tmp_path: Pa
         os.kill(child, signal.SIGKILL)
 
 
+def test_who_does_not_wait_has_the_lock_or_not(tmp_path: Path) -> None:
+    lock = ContextLock(tmp_path)
+    with lock.held(), lock.held_if_free() as held:
+        assert not held
+    with lock.held_if_free() as held:
+        assert held
+        with lock.held_if_free() as again:
+            assert not again
+    with ContextLock(tmp_path, timeout_s=0.1).held():
+        """It was given up."""
+
+
 def test_a_context_that_was_deleted_has_no_lock(tmp_path: Path) -> None:
     with pytest.raises(ContextNotFound), ContextLock(tmp_path / "gone").held():
         pytest.fail("the lock of nothing was held")

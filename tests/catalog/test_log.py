@@ -49,9 +49,9 @@ def read(directory: Path, start: Position = START) -> list[int]:
     return [entry.event.seq for record in log.records(start) for entry in record.entries()]
 
 
-def recovered(directory: Path, start: Position = START, *, indexed: Position = START) -> list[int]:
+def recovered(directory: Path, start: Position = START, *, acknowledged: Position = START) -> list[int]:
     log = Log(directory, disk=Disk())
-    return [entry.event.seq for record in log.recover(start, indexed=indexed) for entry in record.entries()]
+    return [entry.event.seq for record in log.recover(start, acknowledged=acknowledged) for entry in record.entries()]
 
 
 def segment(directory: Path, number: int = 1) -> Path:
@@ -211,13 +211,13 @@ def test_what_a_catalog_has_indexed_is_never_a_torn_tail(directory: Path) -> Non
     damaged[-1] ^= 1
     segment(directory).write_bytes(damaged)
     with pytest.raises(Corrupt, match="at offset"):
-        recovered(directory, indexed=made[1].end)
+        recovered(directory, acknowledged=made[1].end)
     segment(directory).write_bytes(whole[:-1])
     with pytest.raises(Corrupt, match="longer"):
         Log(directory, disk=Disk()).continues(made[1].end)
     segment(directory).write_bytes(whole[: made[0].end.offset])
     with pytest.raises(Corrupt, match="longer"):
-        recovered(directory, indexed=made[1].end)
+        recovered(directory, acknowledged=made[1].end)
 
 
 @pytest.mark.parametrize("number", [1, 2])

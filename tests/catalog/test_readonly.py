@@ -32,6 +32,7 @@ def make(directory: Path, state: str) -> Path:
     old = (directory / "catalog.db").read_bytes()
     add_now(catalog, "b")
     if state == "with a journal":
+        assert catalog.counts().bundles == 3  # who asks has it indexed
         target = shutil.copytree(directory, directory.with_name("copy"), symlinks=True)
         [journal] = target.glob("*-wal")
         assert journal.stat().st_size > 0

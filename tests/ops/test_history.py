@@ -181,9 +181,7 @@ def test_a_change_of_a_kind_to_come_is_listed_by_its_name(context: Context) -> N
 
 def test_records_are_told_apart_in_another_segment(tmp_path: Path) -> None:
     context = contexts.create(Home(tmp_path / "home"), "demo")
-    context.catalog._log = context.catalog._indexed._log = Log(
-        context.directory / "log", disk=Disk(), segment_bytes=1
-    )
+    context.catalog._log = context.catalog._indexed._log = Log(context.directory / "log", disk=Disk(), segment_bytes=1)
     for number in range(3):
         bundles.write_many(context, [(number, Birth("n")), (number, Birth("n"))])
     assert deeds(context) == [{"add": 2}] * 3

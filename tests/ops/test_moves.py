@@ -455,7 +455,8 @@ def test_a_fork_outlives_what_it_was_forked_from(one: Context):
 
 
 def test_full_segments_are_shared_and_the_last_is_not(one: Context, monkeypatch: pytest.MonkeyPatch):
-    one.catalog._log = Log(one.directory / "log", disk=one.home.disk, segment_bytes=2000)
+    log = Log(one.directory / "log", disk=one.home.disk, segment_bytes=2000)
+    one.catalog._log = one.catalog._indexed._log = log
     for number in range(20):
         bundles.write(one, number, Birth("a"))
     made = fork.fork(one, "two")
@@ -496,7 +497,8 @@ def test_a_damaged_catalog_is_made_again_first(one: Context):
 
 def test_readers_of_the_catalog_are_not_in_the_way(one: Context):
     bundles.write(one, 1, Birth("a"))
-    with one.catalog._database.connection() as reader:
+    with one.catalog._indexed.database.connection() as lent:
+        reader = lent.connection
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM bundles").fetchone()
         bundles.write(Home(one.home.root).context("one"), 2, Birth("b"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from disdat import configfile
 from disdat.errors import InvalidInput, NotConfigured, PermissionDenied, StorageError
 
 Rerun = Literal["content", "version"]
@@ -161,7 +162,7 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 def ignored_sections(environ: Mapping[str, str] | None = None) -> list[str]:
     """The sections of the config file that are none of ours. Raises what :func:`load` does."""
     file = _config_file(_process(environ))
-    return [name for name in _all_sections(file) if name not in _KEYS] if file else []
+    return configfile.foreign(file) if file else []
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
@@ -266,18 +267,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
 }
 """Setting -> its section and key in the config file, and the variables that win over that, the first one most."""
 
-_KEYS: Mapping[str, frozenset[str]] = {
-    # ignore_code_version is Disdat 0.8–1.x's. It is read over: every installation had it set to true, and
-    # to obey it would make results stale that their owners believe to be checked.
-    "core": frozenset({"home", "meta_dir_root", "ignore_code_version"}),
-    "run": frozenset({"rerun", "code_version", "workers"}),
-    "aws": frozenset({"profile"}),
-    "remote": frozenset({"layout", "timeout"}),
-    "gc": frozenset({"retention", "grace"}),
-}
-"""What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""
-
-
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", re.ASCII)
 _UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "": DAY_S, "w": 7 * DAY_S}
 _LONGEST_S = 1000 * 366 * DAY_S
@@ -334,7 +323,7 @@ class _Source:
     @classmethod
     def open(cls, environ: Mapping[str, str]) -> _Source:
         file = _config_file(environ)
-        return cls(environ, file, _sections(file) if file else {})
+        return cls(environ, file, configfile.sections(file) if file else {})
 
     def variable(self, name: str) -> str | None:
         """Return a variable's value; one that is set to nothing counts as not set."""
@@ -376,44 +365,6 @@ def _config_file(environ: Mapping[str, str]) -> Path | None:
 
         return user_config_path("disdat", appauthor=False) / FILE_NAME
     return Path(user, ".config", "disdat", FILE_NAME) if (user := environ.get("HOME")) else None
-
-
-def _sections(file: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return the file's sections of ours, every key known; empty where there is no file."""
-    sections = {name: keys for name, keys in _all_sections(file).items() if name in _KEYS}
-    for section, keys in sections.items():
-        for key in keys.keys() - _KEYS[section]:
-            known = ", ".join(sorted(_KEYS[section]))
-            raise InvalidInput(f"{file}: [{section}] {key} is not a setting", hint=f"[{section}] knows {known}")
-    return sections
-
-
-def _all_sections(file: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return the file's sections, whosoever they are; empty where there is no file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except UnicodeDecodeError as exc:
-        raise InvalidInput(f"{file} is not UTF-8 text") from exc
-    except PermissionError as exc:
-        raise PermissionDenied(f"may not read {file}") from exc
-    except OSError as exc:
-        raise StorageError(f"cannot read {file}: {exc.strerror}") from exc
-    return _parse(text, file)
-
-
-def _parse(text: str, file: Path) -> Mapping[str, Mapping[str, str]]:
-    import configparser  # 8 ms that those without a config file, who are most, should not wait
-
-    # No default section: a key under [DEFAULT] would otherwise appear in all of them.
-    parser = configparser.ConfigParser(interpolation=None, default_section="")
-    try:
-        parser.read_string(text)
-    except configparser.Error as exc:
-        reason = " ".join(exc.message.replace("'<string>'", "the file").split())
-        raise InvalidInput(f"{file} cannot be read: {reason}") from exc
-    return {name: dict(parser[name]) for name in parser.sections()}
 
 
 def _plain(source: _Source) -> str | None:

@@ -271,7 +271,7 @@ def _check(event: Event) -> None:
     names = (event.id, event.writer, event.kind, event.write_id, *event.undoes, *event.requires, *event.subjects)
     "".join(names).encode("utf-8")
     _check_types(int, event.time_us, event.seq)
-    _check_types(Mapping, event.payload)
+    _check_types(dict, event.payload)
     if not (0 <= event.time_us < LATEST_US and 0 <= event.seq < LATEST_US):
         raise ValueError("a number is out of range")
     _check_payload(event.kind, event.payload)
@@ -280,7 +280,7 @@ def _check(event: Event) -> None:
 def _check_payload(kind: str, payload: Mapping[str, Any]) -> None:
     if kind == ADD:
         _check_types(str, payload["uuid"], Digest.parse(payload["manifest"]))
-        _check_types(Mapping, payload.get("body", {}))
+        _check_types(dict, payload.get("body", {}))
     elif kind in _OF_SEVERAL:
         _check_types(str, *payload["uuids"])
     elif kind == TAG:

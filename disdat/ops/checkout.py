@@ -219,7 +219,7 @@ class _Asked:
         return stored.st_dev == found.st_dev and stored.st_mode & 0o777 == entry.mode
 
     def _check_paths(self, whole: Mapping[str, Entry]) -> None:
-        there = whole.keys() | parents(whole)
+        there = whole.keys() | parents(whole) if self.scope else set()
         for path in self.scope:
             if path not in there:
                 raise PathNotFound(

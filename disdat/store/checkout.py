@@ -93,7 +93,7 @@ def decide(
 
 def in_order(plan: Plan, wanted: Mapping[str, Entry]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is to be deleted before anything is written, since it takes the place of it; and what after."""
-    directories = parents(wanted)
+    directories = parents(wanted) if plan.delete else set()
     first = {path for path in plan.delete if path in directories or any(above in wanted for above in parents([path]))}
     return tuple(sorted(first)), tuple(path for path in plan.delete if path not in first)
 

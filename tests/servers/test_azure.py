@@ -11,6 +11,8 @@ from obstore.store import AzureStore
 
 from tests.servers.azure import AzureServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(azurite: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureStore:

@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 from tests.servers import start
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["ministack", "moto"])
 def server(request: pytest.FixtureRequest) -> S3Server:

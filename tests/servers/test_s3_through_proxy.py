@@ -16,6 +16,8 @@ from tests.servers.faults import Answer, CutReply, CutRequest, FlipRequest, Lose
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 PART = 5 << 20
 
 

@@ -16,6 +16,8 @@ import disdat
 
 PACKAGE = Path(disdat.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+# In one worker, so that the sources are parsed once.
+reads_all = pytest.mark.xdist_group("sources")
 HEAVY = {"luigi", "pandas", "pyarrow", "boto3", "obstore", "dask", "docker", "sqlalchemy", "numpy"}
 
 
@@ -58,22 +60,27 @@ def importers(package: str) -> set[str]:
     return {place(source) for source in SOURCES if any(package in imported(node) for node in nodes(source))}
 
 
+@reads_all
 def test_the_environment_is_read_in_config_only():
     assert breaches("config.py", "os.environ", "os.environb", "os.getenv", "environ", "getenv") == []
 
 
+@reads_all
 def test_only_the_command_line_prints():
     assert breaches("cli/", "print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write") == []
 
 
+@reads_all
 def test_boto3_is_imported_in_aws_only():
     assert importers("boto3") <= {"aws.py"}
 
 
+@reads_all
 def test_luigi_is_imported_in_pipeline_only():
     assert [place for place in importers("luigi") if not place.startswith("pipeline/")] == []
 
 
+@reads_all
 def test_an_import_inside_a_function_says_why_on_its_line():
     """Such imports are for names that are slow to import or optional; anything else hides a dependency."""
     silent = []

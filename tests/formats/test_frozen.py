@@ -27,7 +27,8 @@ def frozen(request: pytest.FixtureRequest, home: Path) -> Path:
 def files(name: str) -> dict[str, bytes]:
     """What lies in a bundle of files, by path."""
     bundle = api.get(CONTEXT, name)
-    return {str(Path(path).relative_to(bundle.local_dir)): Path(path).read_bytes() for path in bundle.data}
+    directory = bundle.local_dir
+    return {str(Path(path).relative_to(directory)): Path(path).read_bytes() for path in bundle.data}
 
 
 def check() -> None:

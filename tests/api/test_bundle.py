@@ -316,6 +316,7 @@ def test_closing_in_a_context_that_was_deleted_meanwhile_stores_nothing(ctx):
     assert api.search(ctx) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("used_before", [True, False])
 def test_closing_in_a_context_that_was_made_anew_meanwhile_stores_it_there(ctx, elsewhere, used_before):
     if used_before:

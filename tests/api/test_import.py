@@ -110,6 +110,7 @@ def test_importing_the_api_imports_nothing_heavy():
     assert {name.split(".")[0] for name in json.loads(done.stdout)} & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_luigi_is_loaded_by_apply_only(home):
     program = (
         "import sys; from disdat import api; api.context('ctx'); api.Bundle('ctx', 'data', 1).commit();"
@@ -120,6 +121,7 @@ def test_luigi_is_loaded_by_apply_only(home):
     assert {name.split(".")[0] for name in json.loads(done.stdout)} & {"luigi", "pandas", "pyarrow", "boto3"} == set()
 
 
+@pytest.mark.slow
 def test_importing_the_api_is_quick():
     """In processor time; once is enough, since other processes can only make it slower."""
     assert any(import_time_us() < LIMIT_US for _ in range(20))

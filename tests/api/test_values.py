@@ -45,6 +45,7 @@ def read_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bool]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", kinds.EVERY)
 def test_another_process_reads_what_was_stored(read_elsewhere, name):
     assert read_elsewhere[name]

@@ -200,6 +200,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "last", "inserted"),
     [
@@ -221,6 +222,7 @@ def test_bash_completes(stocked: Path, line: str, last: str, inserted: list[str]
     assert (done.stdout.removesuffix("\n").split("\n"), done.stderr) == (inserted, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "found"),
     [

@@ -242,6 +242,7 @@ def test_a_file_that_may_be_executed_now_says_so(demo: Dsdt) -> None:
     assert demo("diff", "data").lines[-1] == "  ~ run.sh  4 B, now executable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "loaded"),
     [

@@ -75,6 +75,7 @@ def test_a_reader_that_was_never_there_ends_it_quietly_too(demo: Dsdt):
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "err"),
     [
@@ -97,6 +98,7 @@ def test_a_full_disk_under_the_output_is_said_on_one_line(demo: Dsdt, add):
     assert ended.stderr == b"dsdt: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "printed"),
     [
@@ -118,6 +120,7 @@ def test_a_path_that_is_not_text_is_printed_as_the_bytes_it_is(demo: Dsdt):
     assert shell('cat "$(dsdt cat data)"', PYTHONUTF8="1").stdout == b"content"
 
 
+@pytest.mark.slow
 def test_output_is_clean_where_nobody_looks(demo: Dsdt, add):
     add("data", "-t", f"long:{'x' * 500}")
     ended = shell("dsdt ls -v -p; dsdt status; dsdt show data; dsdt config", FORCE_COLOR="1")
@@ -154,6 +157,7 @@ raise SystemExit(main({arguments!r}))
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "dsdt: interrupted\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "code", "left"), [(b"y\n", 0, ""), (b"n\n", 1, "demo"), (b"\n", 1, "demo"), (b"\x03", 130, "demo")]
 )
@@ -165,6 +169,7 @@ def test_at_a_terminal_it_asks_before_it_deletes(demo: Dsdt, add, answer, code, 
     assert [context["name"] for context in demo.json("context")] == left.split()
 
 
+@pytest.mark.slow
 def test_at_a_terminal_a_long_table_is_its_head_and_tail(demo: Dsdt):
     Path("t.csv").write_text("n\n" + "\n".join(map(str, range(1000))), "utf-8")
     demo("add", "-i", "data", "t.csv")

@@ -110,6 +110,7 @@ def test_help_and_version_load_nothing_heavy(args):
     assert loaded & (HEAVY | {"rich", "sqlite3"}) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "allowed"),
     [

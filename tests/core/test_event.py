@@ -270,6 +270,7 @@ def test_a_state_holds_the_manifest_as_it_is_hashed() -> None:
     assert (state.manifest, state.body) == (name, None)
 
 
+@pytest.mark.slow
 @given(body=st.dictionaries(st.text(), st.text() | st.none()), actor=st.text() | st.just('"body":null'))
 def test_a_body_that_was_encoded_before_makes_the_same_event(body: dict[str, canonical.Json], actor: str) -> None:
     def made(held: dict[str, canonical.Json]) -> Event:

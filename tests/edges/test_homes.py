@@ -96,6 +96,7 @@ def contents(context: Context, uuid: str) -> dict[str, bytes]:
     return {Path(path).name: Path(path).read_bytes() for path in value}
 
 
+@pytest.mark.slow
 def test_the_current_context_is_always_one_that_somebody_switched_to(in_memory: Path) -> None:
     names = ["a", "bb" * 90, "ccc"]
     home = Home(in_memory / "home")

@@ -68,11 +68,13 @@ def everything(root: Path) -> None:
     assert maintain.verify(another).findings == ()
 
 
+@pytest.mark.slow
 def test_everything_works_as_root(shared: Path) -> None:
     (shared / "roots").mkdir()
     everything(shared / "roots")
 
 
+@pytest.mark.slow
 def test_everything_works_as_another_user(shared: Path) -> None:
     assert as_user(NOBODY, lambda: everything(shared / "own")) == ""
     assert {path.lstat().st_uid for path in (shared / "own").rglob("*")} == {NOBODY}

@@ -717,6 +717,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, max_size=12))
 def test_after_a_collection_exactly_what_is_needed_is_there(

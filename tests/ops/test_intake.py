@@ -64,6 +64,7 @@ def test_a_directory_with_a_link_in_it_to_another_is_taken_in(context: Context, 
     assert [(path / name / "f").read_bytes() for name in ("real", "link")] == [data, data]
 
 
+@pytest.mark.slow
 def test_directories_too_deep_to_be_read_again_are_refused(context: Context, tmp_path: Path) -> None:
     """Any that are taken in come back."""
     place = os.getcwd()

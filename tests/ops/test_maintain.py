@@ -244,6 +244,7 @@ def test_one_bundle_alone_can_be_verified(full: Context) -> None:
         verified(full, reference="none")
 
 
+@pytest.mark.slow
 def test_a_sample_reads_a_share_and_misses_nothing_that_is_gone(full: Context) -> None:
     whole = verified(full)
     report = verified(full, sample=0.2)

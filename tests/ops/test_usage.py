@@ -26,6 +26,7 @@ def stored(context: Context) -> int:
     return sum(size for _, size in context.home.store.sizes())
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(names, contents), min_size=1, max_size=6),

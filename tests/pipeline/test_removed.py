@@ -90,6 +90,7 @@ class Reader(PipeTask):
         return [*a, swept]
 
 
+@pytest.mark.slow
 @WORKERS
 @pytest.mark.parametrize(("before", "after"), [(A, ["A", "Reader", "Sweeps"]), (Reader, ["A", "Sweeps"])])
 @pytest.mark.parametrize("external", [{}, {"human_name": "A"}])

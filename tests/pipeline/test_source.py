@@ -83,6 +83,7 @@ def test_an_installed_package_counts_only_for_its_own_tasks(importable: Write, m
     assert list(code("mine").modules) == ["mine"]
 
 
+@pytest.mark.slow
 def test_digests_do_not_depend_on_where_the_project_lies(importable: Write, tmp_path: Path, project: Project):
     text = TASK.format(imports="import helper", body="return 1")
     importable("placed.py", text)
@@ -133,6 +134,7 @@ def test_a_helper_that_was_edited_after_an_apply_is_told(importable: Write):
     assert code("uses_helper").outdated == ("edited_helper",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["script", "module", "import"])
 def test_a_class_has_one_name_and_code_however_its_module_is_started(project: Project, how: str):
     project.write("pipes/__init__.py", "")
@@ -183,6 +185,7 @@ SESSION = """
     """
 
 
+@pytest.mark.slow
 def test_a_notebooks_helpers_values_and_imports_count(project: Project):
     project.write("helper.py", "X = 1")
     program = (
@@ -208,6 +211,7 @@ def test_a_notebooks_helpers_values_and_imports_count(project: Project):
     assert project.python(program).stdout == project.python(program).stdout != ""
 
 
+@pytest.mark.slow
 def test_a_session_that_keeps_no_source_counts_by_what_was_compiled(project: Project):
     program = """
         import sys
@@ -235,6 +239,7 @@ def test_code_made_in_a_module_without_a_file_counts_by_what_was_compiled(monkey
     assert one != two
 
 
+@pytest.mark.slow
 def test_code_in_an_archive_counts_by_its_source(tmp_path: Path, project: Project):
     program = """
         import sys

@@ -273,6 +273,7 @@ def test_what_another_writer_stored_just_now_is_made_durable_before_it_is_counte
     assert quiet.calls == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_small_files_make_a_few_packs(store: ObjectStore, tmp_path: Path) -> None:
     directory = tmp_path / "many"
     directory.mkdir()
@@ -635,6 +636,7 @@ def test_where_no_link_can_be_had_a_copy_is_made(tmp_path: Path, why: int) -> No
     assert not files_of(store.root / "staging")
 
 
+@pytest.mark.slow
 def test_the_link_count_of_a_real_file_system_may_be_exhausted(store: ObjectStore, tmp_path: Path) -> None:
     """EMLINK as the system gives it: ext4 has it at 65,000 links; where it never comes, all are links."""
     (digest,) = put(store, LARGE)
@@ -948,6 +950,7 @@ def test_what_is_in_place_and_wrong_is_replaced(
     assert target.read_bytes() == data
 
 
+@pytest.mark.slow
 def test_many_are_placed_wherever_their_bytes_are(store: ObjectStore, tmp_path: Path) -> None:
     """More than are looked up at once, in several packs, of which one is damaged and one was removed."""
     items = [b"%d" % number * (number + 1) for number in range(1200)] + [LARGE]

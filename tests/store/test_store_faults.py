@@ -80,6 +80,7 @@ def check(home: Path, *, sealed: bool, outside: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_power_cut_after_any_step_of_a_batch_leaves_the_old_store_or_the_new(tmp_path: Path, outside: Path) -> None:
     home, initial = tmp_path / "home", tmp_path / "initial"
     make_home(home)

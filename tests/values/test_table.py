@@ -441,6 +441,7 @@ class TestContent:
         assert logical(pa.concat_tables(pieces), tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_a_big_table_is_written_in_several_row_groups_and_read_again(bundle, monkeypatch):
     monkeypatch.setattr(table, "ROW_GROUP_BYTES", 1)
     rows = 150_000

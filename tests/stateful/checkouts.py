@@ -22,11 +22,11 @@ from disdat.ops import add, contexts, gc, maintain
 from disdat.ops.checkout import checkout, plan
 from disdat.ops.gc import Policy, Step
 from disdat.testing.faults import Crash, FailingDisk
-from tests.stateful.directory import DATA, LINK, Claim, Expected, Files, Found, above, expected, read
+from tests.stateful.directory import DATA, Claim, Expected, Files, Found, above, expected, read
 
 MEMORY = Path("/dev/shm")
 PATHS = ["a", "a/b", "a/b/c", "a/d", "e", "e/f", "g"]
-CRASHES = st.none() | st.integers(1, 12) | st.integers(1, 40)
+CRASHES = st.none() | st.integers(1, 12)
 PICKS = st.integers(0, 1000)
 
 
@@ -57,12 +57,12 @@ class CheckoutMachine(RuleBasedStateMachine):
             self.put(context, "data", files)
 
     def teardown(self) -> None:
-        shutil.rmtree(self.place)
+        shutil.rmtree(self.place, ignore_errors=True)  # what is not closed yet may go meanwhile by itself
 
     # Checking out
 
-    @rule(pick=PICKS, scoped=st.none() | PICKS, crash=CRASHES, force=st.booleans(), link=st.booleans())
-    def check_out(self, pick: int, scoped: int | None, crash: int | None, force: bool, link: bool) -> None:
+    @rule(pick=PICKS, scoped=st.none() | PICKS, force=st.booleans(), link=st.booleans())
+    def check_out(self, pick: int, scoped: int | None, force: bool, link: bool, crash: int | None = None) -> None:
         number = pick % len(self.versions)
         whole = self.versions[number]
         scope = None if scoped is None else _any_path(whole, scoped)
@@ -86,9 +86,26 @@ class CheckoutMachine(RuleBasedStateMachine):
             self.was_cut(found, possible)
         else:
             assert not told
-            assert read(self.out) == possible[0][1].after
+            now = read(self.out)
+            done = [way.claim for _, way in possible if way.after == now]
+            assert done, f"{now} is none of {[way.after for _, way in possible]}"
             assert not [*self.out.parent.rglob(".dsdt-*")]
-            self.claims = _distinct([way.claim for _, way in possible])
+            self.claims = _distinct(done)
+
+    @rule(
+        pick=PICKS,
+        scoped=st.none() | PICKS,
+        link=st.booleans(),
+        crash=st.integers(3, 25),
+        deed=st.none() | PICKS,
+        then=PICKS,
+    )
+    def be_cut_off(self, pick: int, scoped: int | None, link: bool, crash: int, deed: int | None, then: int) -> None:
+        """And go on, with that version or another one, after the user changed something or at once."""
+        self.check_out(pick, scoped, False, link, crash)
+        if deed is not None:
+            self.change_something(deed, deed)
+        self.check_out(then, None, False, link)
 
     def was_cut(self, before: Found, possible: list[tuple[Claim, Expected]]) -> None:
         """Each path is as it was, or as it was to be; or nothing is there, where that was to go."""
@@ -96,13 +113,25 @@ class CheckoutMachine(RuleBasedStateMachine):
         going_on = [way for _, way in possible if not way.obstacles]
         afters: list[Found] = [before, *(way.after for way in going_on)]
         assert any(_is_between(before, now, after) for after in afters), f"{now} after {before}, to be one of {afters}"
-        self.claims = _distinct(
-            [*(claim for claim, _ in possible), *(each for way in going_on for each in (way.noted, way.claim))]
-        )
+        # What is begun is noted before anything is written, and that it is done after all is.
+        untouched = [claim for claim, _ in possible if now == before]
+        done = [way.claim for way in going_on if now == way.after]
+        self.claims = _distinct([*untouched, *(way.noted for way in going_on), *done])
 
     # What the user does meanwhile
 
-    @rule(pick=PICKS)
+    @rule(deed=PICKS, pick=PICKS)
+    def change_something(self, deed: int, pick: int) -> None:
+        deeds = [
+            self.write_a_file,
+            self.make_a_symbolic_link,
+            self.make_a_directory,
+            self.delete,
+            self.move_away,
+            self.change_whether_it_can_be_executed,
+        ]
+        deeds[deed % len(deeds)](pick)
+
     def write_a_file(self, pick: int) -> None:
         """In place, at once, and of the size that was there, where that can be."""
         path = self.out / PATHS[pick % len(PATHS)]
@@ -117,35 +146,30 @@ class CheckoutMachine(RuleBasedStateMachine):
             file.write(data)
             file.truncate(max(size_bytes, len(data)))
 
-    @rule(pick=PICKS)
     def make_a_symbolic_link(self, pick: int) -> None:
         path = self.out / PATHS[pick % len(PATHS)]
         if self.make_room(path):
             path.unlink(missing_ok=True)
             path.symlink_to(self.place)
 
-    @rule(pick=PICKS)
     def make_a_directory(self, pick: int) -> None:
         path = self.out / PATHS[pick % len(PATHS)]
         if self.make_room(path):
             path.unlink(missing_ok=True)
             path.mkdir()
 
-    @precondition(lambda self: bool(read(self.out)))
-    @rule(pick=PICKS)
-    def delete_or_move_away(self, pick: int) -> None:
-        path = self.any_file(pick)
-        if pick % 2:
+    def delete(self, pick: int) -> None:
+        for path in self.any_file(pick):
             path.unlink()
-        else:
+
+    def move_away(self, pick: int) -> None:
+        for path in self.any_file(pick):
             path.rename(self.out.parent / "moved")
 
-    @precondition(lambda self: any(what != LINK for what in read(self.out).values()))
-    @rule(pick=PICKS)
     def change_whether_it_can_be_executed(self, pick: int) -> None:
-        path = self.any_file(pick)
-        if not path.is_symlink() and path.stat().st_nlink == 1:
-            path.chmod(path.stat().st_mode ^ 0o100)
+        for path in self.any_file(pick):
+            if not path.is_symlink() and path.stat().st_nlink == 1:
+                path.chmod(path.stat().st_mode ^ 0o100)
 
     @rule()
     def delete_all(self) -> None:
@@ -225,9 +249,10 @@ class CheckoutMachine(RuleBasedStateMachine):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.is_symlink() or not path.is_dir()
 
-    def any_file(self, pick: int) -> Path:
+    def any_file(self, pick: int) -> list[Path]:
+        """One of the files, if there are any."""
         found = sorted(read(self.out))
-        return self.out / found[pick % len(found)]
+        return [self.out / found[pick % len(found)]] if found else []
 
 
 def _is_between(before: Found, now: Found, after: Found) -> bool:

@@ -113,10 +113,20 @@ class IndexedLog:
         self._lock = ContextLock(directory)
         self._left: _Left | None = None
         """Changed with the lock held; None unless everything in it is known."""
+        self._was_asked = False
+        """Whether a question came since the last change."""
 
     def commit(self, change: Change) -> list[Event]:
         """Make a change, durable on return; once it is in the log, that the index cannot be written is no error."""
         return self._repairing(lambda: self._commit(change))
+
+    def receive(self, events: Sequence[Event], change: Change) -> None:
+        """
+        Take over events of others that are not known yet, after the one that *change* makes; durable on return.
+
+        Nothing is written where all are known.
+        """
+        self._repairing(lambda: self._receive(events, change))
 
     def ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         """What *query* finds in an index that has seen the whole log."""
@@ -160,10 +170,32 @@ class IndexedLog:
                 raise
         return recorded
 
+    def _receive(self, events: Sequence[Event], change: Change) -> None:
+        is_recorded = False
+        try:
+            with self._lock.held(), self._usable() as lent:
+                left, self._left = self._recalled(lent), None
+                with self._changing(lent.connection):
+                    seen = self._caught_up(lent, left)
+                    fresh = index.unknown(lent.connection, events)
+                    if not fresh:
+                        return
+                    seq = index.last_seq(lent.connection, change.writer) + 1
+                    told = change.events(self._moment(seen.newest_us), seq)
+                    appended = self._log.append(seen.position, [*told, *fresh])
+                    is_recorded = True
+                    index.receive(lent.connection, appended, log=self._log, fetch=self._fetch)
+        except (sqlite3.Error, OSError):
+            # Once it is in the log, it is taken over: whoever looks next indexes it, or says what is wrong.
+            if not is_recorded:
+                raise
+
     def _make(self, change: Change, lent: Lent, recorded: list[Event]) -> None:
         """Make a change; *recorded* gets its events once they are in the log."""
         left = self._recalled(lent)
-        if left is None or left.writer != change.writer or change.check is not None:
+        # Who asks after each change would have each indexed alone, in a transaction of its own, which takes longer.
+        was_asked, self._was_asked = self._was_asked, False
+        if left is None or left.writer != change.writer or change.check is not None or was_asked:
             self._make_indexed(change, None, left, lent, recorded)
             return
         events = change.events(self._moment(left.newest_us), left.seq + 1)
@@ -230,6 +262,7 @@ class IndexedLog:
         return Moment(max(self._now_us(), newest_us + 1))
 
     def _ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        self._was_asked = True
         while True:
             try:
                 with self.database.connection() as lent, Transaction(lent.connection, "BEGIN"):

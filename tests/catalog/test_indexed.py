@@ -92,6 +92,17 @@ def test_a_batch_does_not_wait(directory: Path) -> None:
     assert is_indexed(directory)
 
 
+def test_who_asks_after_each_change_finds_it_indexed(directory: Path) -> None:
+    """Each alone would be indexed by the question, after looking for it in vain and taking the lock again."""
+    catalog = open_catalog(directory)
+    for count in range(1, 4):
+        add_now(catalog)
+        assert is_indexed(directory)
+        assert catalog.counts().bundles == count
+    add_some(catalog, 2)
+    assert not is_indexed(directory)
+
+
 READERS: dict[str, Callable[[Path, Catalog], int]] = {
     "who wrote it": lambda _, catalog: catalog.counts().bundles,
     "another": lambda directory, _: open_catalog(directory).counts().bundles,

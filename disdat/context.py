@@ -7,7 +7,9 @@ is a named collection of bundles in it. Both are cheap to make and open what the
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from disdat import config
+from disdat import config, making
 from disdat.catalog import asof
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.lock import ContextLock
@@ -26,7 +28,6 @@ from disdat.core import canonical, event, similar
 from disdat.core.canonical import Json
 from disdat.durable import Disk, storage_errors
 from disdat.errors import (
-    AlreadyExists,
     BadName,
     BadQuery,
     ContextNotFound,
@@ -36,6 +37,7 @@ from disdat.errors import (
     StorageError,
     UnknownFormat,
 )
+from disdat.making import UNFINISHED
 from disdat.store.objects import ObjectStore
 
 FORMAT = 1
@@ -45,8 +47,6 @@ MAX_NAME_BYTES = 200
 
 _Stamp: TypeAlias = "tuple[int, int]"
 _FORMAT_FILE = "format"
-UNFINISHED = ".new-"
-"""How the name of a file begins that is still to be given its own."""
 
 
 def now_us() -> int:
@@ -171,7 +171,9 @@ class Home:
 
     def create_context(self, name: str, *, settings: Mapping[str, Json] | None = None) -> Context:
         """
-        Make an empty context; it is there once its ``context.json`` is, so a crash leaves none or a whole one.
+        Make an empty context; a crash leaves none or a whole one.
+
+        One that lost its ``context.json``, and nothing else, gets a new one.
 
         Raises:
             AlreadyExists: There is one of this name.
@@ -181,24 +183,18 @@ class Home:
         self.ensure()
         directory = self.root / "context" / name
         if _stamp(str(directory / "context.json")) is not None:
-            raise AlreadyExists(f"the context {name!r} already exists")
+            raise making.taken(name)
+        fields: dict[str, Json] = {
+            "format": FORMAT,
+            "id": event.ulid(self.clock_us()),
+            "remote": None,
+            "settings": dict(settings or {}),
+        }
         with storage_errors(f"create context {name!r}"):
-            for part in ("log", "objects"):
-                self.disk.mkdir(directory / part)
-            # Now: others who find the context, should we be killed, count on the names above it.
-            for above in (directory.parent, self.root):
-                self.disk.sync_dir(above)
-            fields: dict[str, Json] = {
-                "format": FORMAT,
-                "id": event.ulid(self.clock_us()),
-                "remote": None,
-                "settings": dict(settings or {}),
-            }
-            try:
-                self._make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
-            except FileExistsError as exc:
-                raise AlreadyExists(f"the context {name!r} already exists") from exc
-            self.disk.sync_dir(directory)
+            if any((directory / "log").glob("*.log")):
+                self._make_settings(directory, fields)
+            else:
+                self._make_context(directory, fields)
         return self.context(name)
 
     def trash_context(self, name: str) -> Path:
@@ -216,7 +212,16 @@ class Home:
             self.disk.mkdir(trash)
             for above in (trash.parent, self.root):
                 self.disk.sync_dir(above)
-            self.disk.rename(context.directory, target)
+            try:
+                self.disk.rename(context.directory, target)
+            except OSError as exc:
+                if exc.errno not in {errno.EXDEV, errno.EBUSY}:
+                    raise
+                by_hand = shlex.join(["mv", str(context.directory), str(target)])
+                raise StorageError(
+                    f"the context {name!r} is left as it is: {context.directory} cannot be moved: {exc.strerror}",
+                    hint=f"it, or the store, is on a disk of its own; `{by_hand}` copies it, and so deletes it too",
+                ) from exc
             for changed in (trash, context.directory.parent):
                 self.disk.sync_dir(changed)
             if self.current_name() == name:
@@ -280,6 +285,24 @@ class Home:
         if marker is None:
             raise StorageError(f"{self.root} was removed", hint="run the command again to make it anew")
         return marker
+
+    def _make_context(self, directory: Path, fields: Mapping[str, Json]) -> None:
+        with making.made(directory, disk=self.disk, now_us=self.clock_us()) as hidden:
+            for part in ("log", "objects"):
+                self.disk.mkdir(hidden / part)
+            with self.disk.create(hidden / "context.json") as file:
+                self.disk.write(file, _line(fields))
+                self.disk.sync(file)
+            # Now: others who find the context, should we be killed, count on the names above it.
+            for each in (hidden, directory.parent, self.root):
+                self.disk.sync_dir(each)
+
+    def _make_settings(self, directory: Path, fields: Mapping[str, Json]) -> None:
+        try:
+            self._make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
+        except FileExistsError as exc:
+            raise making.taken(directory.name) from exc
+        self.disk.sync_dir(directory)
 
     def _make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
         """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""

@@ -26,7 +26,7 @@ from disdat.errors import (
     StorageError,
     UnknownFormat,
 )
-from disdat.ops import bundles, contexts
+from disdat.ops import bundles, contexts, gc
 from disdat.ops.bundles import Birth
 from disdat.testing.faults import Call, RecordingDisk, crash_states
 from tests.conftest import unprivileged
@@ -45,7 +45,7 @@ def test_looking_at_a_home_makes_nothing(home: Path) -> None:
 def test_the_first_context_makes_the_home(home: Path) -> None:
     contexts.create(Home(home), "demo")
     assert names(home) == ["context", "format"]
-    assert names(home / "context" / "demo") == ["context.json", "log", "objects"]
+    assert names(home / "context" / "demo") == ["context.json", "lock", "log", "objects"]
     marker = json.loads((home / "format").read_bytes())
     assert marker["format"] == 1
     assert marker["inode"] == (home / "format").stat().st_ino
@@ -219,13 +219,57 @@ def test_who_finds_a_home_or_a_context_can_count_on_its_directory(tmp_path: Path
     disk = RecordingDisk(tmp_path)
     contexts.create(Home(tmp_path / "above" / "further" / "home", disk=disk), "demo")
     home, context = "above/further/home", "above/further/home/context/demo"
-    for marker, above in (
-        (f"{home}/format", {".", "above", "above/further"}),
-        (f"{context}/context.json", {home, f"{home}/context"}),
+    for how, marker, above in (
+        ("link", f"{home}/format", {".", "above", "above/further"}),
+        ("rename", context, {home, f"{home}/context"}),
     ):
-        made = next(n for n, call in enumerate(disk.calls) if (call.name, call.target) == ("link", marker))
+        made = next(n for n, call in enumerate(disk.calls) if (call.name, call.target) == (how, marker))
         assert above <= {call.path for call in disk.calls[:made] if call.name == "sync_dir"}
-    assert Call("sync_dir", context) in disk.calls[made:]
+    assert disk.calls[made].path in {call.path for call in disk.calls[:made] if call.name == "sync_dir"}
+    assert Call("sync_dir", f"{home}/context") in disk.calls[made:]
+
+
+def test_a_maker_that_is_killed_at_any_step_leaves_nothing_in_anybodys_way(home: Path, tmp_path: Path) -> None:
+    contexts.create(Home(home), "other")
+    shutil.copytree(home, tmp_path / "initial")
+    recording = RecordingDisk(home)
+    contexts.create(Home(home, disk=recording), "demo")
+    for what, left in crash_states(tmp_path / "initial", recording.calls, tmp_path):
+        found = Home(left)
+        assert {path.name for path in (left / "context").glob("[!.]*")} in ({"other"}, {"demo", "other"}), what
+        gc.plan(found, gc.Policy(0, 0))
+        if "demo" not in found.context_names():
+            contexts.create(found, "demo")
+        assert found.context("demo").catalog.names() == [], what
+
+
+@pytest.mark.parametrize("left", [[], ["log"], ["log", "objects"]], ids=str)
+def test_what_a_maker_of_an_earlier_version_left_is_replaced(home: Path, left: list[str]) -> None:
+    contexts.create(Home(home), "other")
+    directory = home / "context" / "demo"
+    for name in ["", *left]:
+        (directory / name).mkdir()
+    if left:
+        (directory / ".new-1").write_bytes(b"")
+    assert contexts.create(Home(home), "demo").catalog.names() == []
+    assert {"context.json", "lock", "log", "objects"} <= set(names(directory))
+
+
+def test_what_is_no_context_is_never_replaced(home: Path) -> None:
+    contexts.create(Home(home), "other")
+    (home / "context" / "demo").mkdir()
+    (home / "context" / "demo" / "mine").write_text("text")
+    with pytest.raises(StorageError, match="something else"):
+        contexts.create(Home(home), "demo")
+    assert names(home / "context" / "demo") == ["mine"]
+    assert names(home / "context") == ["demo", "other"]
+
+
+def test_a_context_that_lost_its_settings_alone_gets_new_ones(home: Path) -> None:
+    context = contexts.create(Home(home), "demo")
+    bundles.write(context, 1, Birth("n"))
+    (context.directory / "context.json").unlink()
+    assert contexts.create(Home(home), "demo").catalog.names() == ["n"]
 
 
 def test_a_context_is_in_its_place_or_in_the_trash_whenever_the_power_fails(home: Path, tmp_path: Path) -> None:

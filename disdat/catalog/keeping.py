@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
@@ -29,11 +30,12 @@ _OBJECTS = "SELECT digest, bundle FROM objects ORDER BY digest"
 _STORED_TREES = """
     SELECT b.id, e.segment, e.offset, e.length FROM bundles AS b CROSS JOIN events AS e ON e.number = b.event
     WHERE b.file_count > 0 AND b.id NOT IN (SELECT bundle FROM files)"""
-_ADDS_OF_GONE = f"""
-    SELECT s.uuid, e.segment, e.offset, e.length FROM subjects AS s CROSS JOIN events AS e ON e.number = s.event
-    WHERE e.kind = '{event.ADD}' AND NOT EXISTS (SELECT 1 FROM bundles WHERE uuid = s.uuid)"""
-_LAST_SPOKEN_OF = """
-    SELECT s.uuid, max(e.time_us) FROM subjects AS s CROSS JOIN events AS e ON e.number = s.event GROUP BY s.uuid"""
+_GONE = """
+    SELECT s.uuid, max(e.time_us) FROM subjects AS s CROSS JOIN events AS e ON e.number = s.event
+    WHERE NOT EXISTS (SELECT 1 FROM bundles WHERE uuid = s.uuid) GROUP BY s.uuid"""
+_ADDS = f"""
+    SELECT e.segment, e.offset, e.length FROM subjects AS s CROSS JOIN events AS e ON e.number = s.event
+    WHERE s.uuid = ? AND e.kind = '{event.ADD}'"""
 UNDONE = """
     SELECT u.event, undoing.time_us, e.number FROM undoes AS u CROSS JOIN events AS undoing ON undoing.number = u.event
         CROSS JOIN events AS e ON e.id = u.target
@@ -112,14 +114,17 @@ class Keeping:
             if needed.root is not None:
                 yield number, needed.root
 
-    def gone(self) -> list[Gone]:
-        """The bundles that are not present any more, those that went last first."""
-        since = self._last_spoken_of()
-        added: dict[str, list[Place]] = defaultdict(list)
-        for uuid, *place in self._connection.execute(_ADDS_OF_GONE):
-            added[uuid].append(Place(*place))
-        found = [Gone(uuid, since[uuid], tuple(places)) for uuid, places in added.items()]
-        return sorted(found, key=lambda each: (-each.since_us, each.uuid))
+    def gone(self) -> Iterator[Gone]:
+        """Yield the bundles that are not present any more, those that went last first."""
+        # An empty name: a file of SQLite's own, so that memory does not grow with what was removed.
+        with closing(sqlite3.connect("", isolation_level=None)) as database:
+            database.execute("CREATE TABLE gone (uuid TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID")
+            database.execute("BEGIN")
+            database.executemany("INSERT INTO gone VALUES (?, ?)", self._connection.execute(_GONE))
+            database.executemany("UPDATE gone SET since = max(since, ?) WHERE uuid = ?", self._undone())
+            for uuid, since_us in database.execute("SELECT uuid, since FROM gone ORDER BY since DESC, uuid"):
+                if added := tuple(Place(*place) for place in self._connection.execute(_ADDS, (uuid,))):
+                    yield Gone(uuid, since_us, added)
 
     def needed_by(self, bundle: Gone) -> Iterator[Needed]:
         """
@@ -163,18 +168,15 @@ class Keeping:
             raise Corrupt(f"the event {added.id} holds no manifest: {exc!r}") from exc
         return fields, None if added.payload.get("body") is not None else digest
 
-    def _last_spoken_of(self) -> dict[str, int]:
-        """When an event last spoke of each bundle, be it by undoing what did."""
-        last = dict(self._connection.execute(_LAST_SPOKEN_OF).fetchall())
+    def _undone(self) -> Iterator[tuple[int, str]]:
+        """Yield when an undo spoke of a bundle, through what it undoes."""
         undoes: dict[int, list[int]] = defaultdict(list)
         times: dict[int, int] = {}
         for number, time_us, target in self._connection.execute(UNDONE):
             undoes[number].append(target)
             times[number] = time_us
         for number, uuids in reach.spoken_of(undoes, self._subjects).items():
-            for uuid in uuids:
-                last[uuid] = max(last.get(uuid, 0), times[number])
-        return last
+            yield from ((times[number], uuid) for uuid in uuids)
 
     def _subjects(self, numbers: Sequence[int]) -> Mapping[int, Sequence[str]]:
         found: dict[int, list[str]] = defaultdict(list)

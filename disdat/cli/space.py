@@ -14,6 +14,7 @@ from disdat.cli.options import WrongUsage
 from disdat.cli.progress import Phases
 from disdat.core.canonical import Json
 from disdat.core.reach import Fate, Owner, Verdict
+from disdat.errors import StorageError
 from disdat.ops.gc import Done, ObjectPlan, Plan, Policy, Step
 from disdat.ops.marks import Amount
 from disdat.ops.usage import Report, Usage
@@ -27,7 +28,13 @@ _S = 1_000_000
 @click.command(cls=Verb)
 @click.option("--apply", "applies", is_flag=True, help="Move what nobody needs to the trash.")
 @click.option("--purge", "purges", is_flag=True, help="Delete for good what lay in the trash for the grace.")
-@click.option("--why", "digest", metavar="DIGEST", callback=options.text, help="Say what keeps this object.")
+@click.option(
+    "--why",
+    "digest",
+    metavar="DIGEST",
+    callback=options.text,
+    help="Say what keeps this object; 8 or more of its digits do.",
+)
 @click.option(
     "--retention", metavar="TIME", callback=options.duration, help="Keep what was removed so long: days, or like 36h."
 )
@@ -65,18 +72,17 @@ def gc(
         render.out(render.as_json(_why_json(found)) if as_json else _why_lines(found))
         return
     steps = frozenset(step for step, wanted in ((Step.APPLY, applies), (Step.PURGE, purges)) if wanted)
-    with Phases(shown=opening.wants_progress(choices)) as progress:
-        if steps:
+    if steps:
+        with Phases(shown=opening.wants_progress(choices)) as progress:
             done = ops.gc.collect(home, policy, steps, progress=progress)
-            shown = render.as_json(_done_json(done)) if as_json else list(_done_lines(done))
-        else:
-            objects: list[Json] = []
-            plan = ops.gc.plan(
-                home, policy, each=_lister(objects, as_json=as_json) if each else None, progress=progress
-            )
-            listed = {"objects": objects} if each else {}
-            shown = render.as_json({**_plan_json(plan), **listed}) if as_json else list(_plan_lines(plan))
-    render.out(shown)
+        render.out(render.as_json(_done_json(done)) if as_json else _done_lines(done))
+        _refuse_left(done.left)
+        return
+    objects: list[Json] = []
+    with Phases(shown=opening.wants_progress(choices)) as progress:
+        plan = ops.gc.plan(home, policy, each=_lister(objects, as_json=as_json) if each else None, progress=progress)
+    listed = {"objects": objects} if each else {}
+    render.out(render.as_json({**_plan_json(plan), **listed}) if as_json else _plan_lines(plan))
 
 
 @click.command(cls=Verb)
@@ -88,8 +94,9 @@ def du(choices: Choices, names: Sequence[str], *, versions: bool, as_json: bool)
     """
     Show what takes space, and what removing it would free.
 
-    Of every name, or of each NAME, what most is freed by first. What other bundles, of any context of the home, need
-    too is not freed; what is, is so once the retention is over and it was collected and purged.
+    Of every name, or of each NAME, what most is freed by first. UNIQUE is what no other bundle needs, of any context of
+    the home. FREES is what is freed of it, once the retention is over and it was collected and purged: of a pack of
+    small objects nothing, while half of it is needed.
     """
     context = opening.context(choices)
     policy = _policy(choices, None, None)
@@ -119,8 +126,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield f"Needed by nobody: {_objects(plan.garbage)}."
     for owner, amount in plan.reasons[:_SHOWN]:
         yield f"  {_objects(amount)}: {_last(owner)}"
-    if len(plan.reasons) > _SHOWN:
-        yield f"  and more: {render.count(len(plan.reasons) - _SHOWN, 'other bundle')} needed them last"
+    if others := plan.other_reasons + max(0, len(plan.reasons) - _SHOWN):
+        yield f"  and more: {render.count(others, 'other bundle')} needed them last"
     if plan.staying.count:
         yield f"  {_objects(plan.staying)} of it stay, in packs of which most is needed"
     yield from _to_do(plan)
@@ -152,7 +159,7 @@ def _to_do(plan: Plan) -> Iterator[str]:
 
 
 def _trash_lines(plan: Plan) -> Iterator[str]:
-    everything = sum((plan.trashed(verdict) for verdict in Verdict), Amount())
+    everything = plan.in_trash
     if not everything.count:
         return
     purged, back = plan.trashed(Verdict.PURGED), plan.trashed(Verdict.TAKEN_BACK)
@@ -181,7 +188,18 @@ def _moved(plan: Plan) -> str:
 
 def _left_lines(left: Sequence[Left]) -> Iterator[str]:
     for each in left[:_SHOWN]:
-        yield f"Left as it is: {each.kind} {each.name}: {render.one_line(each.why)}"
+        yield f"Left as it is: {each.kind} {render.one_line(each.name)}: {render.one_line(each.why)}"
+    if len(left) > _SHOWN:
+        yield f"Left as they are: {len(left) - _SHOWN:,} more"
+
+
+def _refuse_left(left: Sequence[Left]) -> None:
+    """End as what failed does, where not all could be done."""
+    if left:
+        raise StorageError(
+            f"{render.count(len(left), 'thing')} could not be moved or deleted, the first for: {left[0].why}",
+            hint="all else was done; mend that, and collect again",
+        )
 
 
 def _lister(objects: list[Json], *, as_json: bool) -> Callable[[ObjectPlan], None]:
@@ -244,12 +262,14 @@ def _planned(why: Why) -> str:
 
 def _report_lines(report: Report, policy: Policy, *, versions: bool) -> Iterator[str]:
     if report.entries:
-        head = ("NAME", "UUID" if versions else "VERSIONS", "SIZE", "FREES")
+        head = ("NAME", "UUID" if versions else "VERSIONS", "SIZE", "UNIQUE", "FREES")
         yield from render.table([head, *(_usage_cells(each) for each in report.entries)])
     else:
         yield f"No bundles in context {report.context}."
     if len(report.entries) > 1:
         yield f"All of them removed would free {render.size(report.frees_bytes)}."
+    if any(each.frees_bytes < each.unique_bytes for each in report.entries):
+        yield "What is unique and not freed lies in packs of which most is needed, until less than half is."
     removed = (
         f", those of {report.history:,} removed within {_time(policy.retention_us)} included" if report.history else ""
     )
@@ -257,9 +277,13 @@ def _report_lines(report: Report, policy: Policy, *, versions: bool) -> Iterator
     yield f"Trash: {_things(report.trash)}; {_things(report.purgeable)} may be purged."
 
 
-def _usage_cells(each: Usage) -> tuple[str, str, str, str]:
+def _usage_cells(each: Usage) -> tuple[str, ...]:
     which = f"{each.versions:,}" if each.uuid is None else each.uuid
-    return listing.shown_name(each.name), which, render.size(each.size_bytes), render.size(each.frees_bytes)
+    return (
+        listing.shown_name(each.name),
+        which,
+        *map(render.size, (each.size_bytes, each.unique_bytes, each.frees_bytes)),
+    )
 
 
 def _objects(amount: Amount) -> str:
@@ -297,6 +321,7 @@ def _plan_json(plan: Plan) -> dict[str, Json]:
             {"context": each.context, "uuid": each.uuid, "pid": each.pid, "host": each.host} for each in plan.open
         ],
         "reasons": [{"last": _owner_json(owner), **_amount_json(amount)} for owner, amount in plan.reasons],
+        "other_reasons": plan.other_reasons,
         "trash": {verdict.value: _amount_json(plan.trashed(verdict)) for verdict in Verdict},
         "missing": plan.missing,
         "left": _left_json(plan.left),
@@ -336,10 +361,12 @@ def _report_json(report: Report) -> Json:
                 "uuid": each.uuid,
                 "versions": each.versions,
                 "size_bytes": each.size_bytes,
+                "unique_bytes": each.unique_bytes,
                 "frees_bytes": each.frees_bytes,
             }
             for each in report.entries
         ],
+        "unique_bytes": report.unique_bytes,
         "frees_bytes": report.frees_bytes,
         "bundles": _amount_json(report.bundles),
         "removed_bundles": report.history,

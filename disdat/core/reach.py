@@ -57,6 +57,15 @@ class Tally:
         share = self.live_bytes / (self.live_bytes + self.dead_bytes) if self.dead_bytes else 1.0
         return Fate.REWRITTEN if share < MOSTLY_DEAD else Fate.KEPT
 
+    @property
+    def freed_bytes(self) -> int:
+        """What of it is freed."""
+        return 0 if self.fate is Fate.KEPT else self.dead_bytes
+
+    def without(self, count: int, size_bytes: int) -> Tally:
+        """What it is when so many objects, of so many bytes, are not needed any more."""
+        return Tally(self.live - count, self.live_bytes - size_bytes, self.dead + count, self.dead_bytes + size_bytes)
+
 
 class Verdict(Enum):
     """What becomes of a thing in the trash."""

@@ -8,31 +8,32 @@ the store, and does it. What is needed is decided in :mod:`disdat.core.reach` an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 
 from disdat import config
+from disdat.catalog.keeping import Keeping
 from disdat.context import Home
 from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Fate, Owner, Tally, Verdict
 from disdat.durable import storage_errors
 from disdat.ops import everywhere
-from disdat.ops.everywhere import Asked
+from disdat.ops.everywhere import Asked, Asking, Purged
 from disdat.ops.marks import Amount, Found, Marks
-from disdat.ops.trashed import Judged, TrashJudge
+from disdat.ops.trashed import Judgement, TrashJudge
 from disdat.store import leases
-from disdat.store.collect import IN_FILE, Left
+from disdat.store.collect import IN_FILE, Left, portions
 from disdat.store.leases import Live
 from disdat.store.peek import Peek
 from disdat.store.trash import Thing
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOGETHER = 1000
+_MOST_REASONS = 1000
 _S = 1_000_000
 
 Progress = Callable[[str], None]
@@ -106,12 +107,15 @@ class Plan:
     rewritten: Amount
     """Packs that are written anew; bytes are those that are gained."""
     reasons: tuple[tuple[Owner | None, Amount], ...]
-    """Who last needed the garbage; None for what no bundle ever needed."""
+    """Who last needed the garbage, those of most bytes first, at most 1,000; None for what no bundle ever needed."""
+    other_reasons: int
+    """How many more there are."""
     staged: Amount
     orphans: tuple[Orphan, ...]
     open: tuple[Live, ...]
     """Bundles somebody is writing now."""
-    trash: tuple[Judged, ...]
+    trash: Mapping[Verdict, Amount]
+    """What becomes of the things in it; nothing of what there is nothing of."""
     missing: int
     """Objects that bundles need and that are nowhere: `dsdt verify` finds whose."""
     left: tuple[Left, ...] = ()
@@ -124,7 +128,12 @@ class Plan:
 
     def trashed(self, verdict: Verdict) -> Amount:
         """What of the trash this becomes of."""
-        return sum((Amount(1, each.size_bytes) for each in self.trash if each.verdict is verdict), Amount())
+        return self.trash.get(verdict, Amount())
+
+    @property
+    def in_trash(self) -> Amount:
+        """All that is in the trash."""
+        return sum(self.trash.values(), Amount())
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,7 @@ class Done:
     """What was deleted for good; None where that was not asked for."""
     taken_back: int
     left: tuple[Left, ...]
+    """What could not be moved, taken back or deleted; the next collection tries again."""
 
 
 def plan(
@@ -152,8 +162,8 @@ def plan(
         UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs, so nothing may be collected.
         StorageError: The disk refused.
     """
-    with Collection(home, policy, progress).marked() as found:
-        made = found.planned()
+    with Collection(home, policy, progress).marked() as found, found.judged() as trash:
+        made = found.planned(trash)
         if each is not None:
             for one in found.objects():
                 each(one)
@@ -178,20 +188,21 @@ def collect(home: Home, policy: Policy, steps: frozenset[Step], *, progress: Pro
     run.say("waiting until nobody writes")
     with run.collector.alone():
         run.collector.trash.check()
-        purged = Amount()
-        left: list[Left] = []
         without = run.expired() if Step.PURGE in steps else ()
-        with run.marked(without=without, refold=run.may_delete(steps)) as found:
-            made = found.planned()
-            taken_back = found.take_back(made.trash)
-            found.note_unknown(made.trash)
+        with run.marked_for_good(without, refold=run.may_delete(steps)) as found, found.judged() as trash:
+            made = found.planned(trash)
+            left = found.take_back(trash)
+            taken_back = made.trashed(Verdict.TAKEN_BACK).count - len(left)
+            found.note_unknown(trash)
+            purged = Amount()
             if Step.PURGE in steps:
                 left += run.collector.finish_deleting()
-                purged += run.purge(made.trash, left)
+                purged += run.purge(trash, left)
             if Step.APPLY in steps:
                 left += found.apply(made)
             if steps == {Step.APPLY, Step.PURGE}:
-                purged += run.purge(found.judged(), left)  # without a grace, what was moved just now
+                with found.judged() as trash_now:
+                    purged += run.purge(trash_now, left)  # without a grace, what was moved just now
             return Done(made, Step.APPLY in steps, purged if Step.PURGE in steps else None, taken_back, tuple(left))
 
 
@@ -205,28 +216,36 @@ class Collection:
         self.collector = home.store.collector(clock_us=home.clock_us)
         self.now_us = home.clock_us()
 
-    @contextmanager
-    def marked(self, *, without: Sequence[Path] = (), refold: bool = False) -> Iterator[Marked]:
+    def marked(self) -> AbstractContextManager[Marked]:
+        """All that the contexts there are now need, for who changes nothing."""
+        return self._marked(Asking.of(self.home, self.collector))
+
+    def marked_for_good(self, without: Sequence[Path], *, refold: bool) -> AbstractContextManager[Marked]:
         """
-        All that the contexts there are now need, but for those in the trash that are about to be purged.
+        All that the contexts there are need, but those in the trash that are about to be purged, for who is alone.
 
         With *refold* that is what their logs say, which takes longer, for who is about to delete.
         """
-        peek = self.collector.peek()
-        deleted = [path for path, _ in self.collector.trash.contexts() if path not in without]
+        return self._marked(Asking.of(self.home, self.collector, settled=True, refold=refold), without)
+
+    @contextmanager
+    def _marked(self, asking: Asking, without: Sequence[Path] = ()) -> Iterator[Marked]:
+        peek = asking.peek
         with (
-            everywhere.contexts(self.home, deleted, peek, refold=refold) as contexts,
+            everywhere.contexts(asking, without=without) as contexts,
             Marks(peek, now_us=self.now_us, retention_us=self.policy.retention_us) as marks,
         ):
-            for each in contexts:
-                self.say(f"asking the context {each.name} what it needs")
-                each.ask(partial(marks.add, each.name))
+
+            def add(context: Asked, keeping: Keeping) -> None:
+                self.say(f"asking the context {context.name} what it needs")
+                marks.add(context.name, keeping)
+
+            everywhere.ask_all(contexts, add)
             self.say("looking at the store")
-            found = marks.sort(self.collector.here, is_missing=self._is_missing(peek))
+            found = marks.sort(self.collector.here, is_missing=lambda digest: not peek.trashed_in(digest))
             if found.garbage.count:
                 self.say("looking for what needed it last")
-                for each in contexts:
-                    each.ask(partial(marks.explain, each.name))
+                everywhere.ask_all(contexts, lambda context, keeping: marks.explain(context.name, keeping))
             yield Marked(self, contexts, peek, marks, found)
 
     def expired(self) -> list[Path]:
@@ -246,17 +265,18 @@ class Collection:
         verdict = reach.verdict(needed=False, since_us=since_us, now_us=self.now_us, grace_us=self.policy.grace_us)
         return verdict is Verdict.PURGED
 
-    def purge(self, judged: Iterable[Judged], left: list[Left]) -> Amount:
+    def purge(self, trash: Judgement, left: list[Left]) -> Amount:
         """Delete for good what is to be; what stays is added to *left*."""
-        going = [each for each in judged if each.verdict is Verdict.PURGED and each.thing.path.exists()]
-        left += self.collector.purge(each.thing.path for each in going)
-        return sum((Amount(1, each.size_bytes) for each in going if self._is_deleted(each.thing)), Amount())
+        purged = Amount()
+        going = (each for each in trash.of(Verdict.PURGED) if each.thing.path.exists())
+        for some in portions(going, _TOGETHER):
+            left += self.collector.purge([each.thing.path for each in some])
+            purged += sum((Amount(1, each.size_bytes) for each in some if self._is_deleted(each.thing)), Amount())
+        left += self.collector.drop_notes()
+        return purged
 
     def _is_deleted(self, thing: Thing) -> bool:
         return not (thing.path.exists() or self.collector.trash.going_path(thing.path).exists())
-
-    def _is_missing(self, peek: Peek) -> Callable[[Digest], bool]:
-        return lambda digest: not peek.trashed_in(digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +289,7 @@ class Marked:
     marks: Marks
     sorted: Found
 
-    def planned(self) -> Plan:
+    def planned(self, trash: Judgement) -> Plan:
         collector, tallies = self.run.collector, self.sorted.tallies
         packs = {place: tally for place, tally in tallies.items() if place != IN_FILE}
         dead = [tally for tally in packs.values() if tally.fate is Fate.TRASHED]
@@ -287,20 +307,25 @@ class Marked:
             files=Amount(in_files.dead, in_files.dead_bytes),
             packs=Amount(len(dead), sum(tally.dead_bytes for tally in dead)),
             rewritten=Amount(len(mixed), sum(tally.dead_bytes for tally in mixed)),
-            reasons=tuple(self.marks.reasons()),
+            reasons=tuple(self.marks.reasons(limit=_MOST_REASONS)),
+            other_reasons=max(0, self.marks.reasons_count() - _MOST_REASONS),
             staged=sum((Amount(1, size_bytes) for _, size_bytes in collector.staged()), Amount()),
             orphans=tuple(self._orphans()),
             open=tuple(self._leases()),
-            trash=tuple(self.judged()),
+            trash=trash.amounts,
             missing=self.sorted.missing,
             left=tuple(collector.unreadable_packs()),
         )
 
-    def judged(self) -> Iterator[Judged]:
+    def judged(self) -> Judgement:
         """What becomes of the trash as it is now."""
+        return Judgement(self.judge.each(self.run.collector.trash.things()))
+
+    @property
+    def judge(self) -> TrashJudge:
+        """Who says what becomes of something in the trash."""
         run, missing = self.run, self.sorted.missing
-        judge = TrashJudge(run.collector, self.marks, missing=missing, now_us=run.now_us, grace_us=run.policy.grace_us)
-        return judge.judged()
+        return TrashJudge(run.collector, self.marks, missing=missing, now_us=run.now_us, grace_us=run.policy.grace_us)
 
     def objects(self) -> Iterator[ObjectPlan]:
         """Every object, those that somebody needs first."""
@@ -310,31 +335,28 @@ class Marked:
         for digest, place, size_bytes, last in self.marks.garbage():
             yield ObjectPlan(digest, size_bytes, fate_in(tallies, place), last, needed=False)
 
-    def take_back(self, judged: Iterable[Judged]) -> int:
-        """Move back to the store what is needed; how many things that was."""
-        things = [each.thing for each in judged if each.verdict is Verdict.TAKEN_BACK]
-        if things:
-            objects = [thing.digest for thing in things if thing.kind == "object"]
-            self.run.collector.take_back(objects, [thing.pack for thing in things if thing.kind == "pack"])
-        return len(things)
+    def take_back(self, trash: Judgement) -> list[Left]:
+        """Move back to the store what is needed; what stays."""
+        if Verdict.TAKEN_BACK not in trash.amounts:
+            return []
+        return self.run.collector.take_back(each.thing for each in trash.of(Verdict.TAKEN_BACK))
 
-    def note_unknown(self, judged: Iterable[Judged]) -> None:
+    def note_unknown(self, trash: Judgement) -> None:
         """Let the grace of what came to the trash nobody knows when begin."""
-        waiting = [each.thing for each in judged if each.verdict is Verdict.WAITS]
-        self.run.collector.note_since_now(waiting)
+        self.run.collector.note_since_now(each.thing for each in trash.of(Verdict.WAITS))
 
-    def apply(self, plan: Plan) -> tuple[Left, ...]:
-        """Move to the trash what nobody needs; packs are written anew last, since that needs space."""
+    def apply(self, plan: Plan) -> list[Left]:
+        """Move to the trash what nobody needs, directories last: others made what is in them; what stays."""
         collector = self.run.collector
         self.run.say("moving what nobody needs to the trash")
         names = collector.pack_names()
         by_fate = {fate: [names[p] for p, t in self.sorted.tallies.items() if p and t.fate is fate] for fate in Fate}
-        collector.clear_staging()
+        left = collector.clear_staging()
         leases.live(self.run.home.root / "store" / "leases", disk=self.run.home.disk)  # removes those of the dead
-        collector.move_objects(digest for digest, *_ in self.marks.garbage(place=IN_FILE))
-        collector.move_bundles((each.context, each.path) for each in plan.orphans)
-        left = collector.move_packs(by_fate[Fate.TRASHED], self.marks.needed)
-        return tuple(left + collector.rewrite(by_fate[Fate.REWRITTEN], self.marks.needed))
+        left += collector.move_objects(digest for digest, *_ in self.marks.garbage(place=IN_FILE))
+        left += collector.move_packs(by_fate[Fate.TRASHED], self.marks.needed)
+        left += collector.rewrite(by_fate[Fate.REWRITTEN], self.marks.needed)
+        return left + collector.move_bundles((each.context, each.path) for each in plan.orphans)
 
     def _leases(self) -> list[Live]:
         return leases.held(self.run.home.root / "store" / "leases")
@@ -348,10 +370,10 @@ class Marked:
         directories = {each: _bundle_directories(each.directory) for each in self.contexts if not each.is_deleted}
         writing = {live.uuid for live in self._leases()}
         for context, paths in directories.items():
-            for start in range(0, len(paths), _TOGETHER):
-                some = [path for path in paths[start : start + _TOGETHER] if path.name not in writing]
-                present = context.catalog.rows([path.name for path in some])
-                yield from (Orphan(context.name, path) for path in some if path.name not in present)
+            for some in portions((path for path in paths if path.name not in writing), _TOGETHER):
+                with suppress(Purged):  # and its directories with it
+                    present = context.present([path.name for path in some])
+                    yield from (Orphan(context.name, path) for path in some if path.name not in present)
 
 
 def fate_in(tallies: Mapping[int, Tally], place: int) -> Fate:

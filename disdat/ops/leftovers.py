@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from disdat.context import UNFINISHED, Home
+from disdat.context import Home
+from disdat.making import UNFINISHED
 from disdat.ops.abilities import left_probes
 from disdat.ops.diagnosis import Findings, note, ok
 from disdat.store import leases
@@ -27,6 +29,7 @@ def left(home: Home, *, may_write: bool) -> Findings:
     yield from _leases(store / "leases", alive, home.clock_us())
     yield from _staging(store / "staging", busy=bool(alive) or _is_shared(store / "lock"))
     yield from _unfinished(home, may_write=may_write)
+    yield from _empty(home.root / "context")
 
 
 def _locks(home: Home) -> Findings:
@@ -78,12 +81,26 @@ def _unfinished(home: Home, *, may_write: bool) -> Findings:
     contexts = home.root / "context"
     found = [*left_probes(home.root), *home.root.glob(f"{UNFINISHED}*"), *contexts.glob(f"*/{UNFINISHED}*")]
     found += contexts.glob(".*")
-    found += [path.parent for path in contexts.glob("*/log") if not (path.parent / "context.json").exists()]
+    found += [path.parent for path in contexts.glob("*/log") if not _is_used(path)]
     found = [path for path in dict.fromkeys(found) if not path.parent.name.startswith(".")]
     if found:
         shown = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN:,} more" if found[_SHOWN:] else "")
         remedy = f"if nothing is being made now: rm -r {' '.join(map(str, found[:_SHOWN]))}" if may_write else ""
         yield note("unfinished", f"left by something that was killed, and harmless: {shown}", remedy)
+
+
+def _is_used(log: Path) -> bool:
+    """Whether this is the log of a context, which may have lost its settings."""
+    return (log.parent / "context.json").exists() or any(log.glob("*.log"))
+
+
+def _empty(contexts: Path) -> Findings:
+    """Directories that may be contexts on disks that are not mounted: collection dares nothing while they are."""
+    for path in sorted(contexts.glob("[!.]*/")):
+        with suppress(PermissionError):  # another check says so
+            if not any(path.iterdir()):
+                remedy = f"mount the disk it is on; if there is none: {shlex.join(['rmdir', str(path)])}"
+                yield note("contexts", f"{path} is empty, and nothing is collected while it is", remedy)
 
 
 def _sizes(paths: Iterable[Path]) -> list[int]:

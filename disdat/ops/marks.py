@@ -6,6 +6,7 @@ It is kept in a temporary database, so that memory does not grow with the store.
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,11 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from disdat.catalog.keeping import Gone, Keeping, Needed
-from disdat.core import event, reach, tree
+from disdat.core import event, reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Owner, Tally
 from disdat.errors import Corrupt, ObjectNotFound, UnknownFormat
-from disdat.store.peek import TOGETHER, Peek
+from disdat.ops import trees
+from disdat.store.peek import Peek
 
 CACHE_KIB = 64 << 10
 _BATCH = 500
@@ -99,7 +101,7 @@ class Marks:
             "INSERT OR IGNORE INTO needed VALUES (?, ?)", ((raw, base + number) for raw, number in keeping.objects())
         )
         for number, root in keeping.stored_trees():
-            self._walk(root, self._note_needed(base + number), self._peek.read)
+            trees.walk(self._peek, root, fresh=self._fresh, note=self._note_needed(base + number))
         for gone in keeping.gone():
             if not reach.is_root(gone.since_us, now_us=self._now_us, retention_us=self._retention_us):
                 break  # the others went earlier
@@ -115,6 +117,12 @@ class Marks:
             sql = f"SELECT digest FROM needed WHERE digest IN ({','.join('?' * len(some))})"
             found.update(Digest.from_raw(raw) for (raw,) in self._database.execute(sql, some))
         return found
+
+    def between(self, first: bytes, last: bytes, *, limit: int) -> list[Digest]:
+        """What is needed or in the store from one digest to another, at most so many; after :meth:`sort`."""
+        each = "SELECT digest FROM {} WHERE digest BETWEEN ?1 AND ?2"
+        sql = f"{each.format('needed')} UNION {each.format('garbage')} ORDER BY digest LIMIT ?3"
+        return [Digest.from_raw(raw) for (raw,) in self._database.execute(sql, (first, last, limit))]
 
     def last_owner_of(self, digest: Digest) -> Owner | None:
         """Who last needed an object that is garbage; None if it is not, or nobody ever did."""
@@ -172,11 +180,16 @@ class Marks:
         for raw, at, size_bytes, *owner in rows:
             yield Digest.from_raw(raw), at, size_bytes, _owner(owner) if owner[0] is not None else None
 
-    def reasons(self) -> list[tuple[Owner | None, Amount]]:
-        """The bundles that last needed some of the garbage, and how much; None is what no bundle ever needed."""
+    def reasons(self, *, limit: int) -> list[tuple[Owner | None, Amount]]:
+        """The bundles that last needed most of the garbage, and how much; None is what no bundle ever needed."""
         sql = f"SELECT count(*), sum(g.size), {_OWNER} FROM garbage AS g LEFT JOIN owner AS o ON o.id = g.owner"
-        rows = self._database.execute(f"{sql} GROUP BY g.owner ORDER BY 2 DESC, o.uuid")
+        rows = self._database.execute(f"{sql} GROUP BY g.owner ORDER BY 2 DESC, o.uuid LIMIT ?", (limit,))
         return [(_owner(owner) if owner[0] is not None else None, Amount(n, size)) for n, size, *owner in rows]
+
+    def reasons_count(self) -> int:
+        """How many :meth:`reasons` there are, without a limit."""
+        [(count,)] = self._database.execute("SELECT count(*) FROM (SELECT 1 FROM garbage GROUP BY owner)")
+        return int(count)
 
     def kept(self, here: Here) -> Iterator[tuple[Digest, int, Owner]]:
         """Yield what somebody needs, in order: digest, bytes, and who does."""
@@ -188,7 +201,8 @@ class Marks:
     def history(self) -> int:
         """How many bundles are kept though they were removed."""
         [(count,)] = self._database.execute(
-            "SELECT count(*) FROM owner WHERE gone_us IS NOT NULL AND ? - gone_us < ?",
+            "SELECT count(*) FROM"
+            " (SELECT DISTINCT context, uuid FROM owner WHERE gone_us IS NOT NULL AND ? - gone_us < ?)",
             (self._now_us, self._retention_us),
         )
         return int(count)
@@ -198,12 +212,21 @@ class Marks:
         return reach.matched(here(), needed, absent=absent)
 
     def _add_gone(self, context: str, gone: Gone, keeping: Keeping) -> None:
-        for needed in self._each_needed(gone, keeping):
-            note = self._note_needed(self._new_owner(Owner(context, gone.uuid, needed.name, gone.since_us)))
-            note(needed.digests)
-            if needed.root is not None:
-                # What was purged of it already is lost, and what lies below that may be too.
-                self._walk(needed.root, note, self._present_or_none)
+        try:
+            for needed in self._each_needed(gone, keeping):
+                note = self._note_needed(self._new_owner(Owner(context, gone.uuid, needed.name, gone.since_us)))
+                note(needed.digests)
+                if needed.root is not None:
+                    # What was purged of it already is lost, and what lies below that may be too.
+                    trees.walk(self._peek, needed.root, fresh=self._fresh, note=note, lost=self._not_walked)
+        except UnknownFormat:
+            raise
+        except Corrupt as exc:
+            age_s = (self._now_us - gone.since_us) // 1_000_000
+            raise Corrupt(
+                f"what {gone.uuid}, which was removed, needs cannot be told: {exc.message}",
+                hint=f"restore that, or `dsdt gc --retention {max(age_s, 0)}s` collects without what went so long ago",
+            ) from exc
 
     def _explain_by(self, context: str, gone: Gone, keeping: Keeping) -> None:
         with suppress(Corrupt):  # then nobody knows that it was this one
@@ -218,7 +241,7 @@ class Marks:
 
                 note(needed.digests)
                 if needed.root is not None:
-                    self._walk(needed.root, note, self._present_or_none)
+                    trees.walk(self._peek, needed.root, fresh=self._fresh, note=note, lost=self._not_walked)
 
     def _each_needed(self, gone: Gone, keeping: Keeping) -> Iterator[Needed]:
         with suppress(ObjectNotFound):  # its manifest was an object, and was purged
@@ -229,33 +252,14 @@ class Marks:
         [(since,)] = self._database.execute("SELECT min(since) FROM garbage")
         return event.LATEST_US if since is None else int(since)
 
-    def _walk(
-        self, root: Digest, note: Callable[[Iterable[Digest]], None], read: Callable[[Digest], bytes | None]
-    ) -> None:
-        """Tell *note* all a tree consists of, but for what lies below nodes that were walked before."""
-        level = self._fresh([root])
-        while level:
-            below: list[Digest] = []
-            for start in range(0, len(level), TOGETHER):
-                for digest, found in self._peek.read_many(level[start : start + TOGETHER]):
-                    data = found if found is not None else read(digest)
-                    if data is None:  # who needs it more must not take it for walked
-                        self._database.execute("DELETE FROM node WHERE digest = ?", (digest.raw,))
-                        continue
-                    links = tree.links(digest, data)
-                    note(child for _, child in (*links.nodes, *links.files))
-                    below += self._fresh(child for _, child in links.nodes)
-            level = below
-
     def _fresh(self, nodes: Iterable[Digest]) -> list[Digest]:
         """Those of *nodes* that were not walked yet; they count as walked from now on."""
         cursor = self._database.cursor()
         return [n for n in nodes if cursor.execute("INSERT OR IGNORE INTO node VALUES (?)", (n.raw,)).rowcount > 0]
 
-    def _present_or_none(self, digest: Digest) -> bytes | None:
-        with suppress(ObjectNotFound):
-            return self._peek.read(digest)
-        return None
+    def _not_walked(self, node: Digest) -> None:
+        """Who needs a node more, that is lost, must not take it for walked."""
+        self._database.execute("DELETE FROM node WHERE digest = ?", (node.raw,))
 
     def _note_needed(self, owner: int) -> Callable[[Iterable[Digest]], None]:
         def note(digests: Iterable[Digest]) -> None:
@@ -286,9 +290,10 @@ def _check_understood(context: str, keeping: Keeping) -> None:
             hint="a newer disdat wrote them: collect with that one",
         )
     if unreadable := keeping.unreadable():
+        dsdt = shlex.join(["dsdt", "--context", context])
         raise Corrupt(
             f"nothing is collected: what {unreadable[0]} in the context {context!r} needs cannot be read",
-            hint=f"`dsdt --context {context} verify` says what is wrong; remove that bundle, or repair it",
+            hint=f"`{dsdt} verify` says what to restore; `{dsdt} rm --uuid {unreadable[0]}` removes it",
         )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Verdict
 from disdat.errors import Corrupt, UnknownFormat
-from disdat.ops.marks import Marks
-from disdat.store.collect import Collector
+from disdat.ops.marks import Amount, Marks
+from disdat.store.collect import Collector, portions
 from disdat.store.packs import PackReader
 from disdat.store.trash import Thing
+
+_TOGETHER = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +44,31 @@ class TrashJudge:
         self._now_us = now_us
         self._grace_us = grace_us
 
-    def judged(self) -> Iterator[Judged]:
-        """Yield everything in the trash; UnknownFormat where a later version wrote a pack."""
-        for thing in self._collector.trash.things():
-            try:
-                needed = self._is_needed(thing)
-            except UnknownFormat:
-                raise
-            except Corrupt:
-                yield self._unreadable(thing)
-            else:
-                yield judge(thing, needed=needed, now_us=self._now_us, grace_us=self._grace_us)
+    def each(self, things: Iterable[Thing]) -> Iterator[Judged]:
+        """Yield what becomes of *things*, in order; UnknownFormat where a later version wrote a pack."""
+        for some in portions(things, _TOGETHER):
+            needed = self._marks.needed([thing.digest for thing in some if thing.kind == "object"])
+            for thing in some:
+                yield self._judged(thing, needed)
+
+    def _judged(self, thing: Thing, needed: set[Digest]) -> Judged:
+        try:
+            is_needed = self._is_needed(thing, needed)
+        except UnknownFormat:
+            raise
+        except Corrupt:
+            return self._unreadable(thing)
+        return judge(thing, needed=is_needed, now_us=self._now_us, grace_us=self._grace_us)
 
     def _unreadable(self, thing: Thing) -> Judged:
         """What becomes of a pack that nobody can tell the contents of: while something is missing, that may be it."""
         judged = judge(thing, needed=False, now_us=self._now_us, grace_us=self._grace_us)
         return replace(judged, verdict=Verdict.WAITS) if self._missing else judged
 
-    def _is_needed(self, thing: Thing) -> bool:
+    def _is_needed(self, thing: Thing, needed: set[Digest]) -> bool:
         """Whether somebody needs what only the trash has."""
         if thing.kind == "object":
-            return not self._collector.parts.loose.find(thing.digest) and bool(self._marks.needed([thing.digest]))
+            return thing.digest in needed and not self._collector.parts.loose.find(thing.digest)
         return thing.kind == "pack" and self._has_what_the_store_lacks(thing)
 
     def _has_what_the_store_lacks(self, thing: Thing) -> bool:
@@ -86,11 +95,50 @@ class TrashJudge:
         return False
 
 
+class Judgement:
+    """All of a trash that was judged, in a temporary database; a context manager, for one thread."""
+
+    def __init__(self, judged: Iterable[Judged]) -> None:
+        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute(
+            "CREATE TABLE judged (kind TEXT, path BLOB, since INTEGER, size INTEGER, verdict TEXT, purged_from INTEGER)"
+        )
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT INTO judged VALUES (?, ?, ?, ?, ?, ?)", map(_row, judged))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    @property
+    def amounts(self) -> Mapping[Verdict, Amount]:
+        """How much becomes what; nothing of what there is nothing of."""
+        rows = self._database.execute("SELECT verdict, count(*), sum(size) FROM judged GROUP BY verdict")
+        return {Verdict(verdict): Amount(count, size_bytes) for verdict, count, size_bytes in rows}
+
+    def of(self, verdict: Verdict) -> Iterator[Judged]:
+        """Yield what this becomes of."""
+        rows = self._database.execute("SELECT * FROM judged WHERE verdict = ? ORDER BY rowid", (verdict.value,))
+        for kind, path, since_us, size_bytes, _, purged_from_us in rows:
+            yield Judged(Thing(kind, Path(os.fsdecode(path)), since_us), size_bytes, verdict, purged_from_us)
+
+
 def judge(thing: Thing, *, needed: bool, now_us: int, grace_us: int) -> Judged:
     """What becomes of a thing; one that is there since nobody knows when counts from now."""
     since_us = now_us if thing.since_us is None else thing.since_us
     verdict = reach.verdict(needed=needed, since_us=since_us, now_us=now_us, grace_us=grace_us)
     return Judged(thing, _size_bytes(thing.path), verdict, since_us + grace_us)
+
+
+def _row(judged: Judged) -> tuple[str, bytes, int | None, int, str, int]:
+    thing = judged.thing
+    path = os.fsencode(thing.path)  # which need be no text that SQLite can hold
+    return thing.kind, path, thing.since_us, judged.size_bytes, judged.verdict.value, judged.purged_from_us
 
 
 def _size_bytes(path: Path) -> int:

@@ -6,7 +6,6 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from types import TracebackType
@@ -15,19 +14,23 @@ from typing import Self
 from disdat.catalog.keeping import Keeping, Present
 from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
-from disdat.core import reach, tree
+from disdat.core import reach
 from disdat.core.digest import Digest
-from disdat.core.reach import Verdict
+from disdat.core.reach import Tally, Verdict
 from disdat.errors import BundleNotFound
-from disdat.ops import everywhere, gc
+from disdat.ops import everywhere, gc, trees
+from disdat.ops.everywhere import Asked, Asking
 from disdat.ops.gc import Policy, Progress
 from disdat.ops.marks import CACHE_KIB, Amount
-from disdat.store.peek import TOGETHER, Peek
+from disdat.store.collect import IN_FILE
+from disdat.store.peek import Peek
 
 _OTHERS = 0
 """The group of all bundles that are not asked about."""
 _SEVERAL = 0
 """Where bytes are counted by group: those that several groups need, and no other bundle."""
+_NOT_ALONE = -1
+"""Likewise: those that something outside the groups needs."""
 
 Group = Callable[[Present], int]
 """The number of the group a bundle of the context belongs to; :data:`_OTHERS` if it is in none."""
@@ -38,7 +41,8 @@ class Usage:
     """
     What the versions of a name, or one version, take.
 
-    :attr:`frees_bytes` is what nobody else needs of it: what is freed when it is removed, collected and purged.
+    :attr:`unique_bytes` is what nobody else needs of it, and :attr:`frees_bytes` what is freed when it is removed,
+    collected and purged: what is in packs of which most is needed is not, as long as that is so.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Usage:
     versions: int
     size_bytes: int
     """Of each version added up, however often the same bytes are in them."""
+    unique_bytes: int
     frees_bytes: int
 
 
@@ -55,8 +60,10 @@ class Report:
 
     context: str
     entries: tuple[Usage, ...]
+    unique_bytes: int
+    """What nothing but :attr:`entries` needs."""
     frees_bytes: int
-    """What removing all of :attr:`entries` would free."""
+    """What removing all of them would free."""
     bundles: Amount
     """Objects that bundles of any context need, those that were removed within the retention too."""
     history: int
@@ -86,20 +93,28 @@ def usage(
     keyed = sorted(rows, key=lambda row: (row.name, row.uuid if versions else ""))
     groups = [list(of_one) for _, of_one in groupby(keyed, key=lambda r: (r.name, r.uuid if versions else ""))]
     numbers = {row.uuid: number for number, of_one in enumerate(groups, 1) for row in of_one}
-    frees = _frees(context, lambda bundle: numbers.get(bundle.uuid, _OTHERS))
+    held = _held(context, lambda bundle: numbers.get(bundle.uuid, _OTHERS))
     entries = [
-        Usage(of_one[0].name, of_one[0].uuid if versions else None, len(of_one), _size(of_one), frees.get(number, 0))
+        Usage(
+            name=of_one[0].name,
+            uuid=of_one[0].uuid if versions else None,
+            versions=len(of_one),
+            size_bytes=sum(row.size_bytes for row in of_one),
+            unique_bytes=held.unique_bytes([number]),
+            frees_bytes=held.frees_bytes([number]),
+        )
         for number, of_one in enumerate(groups, 1)
     ]
     made = gc.plan(context.home, policy, progress=progress)
     return Report(
         context=context.name,
-        entries=tuple(sorted(entries, key=lambda each: (-each.frees_bytes, -each.size_bytes, each.name))),
-        frees_bytes=sum(frees.values()),
+        entries=tuple(sorted(entries, key=_most_freed_first)),
+        unique_bytes=held.unique_bytes(held.groups),
+        frees_bytes=held.frees_bytes(held.groups),
         bundles=made.kept,
         history=made.history,
         garbage=made.garbage,
-        trash=sum((Amount(1, each.size_bytes) for each in made.trash), Amount()),
+        trash=made.in_trash,
         purgeable=made.trashed(Verdict.PURGED),
     )
 
@@ -116,20 +131,64 @@ def _rows(context: Context, names: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _size(rows: Iterable[Row]) -> int:
-    return sum(row.size_bytes for row in rows)
+def _most_freed_first(each: Usage) -> tuple[int, int, int, str]:
+    return -each.frees_bytes, -each.unique_bytes, -each.size_bytes, each.name
 
 
-def _frees(context: Context, group: Group) -> Mapping[int, int]:
-    """How many bytes each group of bundles needs that no other bundle of the home does; :data:`_SEVERAL` are shared."""
+class _Held:
+    """What of the store each group of bundles needs alone, by pack; :data:`_SEVERAL` is a group too."""
+
+    def __init__(self, matched: Iterable[tuple[bytes, int, int, int | None]]) -> None:
+        counts: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._own: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+        for _, place, size_bytes, group in matched:
+            of_place, at = counts[place], 2 if group is None else 0
+            of_place[at] += 1
+            of_place[at + 1] += size_bytes
+            if group is not None and group != _NOT_ALONE:
+                own = self._own[group][place]
+                own[0] += 1
+                own[1] += size_bytes
+        self._places = {place: Tally(*of_place) for place, of_place in counts.items()}
+
+    @property
+    def groups(self) -> list[int]:
+        return list(self._own)
+
+    def unique_bytes(self, groups: Iterable[int]) -> int:
+        """What nothing else needs than some groups together."""
+        return sum(size_bytes for _, size_bytes in self._of(groups).values())
+
+    def frees_bytes(self, groups: Iterable[int]) -> int:
+        """What is freed without some groups, and would not be with them."""
+        return sum(self._freed(place, *own) for place, own in self._of(groups).items())
+
+    def _of(self, groups: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        of_all: dict[int, tuple[int, int]] = {}
+        for group in groups:
+            for place, (count, size_bytes) in self._own.get(group, {}).items():
+                before = of_all.get(place, (0, 0))
+                of_all[place] = before[0] + count, before[1] + size_bytes
+        return of_all
+
+    def _freed(self, place: int, count: int, size_bytes: int) -> int:
+        if place == IN_FILE:
+            return size_bytes
+        now = self._places[place]
+        return now.without(count, size_bytes).freed_bytes - now.freed_bytes
+
+
+def _held(context: Context, group: Group) -> _Held:
     collector = context.home.store.collector(clock_us=context.home.clock_us)
-    peek = collector.peek()
-    deleted = [path for path, _ in collector.trash.contexts()]
-    with everywhere.contexts(context.home, deleted, peek) as contexts, _Shares(peek) as shares:
-        for each in contexts:
-            is_asked = each.directory == context.directory
-            each.ask(partial(shares.add, group=group if is_asked else lambda _: _OTHERS))
-        return shares.alone(collector.here())
+    asking = Asking.of(context.home, collector)
+    with everywhere.contexts(asking) as contexts, _Shares(asking.peek) as shares:
+
+        def add(asked: Asked, keeping: Keeping) -> None:
+            is_meant = asked.name == context.name and not asked.is_deleted
+            shares.add(keeping, group=group if is_meant else lambda _: _OTHERS)
+
+        everywhere.ask_all(contexts, add)
+        return _Held(shares.matched(collector.here()))
 
 
 class _Shares:
@@ -162,18 +221,15 @@ class _Shares:
         )
         for number, root in keeping.stored_trees():
             self._walk(root, groups[number])
+        self._note((packages.raw, _OTHERS) for _, packages in keeping.package_sets())  # they stay with the runs
 
-    def alone(self, here: Iterable[tuple[bytes, int, int]]) -> Mapping[int, int]:
-        """The bytes of what is *here* and no bundle outside the groups needs, by the one group that does."""
-        found: dict[int, int] = defaultdict(int)
+    def matched(self, here: Iterable[tuple[bytes, int, int]]) -> Iterator[tuple[bytes, int, int, int | None]]:
+        """Yield what is *here*, with the one group that needs it; None where nothing does."""
         needed = self._database.execute(
-            f"SELECT digest, CASE WHEN shared THEN {_SEVERAL} ELSE group_ END FROM needed WHERE NOT others"
+            f"SELECT digest, CASE WHEN others THEN {_NOT_ALONE} WHEN shared THEN {_SEVERAL} ELSE group_ END FROM needed"
             " ORDER BY digest"
         )
-        for _, _, size_bytes, group in reach.matched(here, needed, absent=lambda _: None):
-            if group is not None:
-                found[group] += size_bytes
-        return found
+        return reach.matched(here, needed, absent=lambda _: None)
 
     def _note(self, needed: Iterable[tuple[bytes, int]]) -> None:
         self._database.executemany(
@@ -183,15 +239,12 @@ class _Shares:
         )
 
     def _walk(self, root: Digest, group: int) -> None:
-        level = list(self._to_walk([root], group))
-        while level:
-            below: list[Digest] = []
-            for start in range(0, len(level), TOGETHER):
-                for digest, data in self._peek.read_many(level[start : start + TOGETHER]):
-                    links = tree.links(digest, self._peek.read(digest) if data is None else data)
-                    self._note((child.raw, group) for _, child in (*links.files, *links.nodes))
-                    below += self._to_walk((child for _, child in links.nodes), group)
-            level = below
+        trees.walk(
+            self._peek,
+            root,
+            fresh=lambda nodes: self._to_walk(nodes, group),
+            note=lambda digests: self._note((each.raw, group) for each in digests),
+        )
 
     def _to_walk(self, nodes: Iterable[Digest], group: int) -> Iterator[Digest]:
         """Those below which something is to be noted: each at most three times, then by other groups."""

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 
 from disdat.catalog.keeping import Keeping
 from disdat.context import Home
 from disdat.core import reach, tree
 from disdat.core.digest import ALGORITHM, Digest
 from disdat.core.reach import Fate, Owner
-from disdat.errors import Corrupt, ObjectNotFound
-from disdat.ops import gc
+from disdat.errors import BadQuery, Corrupt, InvalidInput, ObjectNotFound
+from disdat.ops import everywhere, gc
+from disdat.ops.everywhere import Asked
 from disdat.ops.gc import Collection, Marked, Policy
 from disdat.ops.trashed import Judged
 from disdat.store.collect import IN_FILE
 from disdat.store.peek import Peek
+
+MIN_PREFIX = 8
+"""So many digits of a digest name an object, where no other one begins so."""
+_HEX = 64
+_DIGITS = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},{_HEX}}}")
+_SHOWN = 5
+_MOST = _SHOWN + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +59,19 @@ def why(home: Home, text: str, policy: Policy) -> Why:
     """
     Why the object *text*, with or without ``blake3:``, is kept, or what becomes of it; changes nothing.
 
+    *text* may be the beginning of its digest, eight hex digits or more.
+
     Raises:
-        InvalidInput: *text* is no digest.
+        InvalidInput: *text* is no digest, and cannot begin one.
+        BadQuery: Several begin so; the message lists some.
         ObjectNotFound: It is not here, and nobody needs it.
         UnknownFormat, Corrupt: It cannot be told what some bundle needs.
     """
-    digest = Digest.parse(text if ":" in text else f"{ALGORITHM}:{text}")
+    prefix = _prefix(text)
     with Collection(home, policy).marked() as found:
+        digest = _meant(found, prefix)
         places = dict(_places(found, digest))
-        trashed = next((each for each in found.judged() if _has(found, each, digest)), None)
         way = next(_ways(found, digest), None) if found.marks.needed([digest]) else None
-        if not places and trashed is None and way is None:
-            raise ObjectNotFound(
-                f"object {digest} is neither in the store nor in its trash, and nobody needs it",
-                hint="`dsdt gc --list` lists the objects there are",
-            )
         fates = {Fate.KEPT} if way else {gc.fate_in(found.sorted.tallies, place) for place in places}
         return Why(
             digest=digest,
@@ -71,8 +79,37 @@ def why(home: Home, text: str, policy: Policy) -> Why:
             way=way,
             last=found.marks.last_owner_of(digest),
             fate=(Fate.KEPT if Fate.KEPT in fates else Fate.TRASHED) if places else None,
-            trashed=trashed,
+            trashed=_trashed(found, digest),
         )
+
+
+def _prefix(text: str) -> str:
+    """The hex digits that *text* gives of a digest."""
+    digits = text.removeprefix(f"{ALGORITHM}:")
+    if not _DIGITS.fullmatch(digits):
+        raise InvalidInput(
+            f"not a digest: {text!r}",
+            hint=f"`dsdt gc --list` lists the objects there are; {MIN_PREFIX} digits or more of one do",
+        )
+    return digits
+
+
+def _meant(found: Marked, prefix: str) -> Digest:
+    """The one object, of those that are here or needed, whose digest begins so."""
+    first, last = bytes.fromhex(prefix.ljust(_HEX, "0")), bytes.fromhex(prefix.ljust(_HEX, "f"))
+    known = {*found.marks.between(first, last, limit=_MOST), *islice(found.peek.trashed_between(first, last), _MOST)}
+    candidates = sorted(known)
+    if not candidates:
+        raise ObjectNotFound(
+            f"object {ALGORITHM}:{prefix} is neither in the store nor in its trash, and nobody needs it",
+            hint="`dsdt gc --list` lists the objects there are",
+        )
+    if len(candidates) > 1:
+        more = " and more" if len(candidates) > _SHOWN else ""
+        raise BadQuery(
+            f"{prefix!r} is ambiguous: {', '.join(candidates[:_SHOWN])}{more}", hint="give more of the digest"
+        )
+    return candidates[0]
 
 
 def _places(found: Marked, digest: Digest) -> Iterator[tuple[int, int]]:
@@ -86,56 +123,61 @@ def _places(found: Marked, digest: Digest) -> Iterator[tuple[int, int]]:
             yield numbers[name], entry.length
 
 
-def _has(found: Marked, judged: Judged, digest: Digest) -> bool:
-    return judged.thing.path in found.peek.trashed_in(digest)
+def _trashed(found: Marked, digest: Digest) -> Judged | None:
+    """What becomes of the thing in the trash that has an object."""
+    paths = found.peek.trashed_in(digest)
+    things = (thing for thing in found.run.collector.trash.things() if thing.path in paths) if paths else ()
+    return next(found.judge.each(things), None)
 
 
 def _ways(found: Marked, digest: Digest) -> Iterator[Way]:
     """The ways to an object, of each kind the shortest: by bundles that are present, that were removed, by runs."""
-    for each in found.contexts:
-        yield from each.ask(partial(_named, each.name, digest))
-    yield from _in_trees(
-        [tree for each in found.contexts for tree in each.ask(partial(_trees, each.name))], digest, found.peek
-    )
-    gone = [need for each in found.contexts for need in each.ask(partial(_gone, each.name, found.run))]
-    for owner, digests, _ in gone:
-        if digest in digests:
-            yield Way(owner)
-    yield from _in_trees([(owner, root) for owner, _, root in gone if root is not None], digest, found.peek)
-    for each in found.contexts:
-        yield from each.ask(partial(_of_runs, each.name, digest))
+    ask = partial(everywhere.ask_all, found.contexts)
+    yield from chain.from_iterable(ask(partial(_named, digest)))
+    yield from _in_trees([*chain.from_iterable(ask(_trees))], digest, found.peek)
+    gone = [*chain.from_iterable(ask(partial(_gone, found.run, digest)))]
+    yield from (Way(each) for each in gone if isinstance(each, Owner))
+    yield from _in_trees([each for each in gone if not isinstance(each, Owner)], digest, found.peek)
+    yield from chain.from_iterable(ask(partial(_of_runs, digest)))
 
 
-def _named(context: str, digest: Digest, keeping: Keeping) -> list[Way]:
+def _named(digest: Digest, context: Asked, keeping: Keeping) -> list[Way]:
     """By bundles whose manifests name it."""
     return [
-        Way(Owner(context, bundle.uuid, bundle.name), keeping.path_in(bundle, digest) or "")
+        Way(Owner(context.name, bundle.uuid, bundle.name), keeping.path_in(bundle, digest) or "")
         for bundle in keeping.naming(digest)
     ]
 
 
-def _trees(context: str, keeping: Keeping) -> list[tuple[Owner, Digest]]:
+def _trees(context: Asked, keeping: Keeping) -> list[tuple[Owner, Digest]]:
     roots = dict(keeping.stored_trees())
     return [
-        (Owner(context, each.uuid, each.name), roots[each.number]) for each in keeping.present() if each.number in roots
+        (Owner(context.name, each.uuid, each.name), roots[each.number])
+        for each in keeping.present()
+        if each.number in roots
     ]
 
 
-def _gone(context: str, run: Collection, keeping: Keeping) -> list[tuple[Owner, frozenset[Digest], Digest | None]]:
-    found: list[tuple[Owner, frozenset[Digest], Digest | None]] = []
+def _gone(run: Collection, digest: Digest, context: Asked, keeping: Keeping) -> list[Owner | tuple[Owner, Digest]]:
+    """The bundles that were removed and named it, or that have a stored tree, with its root."""
+    found: list[Owner | tuple[Owner, Digest]] = []
     for gone in keeping.gone():
         if not reach.is_root(gone.since_us, now_us=run.now_us, retention_us=run.policy.retention_us):
             break
         with suppress(ObjectNotFound):
-            found += [
-                (Owner(context, gone.uuid, needed.name, gone.since_us), needed.digests, needed.root)
-                for needed in keeping.needed_by(gone)
-            ]
+            for needed in keeping.needed_by(gone):
+                owner = Owner(context.name, gone.uuid, needed.name, gone.since_us)
+                if digest in needed.digests:
+                    found.append(owner)
+                elif needed.root is not None:
+                    found.append((owner, needed.root))
     return found
 
 
-def _of_runs(context: str, digest: Digest, keeping: Keeping) -> list[Way]:
-    return [Way(Owner(context, run, "", is_run=True)) for run, packages in keeping.package_sets() if packages == digest]
+def _of_runs(digest: Digest, context: Asked, keeping: Keeping) -> list[Way]:
+    return [
+        Way(Owner(context.name, run, "", is_run=True)) for run, packages in keeping.package_sets() if packages == digest
+    ]
 
 
 def _in_trees(roots: Sequence[tuple[Owner, Digest]], digest: Digest, peek: Peek) -> Iterator[Way]:

@@ -7,6 +7,7 @@ may be cut off anywhere: a thing is in the store, in the trash, or in both, and 
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 import shutil
@@ -16,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import NamedTuple, TypeVar
 
 from disdat.core import event
 from disdat.core.digest import Digest
@@ -41,6 +43,19 @@ MANY_DIRECTORIES = 64
 """Above so many directories, one sync of the file system is cheaper than one of each."""
 LOCK_TIMEOUT_S = 300.0
 _PAGE = 10_000
+_ITS_OWN = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EXDEV,
+        errno.EBUSY,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+    }
+)
+"""What one thing cannot be moved for, while others can: it is a mount point, say, or another user's."""
 
 Needed = Callable[[Sequence[Digest]], Set[Digest]]
 """Those of some objects that are needed."""
@@ -48,12 +63,19 @@ Needed = Callable[[Sequence[Digest]], Set[Digest]]
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What was to go and stays, and why; of a pack nobody can tell, or read, what it holds that is needed."""
+    """What was to go, or to come back, and stays where it is, and why."""
 
     name: str
     why: str
     kind: str = "pack"
-    """Else ``directory``, of which :attr:`name` is the path."""
+    """Else ``object``, named by its digest, or ``directory`` or ``file``, named by its path."""
+
+
+class _Move(NamedTuple):
+    kind: str
+    name: str
+    source: Path
+    target: Path
 
 
 class Collector:
@@ -114,20 +136,19 @@ class Collector:
                     found.append((Path(entry.path), entry.stat(follow_symlinks=False).st_size))
         return found
 
-    def clear_staging(self) -> None:
-        """Remove what writers that were cut off left."""
-        with storage_errors(f"clear {self._staging.directory}"):
-            for path, _ in self.staged():
-                self._disk.unlink(path)
+    def clear_staging(self) -> list[Left]:
+        """Remove what writers that were cut off left; what stays."""
+        return self._unlink(path for path, _ in self.staged())
 
-    def move_objects(self, digests: Iterable[Digest]) -> None:
-        """Move objects that have files of their own to the trash."""
-        with storage_errors(f"move objects to {self.trash.directory}"):
-            for some in _portions(digests, TOGETHER):
-                self.trash.note(Note(self._clock_us(), objects=some))
-                loose = self.parts.loose
-                moves = [(loose.path(digest), self.trash.object_path(digest)) for digest in some]
-                self._move(moves)
+    def move_objects(self, digests: Iterable[Digest]) -> list[Left]:
+        """Move objects that have files of their own to the trash; those that stay."""
+        left: list[Left] = []
+        loose, trash = self.parts.loose, self.trash
+        with storage_errors(f"move objects to {trash.directory}"):
+            for some in portions(digests, TOGETHER):
+                trash.note(Note(self._clock_us(), objects=some))
+                left += self._move([_Move("object", each, loose.path(each), trash.object_path(each)) for each in some])
+        return left
 
     def move_packs(self, names: Iterable[str], needed: Needed) -> list[Left]:
         """Move packs to the trash that hold nothing *needed* by their own index; those that stay."""
@@ -135,8 +156,8 @@ class Collector:
         going: list[str] = []
         for name in names:
             try:
-                holds = any(needed(some) for some in _portions(self._contents(name), _PAGE))
-            except Corrupt as exc:
+                holds = any(needed(some) for some in portions(self._contents(name), _PAGE))
+            except (Corrupt, PermissionError) as exc:
                 left.append(Left(name, str(exc)))
                 continue
             if holds:
@@ -144,8 +165,7 @@ class Collector:
                 self._index_anew(name)
             else:
                 going.append(name)
-        self._move_packs(going)
-        return left
+        return left + self._move_packs(going)
 
     def rewrite(self, names: Iterable[str], needed: Needed) -> list[Left]:
         """Write what is needed of some packs into new ones, durable, and only then move them; those that stay."""
@@ -157,56 +177,61 @@ class Collector:
                 try:
                     written.take(name)
                     going.append(name)
-                except (Corrupt, ObjectNotFound) as exc:
+                except (Corrupt, ObjectNotFound, PermissionError) as exc:
                     left.append(Left(name, str(exc)))
             with storage_errors(f"write packs to {self.parts.root}"):
                 written.finish()
         finally:
             self._staging.discard_all()
-        self._move_packs(going)
-        return left
+        return left + self._move_packs(going)
 
-    def move_bundles(self, directories: Iterable[tuple[str, Path]]) -> None:
-        """Move directories of bundles that are not there, each with the name of its context, to the trash."""
+    def move_bundles(self, directories: Iterable[tuple[str, Path]]) -> list[Left]:
+        """Move directories of bundles that are gone, each with its context's name, to the trash; those that stay."""
+        left: list[Left] = []
         with storage_errors(f"move directories to {self.trash.directory}"):
-            for some in _portions(directories, TOGETHER):
+            for some in portions(directories, TOGETHER):
                 now_us = self._clock_us()
                 gone = [Bundle(context, path.name, event.ulid(now_us)) for context, path in some]
                 self.trash.note(Note(now_us, bundles=tuple(gone)))
-                self._move([(path, self.trash.bundle_path(each)) for (_, path), each in zip(some, gone, strict=True)])
+                left += self._move(
+                    [
+                        _Move("directory", str(path), path, self.trash.bundle_path(each))
+                        for (_, path), each in zip(some, gone, strict=True)
+                    ]
+                )
+        return left
 
-    def take_back(self, objects: Iterable[Digest], pack_names: Iterable[str]) -> None:
-        """Move what is needed after all from the trash to where it was."""
+    def take_back(self, things: Iterable[Thing]) -> list[Left]:
+        """Move objects and packs that are needed after all from the trash to where they were; those that stay."""
+        left: list[Left] = []
         with storage_errors(f"take back from {self.trash.directory}"):
-            moves = [(self.trash.object_path(digest), self.parts.loose.path(digest)) for digest in objects]
-            moves += [(self.trash.pack_path(name), self.parts.packed.path(name)) for name in pack_names]
-            self._move(moves)
+            for some in portions(things, TOGETHER):
+                left += self._move([self._back(thing) for thing in some])
             self.parts.packed.refresh()
+        return left
 
     def note_since_now(self, things: Iterable[Thing]) -> None:
         """Note those of *things* in the trash that nobody knows since when they are there."""
         with storage_errors(f"write to {self.trash.directory}"):
-            for some in _portions((thing for thing in things if thing.since_us is None), TOGETHER):
+            for some in portions((thing for thing in things if thing.since_us is None), TOGETHER):
                 objects = tuple(thing.digest for thing in some if thing.kind == "object")
                 packs_of = tuple(thing.pack for thing in some if thing.kind == "pack")
                 self.trash.note(Note(self._clock_us(), objects=objects, packs=packs_of))
 
-    def purge(self, paths: Iterable[Path]) -> list[Left]:
-        """Delete things of the trash for good; directories that stay, which the next purge tries again."""
-        left: list[Left] = []
+    def purge(self, paths: Sequence[Path]) -> list[Left]:
+        """Delete things of the trash for good; what stays, which the next purge tries again."""
         with storage_errors(f"purge {self.trash.directory}"):
-            for some in _portions(paths, TOGETHER):
-                directories = [path for path in some if path.is_dir() and not path.is_symlink()]
-                going = self._set_aside(directories, left)
-                rest = [path for path in some if path not in set(directories)]
-                self._forget(rest)
-                for path in rest:
-                    with suppress(FileNotFoundError):
-                        self._disk.unlink(path)
-                self._sync({path.parent for path in rest})
-                left += self._delete(going)
-            self.trash.drop_notes()
-        return left
+            directories = {path for path in paths if path.is_dir() and not path.is_symlink()}
+            going, left = self._set_aside(sorted(directories))
+            rest = [path for path in paths if path not in directories]
+            self._forget(rest)
+            left += self._unlink(rest)
+            self._sync({path.parent for path in rest})
+            return left + self._delete(going)
+
+    def drop_notes(self) -> list[Left]:
+        """Delete the notes of which nothing is left; those that stay."""
+        return self._unlink(self.trash.spent_notes())
 
     def finish_deleting(self) -> list[Left]:
         """Delete what an earlier purge was about to; what stays."""
@@ -233,27 +258,60 @@ class Collector:
         with PackReader(self.parts.packed.path(name)) as reader:
             self.parts.state.change(*self.parts.packed.index_rows([reader.pack]))
 
-    def _move_packs(self, names: Iterable[str]) -> None:
-        with storage_errors(f"move packs to {self.trash.directory}"):
-            for some in _portions(names, TOGETHER):
-                self.trash.note(Note(self._clock_us(), packs=some))
-                self._move([(self.parts.packed.path(name), self.trash.pack_path(name)) for name in some])
-            self.parts.packed.refresh()
+    def _move_packs(self, names: Iterable[str]) -> list[Left]:
+        left: list[Left] = []
+        packed, trash = self.parts.packed, self.trash
+        with storage_errors(f"move packs to {trash.directory}"):
+            for some in portions(names, TOGETHER):
+                trash.note(Note(self._clock_us(), packs=some))
+                left += self._move([_Move("pack", each, packed.path(each), trash.pack_path(each)) for each in some])
+            packed.refresh()
+        return left
 
-    def _move(self, moves: Sequence[tuple[Path, Path]]) -> None:
-        """Rename each, and make the new names durable before the loss of the old ones."""
+    def _back(self, thing: Thing) -> _Move:
+        if thing.kind == "pack":
+            return _Move("pack", thing.pack, thing.path, self.parts.packed.path(thing.pack))
+        return _Move("object", thing.digest, thing.path, self.parts.loose.path(thing.digest))
+
+    def _move(self, moves: Sequence[_Move]) -> list[Left]:
+        """Rename each, and make the new names durable before the loss of the old ones; those that stay."""
         made: set[Path] = set()
-        for _, target in moves:
-            if not target.parent.is_dir():
-                self._disk.mkdir(target.parent)
-                made |= {above for above in target.parents if above.is_relative_to(self.parts.root)}
-        done: list[tuple[Path, Path]] = []
-        for source, target in moves:
-            with suppress(FileNotFoundError):  # a reader took it back, or it was moved before
-                self._disk.rename(source, target)
-                done.append((source, target))
-        self._sync({target.parent for _, target in done} | made)
-        self._sync({source.parent for source, _ in done})
+        done: list[_Move] = []
+        left: list[Left] = []
+        for move in moves:
+            try:
+                made |= self._made(move.target.parent)
+                self._disk.rename(move.source, move.target)
+            except FileNotFoundError:
+                continue  # a reader took it back, or it was moved before
+            except OSError as exc:
+                if exc.errno not in _ITS_OWN:
+                    raise
+                left.append(Left(move.name, _reason(exc), move.kind))
+            else:
+                done.append(move)
+        self._sync({move.target.parent for move in done} | made)
+        self._sync({move.source.parent for move in done})
+        return left
+
+    def _made(self, directory: Path) -> set[Path]:
+        """The directories whose names are new for that *directory* is there, and that it is in."""
+        if directory.is_dir():
+            return set()
+        self._disk.mkdir(directory)
+        return {each for each in (directory, *directory.parents) if each.is_relative_to(self.parts.root)}
+
+    def _unlink(self, paths: Iterable[Path]) -> list[Left]:
+        """Delete files; those that stay."""
+        left: list[Left] = []
+        for path in paths:
+            try:
+                self._disk.unlink(path)
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                left.append(Left(str(path), _reason(exc), "file"))
+        return left
 
     def _sync(self, directories: Set[Path]) -> None:
         if len(directories) > MANY_DIRECTORIES:
@@ -268,32 +326,32 @@ class Collector:
             with suppress(FileNotFoundError):
                 self.parts.cache.forget_object(path.stat())
 
-    def _set_aside(self, directories: Sequence[Path], left: list[Left]) -> list[Path]:
+    def _set_aside(self, directories: Sequence[Path]) -> tuple[list[Path], list[Left]]:
         """Name directories as those that are being deleted, before anything is: half of one would be a damaged one."""
         going: list[Path] = []
+        left: list[Left] = []
         for path in directories:
             target = self.trash.going_path(path)
             try:
                 self._open_up(path)
                 self._disk.rename(path, target)
-            except PermissionError as exc:
-                left.append(_resisting(path, exc))
+            except OSError as exc:
+                left.append(Left(str(path), _reason(exc), "directory"))
             else:
                 going.append(target)
         if directories:
             self._sync({path.parent for path in directories} | {self.trash.directory})
-        return going
+        return going, left
 
     def _delete(self, directories: Iterable[Path]) -> list[Left]:
         left: list[Left] = []
         for path in directories:
-            try:
-                for where, names, _ in os.walk(path):
-                    for name in names:
+            for where, names, _ in os.walk(path):
+                for name in names:
+                    with suppress(PermissionError):  # another user's: it is told where it cannot be deleted
                         self._open_up(Path(where, name))
-                shutil.rmtree(path)
-            except OSError as exc:
-                left.append(_resisting(path, exc))
+            if errors := _delete_tree(path):
+                left.append(Left(str(path), _reason(errors[0]), "directory"))
         return left
 
     def _open_up(self, directory: Path) -> None:
@@ -303,11 +361,24 @@ class Collector:
             self._disk.chmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
-def _resisting(path: Path, error: OSError) -> Left:
-    return Left(str(path), error.strerror or str(error), kind="directory")
+def _delete_tree(directory: Path) -> list[OSError]:
+    """Delete all of a directory that can be; why the rest stays."""
+    errors: list[OSError] = []
+
+    def note(_call: object, _path: str, raised: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+        if isinstance(raised[1], OSError):
+            errors.append(raised[1])
+
+    shutil.rmtree(directory, onerror=note)
+    return errors
 
 
-def _portions(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
+def _reason(error: OSError) -> str:
+    where = f" at {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
+def portions(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
     """Yield *items* up to *count* at a time."""
     rest = iter(items)
     while some := tuple(islice(rest, count)):
@@ -330,7 +401,7 @@ class _Rewriting:
     def take(self, name: str) -> None:
         """Hold what a pack has that is needed; Corrupt or ObjectNotFound if some of it is right nowhere."""
         with PackReader(self._parts.packed.path(name)) as reader:
-            for some in _portions(reader.contents, _PAGE):
+            for some in portions(reader.contents, _PAGE):
                 wanted = self._needed([entry.digest for entry in some])
                 for entry in some:
                     if entry.digest in wanted and entry.digest not in self._written:

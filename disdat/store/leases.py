@@ -100,6 +100,8 @@ def live(directory: Path, *, disk: Disk | None = None) -> list[Live]:
     """
     The leases that are held, by id. Files of dead ones are removed, and so are those of the turns nobody has.
 
+    What may not be removed, as it is another user's, stays and keeps nothing.
+
     Raises:
         StorageError: The directory cannot be read or written.
     """
@@ -107,7 +109,7 @@ def live(directory: Path, *, disk: Disk | None = None) -> list[Live]:
         return []
     with storage_errors(f"read the leases in {directory}"):
         left = [path for path in sorted(directory.iterdir()) if not _reap(path, disk or Disk())]
-        return [_read(path) for path in left if not _is_turn(path)]
+        return [_read(path) for path in left if not _is_turn(path) and _is_held(path)]
 
 
 def held(directory: Path) -> list[Live]:
@@ -145,14 +147,16 @@ def _reap(path: Path, disk: Disk) -> bool:
     lock = FileLock(path, disk=disk)
     if not path.exists():
         return True
-    if not lock.try_exclusive():
-        return False
     try:
+        if not lock.try_exclusive():
+            return False
         if not lock.names_its_file():
             # Its holder ended, and another one made and holds a file of this name, as is so with tasks: to remove
             # that would let two have the turn.
             return not path.exists()
         disk.unlink(path)
+    except PermissionError:
+        return False
     finally:
         lock.release()
     return True

@@ -14,10 +14,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from disdat.core.digest import Digest, of_bytes
+from disdat.core.digest import ALGORITHM, Digest, of_bytes
 from disdat.errors import Corrupt, DigestMismatch, ObjectNotFound
 from disdat.store import packs
-from disdat.store.loose import LooseObjects
+from disdat.store.loose import LooseObjects, is_name
 from disdat.store.packindex import PackIndex
 from disdat.store.packs import Packed, PackReader
 
@@ -36,16 +36,26 @@ class TrashedPacks:
 
     def find(self, digest: Digest) -> Iterator[tuple[Path, Packed]]:
         """Where in packs an object is."""
+        for path, entry in self._from(digest.raw, digest.raw):
+            offset, length = (int.from_bytes(entry[start : start + 8], "little") for start in (32, 40))
+            yield path, Packed(digest, offset, length)
+
+    def between(self, first: bytes, last: bytes) -> Iterator[Digest]:
+        """The objects in packs from one digest to another; one that is in several packs as often."""
+        return (Digest.from_raw(entry[:_DIGEST_BYTES]) for _, entry in self._from(first, last))
+
+    def _from(self, first: bytes, last: bytes) -> Iterator[tuple[Path, bytes]]:
+        """The entries of the indexes from one digest to another."""
         if self._packs is None:
             self._packs = list(self._read())
-        raw = digest.raw
         for path, index in self._packs:
             starts = range(0, len(index), _ENTRY_BYTES)
-            at = bisect_left(starts, raw, key=lambda start: index[start : start + _DIGEST_BYTES])
-            entry = index[at * _ENTRY_BYTES : (at + 1) * _ENTRY_BYTES]
-            if entry.startswith(raw):
-                offset, length = (int.from_bytes(entry[start : start + 8], "little") for start in (32, 40))
-                yield path, Packed(digest, offset, length)
+            at = bisect_left(starts, first, key=lambda start: index[start : start + _DIGEST_BYTES])
+            for start in starts[at:]:
+                entry = index[start : start + _ENTRY_BYTES]
+                if entry[:_DIGEST_BYTES] > last:
+                    break
+                yield path, entry
 
     def _read(self) -> Iterator[tuple[Path, bytes]]:
         for path in sorted(self._directory.glob("*" + packs.SUFFIX)):
@@ -85,6 +95,13 @@ class Peek:
         """The files of the trash that have an object: its own, or packs; their bytes are not looked at."""
         in_file = self._loose.path_below(self._trash / "objects", digest)
         return [in_file] if in_file.exists() else [path for path, _ in self._trashed.find(digest)]
+
+    def trashed_between(self, first: bytes, last: bytes) -> Iterator[Digest]:
+        """The objects of the trash from one digest to another, which begin with the same byte."""
+        for path in sorted((self._trash / "objects" / ALGORITHM / f"{first[0]:02x}").glob("*")):
+            if is_name(path.name) and first.hex() <= path.name <= last.hex():
+                yield Digest(f"{ALGORITHM}:{path.name}")
+        yield from self._trashed.between(first, last)
 
     def read_many(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes | None]]:
         """

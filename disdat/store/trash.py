@@ -6,9 +6,11 @@ It still counts as the store: who misses an object looks here, and takes it back
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,12 +110,13 @@ class Trash:
 
     def things(self) -> Iterator[Thing]:
         """Yield everything that is here, but for what is being deleted."""
-        objects, packed = self._since()
-        for path in sorted((self.directory / "objects" / ALGORITHM).glob("??/*")):
-            if loose.is_name(path.name):
-                yield Thing("object", path, objects.get(path.name))
-        for path in sorted((self.directory / "packs").glob("*" + packs.SUFFIX)):
-            yield Thing("pack", path, packed.get(path.name.removesuffix(packs.SUFFIX)))
+        with closing(self._since()) as since:
+            for shard in sorted((self.directory / "objects" / ALGORITHM).glob("??")):
+                for path in sorted(shard.glob("*")):
+                    if loose.is_name(path.name):
+                        yield Thing("object", path, _latest(since, "object", path.name))
+            for path in sorted((self.directory / "packs").glob("*" + packs.SUFFIX)):
+                yield Thing("pack", path, _latest(since, "pack", path.name.removesuffix(packs.SUFFIX)))
         for path in sorted((self.directory / "bundles").glob("*")):
             with suppress(ValueError):  # nothing of ours
                 yield Thing("bundle", path, event.ulid_time_us(path.name))
@@ -140,24 +143,29 @@ class Trash:
         self._disk.rename(beside, path)
         self._disk.sync_dir(self.directory)
 
-    def drop_notes(self) -> None:
-        """Delete the notes of which nothing is left."""
-        for path in self.directory.glob(f"{_NOTE}*.new"):
-            self._disk.unlink(path)  # of a collection that was cut off
-        for path, note in list(self._notes()):
-            places = [*map(self.object_path, note.objects), *map(self.pack_path, note.packs)]
-            places += map(self.bundle_path, note.bundles)
-            if not any(place.exists() for place in places):
-                self._disk.unlink(path)
+    def spent_notes(self) -> Iterator[Path]:
+        """Yield the notes of which nothing is left, and what a collection that was cut off left of one."""
+        yield from self.directory.glob(f"{_NOTE}*.new")
+        for path, note in self._notes():
+            places = chain(map(self.object_path, note.objects), map(self.pack_path, note.packs))
+            if not any(place.exists() for place in chain(places, map(self.bundle_path, note.bundles))):
+                yield path
 
-    def _since(self) -> tuple[dict[str, int], dict[str, int]]:
+    def _since(self) -> sqlite3.Connection:
         """Since when objects (by hex) and packs are here, by the latest note that names them."""
-        objects: dict[str, int] = {}
-        packed: dict[str, int] = {}
-        for _, note in sorted(self._notes(), key=lambda each: each[1].time_us):
-            objects.update(dict.fromkeys((digest.hex for digest in note.objects), note.time_us))
-            packed.update(dict.fromkeys(note.packs, note.time_us))
-        return objects, packed
+        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
+        database = sqlite3.connect("", isolation_level=None)
+        database.execute(
+            "CREATE TABLE since (kind TEXT, name TEXT, time INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID"
+        )
+        database.execute("BEGIN")
+        for _, note in self._notes():
+            named = chain((("object", each.hex) for each in note.objects), (("pack", each) for each in note.packs))
+            database.executemany(
+                "INSERT INTO since VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
+                ((kind, name, note.time_us) for kind, name in named),
+            )
+        return database
 
     def _notes(self) -> Iterator[tuple[Path, Note]]:
         for path in self._named(_NOTE):
@@ -166,6 +174,11 @@ class Trash:
 
     def _named(self, prefix: str) -> list[Path]:
         return sorted(self.directory.glob(f"{prefix}*"))
+
+
+def _latest(since: sqlite3.Connection, kind: str, name: str) -> int | None:
+    found = since.execute("SELECT time FROM since WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    return found[0] if found else None
 
 
 def _read(path: Path) -> Note | None:

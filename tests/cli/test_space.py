@@ -74,8 +74,8 @@ def test_why_shows_the_way_and_the_plan(demo: Dsdt, removed: str) -> None:
 def test_what_takes_space_is_listed_most_freed_first(demo: Dsdt, removed: str, add: Callable[..., str]) -> None:
     add("kept", text="k" * 70_000)
     assert demo("du").lines == [
-        "NAME  VERSIONS  SIZE      FREES",
-        "kept  2         140.0 kB  70.0 kB",
+        "NAME  VERSIONS  SIZE      UNIQUE   FREES",
+        "kept  2         140.0 kB  70.0 kB  70.0 kB",
         (
             "Store: 2 objects, 140.0 kB that bundles need, those of 1 removed within 30d included;"
             " 0 objects, 0 B that nobody needs."
@@ -84,6 +84,24 @@ def test_what_takes_space_is_listed_most_freed_first(demo: Dsdt, removed: str, a
     ]
     entries = demo.json("du", "kept", "--versions")["entries"]
     assert [(entry["versions"], entry["frees_bytes"]) for entry in entries] == [(1, 0), (1, 0)], "they share the bytes"
+
+
+def test_what_is_unique_and_not_freed_is_explained(demo: Dsdt) -> None:
+    source = Path("source")
+    source.mkdir()
+    for number in range(9):
+        (source / str(number)).write_text(str(number) * 100)
+    demo("add", "many", str(source))
+    assert not any("unique and not freed" in line for line in demo("du").lines)
+    (source / "0").unlink()
+    demo("add", "fewer", str(source))
+    assert demo("du", "many").lines[:3] == [
+        "NAME  VERSIONS  SIZE   UNIQUE  FREES",
+        "many  1         900 B  100 B   0 B",
+        "What is unique and not freed lies in packs of which most is needed, until less than half is.",
+    ]
+    report = demo.json("du", "many")
+    assert (report["unique_bytes"], report["frees_bytes"]) == (100, 0)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from disdat.context import Context, Home
 from disdat.core import event
 from disdat.errors import DisdatError, StorageError
-from disdat.ops import bundles, contexts, gc, maintain
+from disdat.ops import bundles, contexts, gc, maintain, usage, why
 from disdat.ops.bundles import Birth
 from disdat.ops.gc import Policy, Step
 from disdat.testing.faults import Crash, FailingDisk, RecordingDisk, crash_states
@@ -260,6 +260,44 @@ def test_two_collections_at_once_are_as_one_after_the_other(root: Path) -> None:
             assert os.read(reading, 10) == b"collected\n"
             assert b"failed" not in os.read(reading, 1 << 16)
     check(root / "home", before)
+
+
+@pytest.mark.slow
+def test_contexts_that_are_deleted_and_purged_meanwhile_stop_no_look(root: Path) -> None:
+    home = Home(root / "home")
+    context = home.context("other")
+    kept = bundles.write(context, np.arange(LARGE) - 5, Birth("looked for"))
+    [digest] = [frame.digest for frame in kept.frames if frame.digest is not None]
+    looks = 0
+    with child(deleting(root / "home")) as (_, reading):
+        assert os.read(reading, 8) == b"deleted\n"
+        end_s = time.monotonic() + 4
+        while time.monotonic() < end_s:
+            looks += 1
+            assert gc.plan(Home(root / "home"), NOW).kept.count >= 2
+            [entry] = usage.usage(context, ["looked for"], NOW).entries
+            assert entry.frees_bytes > LARGE
+            assert why.why(Home(root / "home"), digest, NOW).way is not None
+        assert b"failed" not in os.read(reading, 1 << 16)
+    assert looks >= 5
+
+
+def deleting(root: Path) -> Callable[[Callable[[str], None]], None]:
+    """Make contexts and delete them, some for good, as fast as can be."""
+
+    def act(say: Callable[[str], None]) -> None:
+        home = Home(root)
+        number = 0
+        while True:
+            number += 1
+            made = contexts.create(home, f"made{number % 3}")
+            bundles.write(made, np.arange(50) + number, Birth("n"))
+            contexts.delete(home, made.name)
+            if number % 10 == 0:
+                gc.collect(home, NOW, frozenset({Step.PURGE}))
+            say("deleted")
+
+    return act
 
 
 @pytest.mark.slow

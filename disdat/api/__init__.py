@@ -20,6 +20,7 @@ from disdat import config, ops
 from disdat.api import selection
 from disdat.api.bundle import Bundle, stored
 from disdat.api.selection import ContextLike
+from disdat.api.space import du, gc
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
 
 if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing the API must not
@@ -45,7 +46,9 @@ __all__ = [
     "current_context",
     "delete_context",
     "diff",
+    "du",
     "fork_context",
+    "gc",
     "get",
     "init",
     "lineage",
@@ -269,7 +272,10 @@ def rm(
         raise InvalidInput("rm_all and rm_old_only exclude each other", hint="give one of them")
     which = ops.find.Which.ALL if rm_all else ops.find.Which.OLD if rm_old_only else ops.find.Which.LATEST
     here = selection.context(local_context)
-    ops.bundles.remove(here, ops.find.select(here, bundle_name, uuid=uuid, tags=tags or {}, which=which), force=force)
+    rows = ops.find.select(here, bundle_name, uuid=uuid, tags=tags or {}, which=which)
+    if uuid is not None and not rows:
+        ops.unreadable.remove(here, uuid)  # of which nothing else is known
+    ops.bundles.remove(here, rows, force=force)
 
 
 def commit(

@@ -366,6 +366,8 @@ def _scope(paths: Sequence[str]) -> tuple[str, ...]:
 
 def _root(context: Context, directory: Path) -> str:
     """The real path of the directory, which may be anywhere but in the home."""
+    if "\0" in str(directory):
+        raise InvalidInput(f"{str(directory)!r} cannot name a directory", hint="name one without a NUL")
     root, home = os.path.realpath(directory), os.path.realpath(context.home.root)
     nearest = _nearest(root)
     if not os.path.isdir(nearest):

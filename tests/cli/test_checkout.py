@@ -124,6 +124,7 @@ WRONG: list[tuple[str, Callable[[Dsdt], tuple[str, ...]], str]] = [
     ("a path that leads out", lambda _: ("photos", "out", "../x"), "has no file or directory '../x'"),
     ("a name that is too long", lambda _: ("photos", "n" * 300), "File name too long"),
     ("a NUL", lambda _: ("photos", "out", "a\0b"), "has no file or directory"),
+    ("a NUL in the directory", lambda _: ("photos", "a\0b"), "'a\\x00b' cannot name a directory"),
 ]
 
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from disdat.cli.choices import EVERYWHERE
-from disdat.cli.commands import COMMANDS, OTHER_WORDS
+from disdat.cli.commands import COMMANDS, OTHER_WORDS, SECTIONS
 from disdat.cli.program import dsdt as program
 from tests.cli.conftest import Dsdt
 from tests.test_layers import HEAVY, loaded_by
@@ -63,6 +63,14 @@ def test_help_is_there_for_every_command(dsdt: Dsdt, name, flag):
     shown = dsdt(*([name] if name else []), flag).out
     assert shown.startswith(f"Usage: dsdt {name}")
     assert "--context NAME" in shown
+
+
+def test_the_help_of_all_has_every_command_with_what_it_does_under_its_heading(dsdt: Dsdt):
+    shown = " ".join(dsdt("--help").out.split())
+    at = 0
+    for title, section in SECTIONS.items():
+        for words in (f"{title}:", *(f" {name} {entry.summary}" for name, entry in section.items())):
+            at = shown.index(words, at)
 
 
 @pytest.mark.parametrize("args", [("--version",), ("ls", "--version"), ("--version", "ls")])

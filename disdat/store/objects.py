@@ -89,7 +89,7 @@ class ObjectStore:
             return self._use(digest, lambda place: place.path.read_bytes() if place.small is None else place.small)
 
     def read_each(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, bytes]]:
-        """Yield small objects with their bytes, those of one pack together, in no order; raises what :meth:`read` does."""
+        """Yield small objects with their bytes, those of one pack together; raises what :meth:`read` does."""
         peek = Peek(self._loose, self._packed, self.root / "trash")
         for digest, data in peek.read_many(list(digests)):
             yield digest, self.read(digest) if data is None else data

@@ -119,6 +119,23 @@ def test_a_fork_that_is_cut_at_any_step_is_there_whole_or_not_at_all(root: Path)
     assert at > 4
 
 
+def test_a_name_at_which_the_making_of_a_context_was_cut_can_be_given_to_a_fork(root: Path) -> None:
+    at, is_there = 0, False
+    while not is_there:
+        at += 1
+        attempt = root / f"attempt-{at}"
+        shutil.copytree(root / "home", attempt, symlinks=True)
+        Home(attempt).ensure()
+        with suppress(Crash):
+            contexts.create(Home(attempt, disk=FailingDisk(at, error=Crash)), "another")
+        is_there = "another" in Home(attempt).context_names()
+        if not is_there:
+            fork.fork(Home(attempt).context("demo"), "another")
+            assert state(Home(attempt))["another"] == state(Home(attempt))["demo"]
+        shutil.rmtree(attempt)
+    assert at > 4
+
+
 def kill_again_and_again(times: int, root: Path) -> None:
     """Real processes that move to and fro and fork, killed at random moments."""
     home, chance = root / "home", random.Random(times)

@@ -21,6 +21,8 @@ from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 SUFFIX = ".pack"
 MAX_BYTES = 64 << 20
 """A pack holds at most this many bytes of objects."""
+RUN_BYTES = 64 << 10
+"""So much of a pack is read at once: of 1 MiB the bytes have left the processor's cache before they are written."""
 
 _MAGIC, _END = b"DSDTPAK1", b"DSDTPEND"
 _ENTRY = struct.Struct("<32sQQ")
@@ -228,11 +230,11 @@ def _gather(parts: Iterator[bytes], size_bytes: int) -> Iterator[bytes]:
 
 
 def _runs(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
-    """Gather rows of objects that lie one after another into runs of about 1 MiB, each of which is one read."""
+    """Gather rows of objects that lie one after another into runs, each of which is one read."""
     run: list[_Row] = []
     size_bytes = 0
     for row in rows:
-        if run and (size_bytes >= CHUNK_BYTES or row[1] != run[0][1] + size_bytes):
+        if run and (size_bytes >= RUN_BYTES or row[1] != run[0][1] + size_bytes):
             yield run
             run, size_bytes = [], 0
         run.append(row)

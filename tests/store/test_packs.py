@@ -11,7 +11,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from disdat.core.digest import CHUNK_BYTES, Digest, of_bytes
+from disdat.core.digest import Digest, of_bytes
 from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 from disdat.store import packs
 from disdat.store.packs import Pack, Packed, PackReader
@@ -132,7 +132,7 @@ def test_of_many_objects_those_that_are_right_come_in_few_reads(
         found = {Digest.from_raw(raw): bytes(data) for raw, data in reader.right_of(wanted)}
     assert found == {digest: data for digest, data in objects.items() if digest not in {*wrong, *unwanted}}
     assert sum(reads) == sum(len(data) for digest, data in objects.items() if digest not in unwanted)
-    assert len(reads) <= 2 + sum(reads) // CHUNK_BYTES
+    assert len(reads) <= 2 + sum(reads) // packs.RUN_BYTES
 
 
 def test_a_pack_under_another_name_is_refused_when_it_is_verified(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from disdat import config, making
 from disdat.catalog import asof
@@ -38,7 +38,11 @@ from disdat.errors import (
     UnknownFormat,
 )
 from disdat.making import UNFINISHED
+from disdat.remote.binding import Binding
 from disdat.store.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from disdat.remote.remote import Remote
 
 FORMAT = 1
 READER_FEATURES: frozenset[str] = frozenset()
@@ -247,7 +251,7 @@ class Home:
         context = self.context(name)
         self.ensure()
         with storage_errors(f"switch to {name!r}"):
-            self._make_file(self.root / "current", lambda _: f"{name}\n".encode(), self.disk.rename)
+            self.make_file(self.root / "current", lambda _: f"{name}\n".encode(), self.disk.rename)
             self.disk.sync_dir(self.root)
         return context
 
@@ -267,7 +271,7 @@ class Home:
                 break  # nothing was made here, nor above
             self.disk.sync_dir(above)
         with suppress(FileExistsError):  # another process made it first: its id counts
-            self._make_file(self._format, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
+            self.make_file(self._format, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
         self.disk.sync_dir(self.root)
         return self._reread()
 
@@ -276,7 +280,7 @@ class Home:
         marker = self._reread()
         if marker.inode == marker.found_inode:
             return marker
-        self._make_file(self._format, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
+        self.make_file(self._format, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
         self.disk.sync_dir(self.root)
         return self._reread()
 
@@ -299,12 +303,12 @@ class Home:
 
     def _make_settings(self, directory: Path, fields: Mapping[str, Json]) -> None:
         try:
-            self._make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
+            self.make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
         except FileExistsError as exc:
             raise making.taken(directory.name) from exc
         self.disk.sync_dir(directory)
 
-    def _make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
+    def make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
         """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
         temporary = path.with_name(f"{UNFINISHED}{event.ulid(self.clock_us())}")
         try:
@@ -399,16 +403,56 @@ class Context:
         """What tells it from every other context, also from one of its name; empty where nobody wrote it."""
         return str(self.settings.get("id", ""))
 
-    @property
-    def remote(self) -> str | None:
+    @cached_property
+    def binding(self) -> Binding | None:
         """The remote it is bound to; None where there is none."""
-        return cast("str | None", self.settings.get("remote"))
+        found = self.settings.get("remote")
+        try:
+            return None if found is None else Binding.from_json(found)
+        except ValueError as exc:
+            path = self.directory / "context.json"
+            raise Corrupt(f"{path} is damaged: {exc}", hint="`dsdt remote --unbind`, and bind it anew") from exc
 
     @property
     def remote_name(self) -> str:
-        """The name it goes by on a remote: its own unless it was created as ``remote/local``."""
+        """The name it goes by on a remote: its own unless it was created as ``remote/local``, or bound so."""
         names = cast("Mapping[str, str]", self.settings.get("settings", {}))
-        return names.get("remote_name", self.name)
+        return self.binding.name if self.binding else names.get("remote_name", self.name)
+
+    @cached_property
+    def remote(self) -> Remote:
+        """The remote it is bound to, opened; NotConfigured where there is none."""
+        from disdat.remote.remote import Remote  # most commands need no remote
+
+        if self.binding is None:
+            raise NotConfigured(
+                f"the context {self.name} has no remote",
+                hint=f"`dsdt remote {self.remote_name} s3://BUCKET/PREFIX` binds it to one",
+            )
+        return Remote(
+            self.binding,
+            self.directory,
+            writer=lambda: f"{self.home.id}.{self.id}",
+            disk=self.home.disk,
+            clock_us=self.home.clock_us,
+        )
+
+    def bind(self, binding: Binding | None) -> Context:
+        """
+        Bind it to a remote, or to none; durable on return. The context as it is then.
+
+        What was known of another remote is forgotten.
+        """
+        self.check_is_now()
+        self.home.ensure()
+        path = self.directory / "context.json"
+        with storage_errors(f"write {path}"), ContextLock(self.directory).held():
+            fields = {**Context(self.home, self.name).settings, "remote": binding.to_json() if binding else None}
+            for known in self.directory.glob("mirror.db*"):
+                self.home.disk.unlink(known)
+            self.home.make_file(path, lambda _: _line(fields), self.home.disk.rename)
+            self.home.disk.sync_dir(self.directory)
+        return self.home.context(self.name)
 
     @cached_property
     def catalog(self) -> Catalog:

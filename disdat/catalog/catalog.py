@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import disk_usage
 from types import TracebackType
@@ -28,7 +28,7 @@ from disdat.core import event, manifest
 from disdat.core.bundle import NOTHING, Bundle, Run
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest
-from disdat.core.event import Event
+from disdat.core.event import Draft, Event
 from disdat.durable import Disk, storage_errors
 from disdat.errors import BundleNotFound, Corrupt, ObjectNotFound, StorageError
 
@@ -116,6 +116,16 @@ class Catalog:
             writer = self._writer if isinstance(self._writer, str) else self._writer()
             return self._indexed.commit(Change(drafts, writer, actor, write_ids, unused, check))
 
+    def receive(self, events: Sequence[Event], *, note: Draft, actor: str = "") -> None:
+        """
+        Take over events that others published, of any times and order, after *note*, which says where from.
+
+        Those that are known are left out; durable on return. Raises what :meth:`commit` does.
+        """
+        with _Errors(self._directory):
+            writer = self._writer if isinstance(self._writer, str) else self._writer()
+            self._indexed.receive(events, Change([note], writer, actor, None, (), None))
+
     def known(self, uuids: Sequence[str]) -> set[str]:
         """Those of *uuids* that a bundle has here, or had."""
         return self._read(lambda connection: index.known(connection, uuids))
@@ -155,17 +165,9 @@ class Catalog:
         """All bundles of a name, newest first."""
         return self.search(Filter(name=name))
 
-    def by_task_key(self, digest: str) -> list[Row]:
-        """The bundles made by a task of this key, newest first."""
-        return self.search(Filter(task_key=digest))
-
     def by_processing_name(self, name: str) -> list[Row]:
         """The bundles of a processing name, newest first."""
         return self.search(Filter(processing_name=name))
-
-    def by_run(self, run_id: str) -> list[Row]:
-        """The bundles made in a run, newest first."""
-        return self.search(Filter(run_id=run_id))
 
     def names(self) -> list[str]:
         """The names there are bundles of, in order."""
@@ -246,6 +248,12 @@ class Catalog:
         recorded = self._of_run(run_id, event.RUN)
         return manifest.run_from_json(cast("Mapping[str, Any]", recorded["run"])) if recorded else None
 
+    def run_events(self, run_ids: Iterable[str]) -> list[Event]:
+        """The events that record these runs, of those that are here."""
+        sought = [(run_id, event.RUN) for run_id in run_ids]
+        found = self._read(lambda c: [place for each in sought for place in c.execute(queries.OF_RUN, each)])
+        return list(self._log.read(map(Place._make, found)))
+
     def decisions(self, run_id: str) -> list[Mapping[str, Json]]:
         """What a pipeline's run decided for each of its tasks, inputs first; nothing where that is not here."""
         recorded = self._of_run(run_id, event.DECISIONS)
@@ -286,8 +294,9 @@ class Catalog:
         seqs: dict[str, set[int]] = defaultdict(set)
         for record in self._log.records():
             reached = record.end
-            for each, _ in record.entries():
-                seqs[each.writer].add(each.seq)
+            for each, _, own in record.entries():
+                if own:
+                    seqs[each.writer].add(each.seq)
                 count += 1
         if reached < indexed:
             raise self._log.damaged(reached)

@@ -137,6 +137,22 @@ def add(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: 
     _mark(connection, appended.end, appended.entries[-1].event.time_us)
 
 
+def unknown(connection: sqlite3.Connection, events: Iterable[Event]) -> list[Event]:
+    """Those of *events* that the catalog does not have, each once."""
+    by_id = {each.id: each for each in events}
+    known = {id_ for (id_,) in connection.execute(_KNOWN_IDS, (json.dumps(list(by_id)),))}
+    return [each for id_, each in by_id.items() if id_ not in known]
+
+
+def receive(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: Fetch) -> None:
+    """Index what was just appended and was fetched, of any times and order, in the transaction that is open."""
+    indexer = _Indexer(connection, log, fetch)
+    rest = iter(appended.entries)
+    while portion := list(islice(rest, PORTION_EVENTS)):
+        indexer.add(portion, crossed=indexer.crossed(portion))
+    _mark(connection, appended.end, max(each.event.time_us for each in appended.entries))
+
+
 def folded(connection: sqlite3.Connection, uuids: Sequence[str], *, log: Log, fetch: Fetch) -> Folded:
     """What the events that a catalog has, or shows, say of *uuids*, of which it knows which events speak of them."""
     return _Indexer(connection, log, fetch).folded(uuids)
@@ -238,9 +254,10 @@ class _Indexer:
         first = self._next("events", "number")
         numbered = {first + i: each.event for i, each in enumerate(entries)}
         seqs: dict[str, int] = {}
-        for each in numbered.values():
+        for each, _, own in entries:
             _check_features(each)
-            seqs[each.writer] = max(each.seq, seqs.get(each.writer, 0))
+            if own:
+                seqs[each.writer] = max(each.seq, seqs.get(each.writer, 0))
         self._write(
             {
                 "events": [_event_row(first + i, each) for i, each in enumerate(entries)],

@@ -64,6 +64,8 @@ class Entry(NamedTuple):
 
     event: Event
     place: Place
+    own: bool = True
+    """Whether its writer numbered it for this log; False where it was fetched."""
 
 
 class Stamp(NamedTuple):
@@ -88,7 +90,7 @@ class Record:
     def entries(self) -> Iterator[Entry]:
         """Its events, in the order they were written."""
         lines = self.payload.split(b"\n")
-        return map(Entry, map(event.decode, lines), _places(self.start, lines))
+        return _entries(map(event.decode, lines), _places(self.start, lines))
 
 
 class Appended(NamedTuple):
@@ -96,6 +98,14 @@ class Appended(NamedTuple):
 
     entries: list[Entry]
     end: Position
+
+
+def _entries(events: Iterable[Event], places: Iterable[Place]) -> Iterator[Entry]:
+    """Yield the events of one record with their places: those after a fetch were fetched."""
+    own = True
+    for each, place in zip(events, places, strict=True):
+        yield Entry(each, place, own)
+        own = own and each.kind != event.FETCH
 
 
 def _nothing_to_prepare(_: Appended) -> None:
@@ -152,7 +162,7 @@ class Log:
             raise InvalidInput("too much for one change", hint="make it in several parts")
         has_room = _SEGMENT.size < end.offset < self._segment_bytes
         start = end if has_room else Position(end.segment if end == START else end.segment + 1, _SEGMENT.size)
-        appended = Appended(list(map(Entry, events, _places(start, lines))), Record(start, payload).end)
+        appended = Appended(list(_entries(events, _places(start, lines))), Record(start, payload).end)
         prepare(appended)
         with storage_errors(f"write the log {self._directory}"):
             if not has_room:

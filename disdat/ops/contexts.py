@@ -41,7 +41,7 @@ def listing(home: Home) -> list[ContextInfo]:
     """Every context of the home, by name."""
     current = home.current_name()
     contexts = [home.context(name) for name in home.context_names()]
-    return [ContextInfo(c.name, c.name == current, c.remote, c.remote_name, c.directory) for c in contexts]
+    return [ContextInfo(c.name, c.name == current, _url(c), c.remote_name, c.directory) for c in contexts]
 
 
 def create(home: Home, name: str) -> Context:
@@ -101,7 +101,7 @@ def status(context: Context) -> Status:
     return Status(
         context=context.name,
         home=context.home.root,
-        remote=context.remote,
+        remote=_url(context),
         bundles=counts.bundles,
         names=counts.names,
         committed=counts.committed,
@@ -109,3 +109,7 @@ def status(context: Context) -> Status:
         files=counts.files,
         size_bytes=counts.size_bytes,
     )
+
+
+def _url(context: Context) -> str | None:
+    return context.binding.url if context.binding else None

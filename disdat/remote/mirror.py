@@ -80,7 +80,7 @@ class Mirror:
         self.backend = backend
         self.remote_context = remote_context
         self.known = known
-        self._writer = writer
+        self.writer = writer
         self._clock_us = clock_us
         self._events = context_key(remote_context, "events/")
 
@@ -119,11 +119,11 @@ class Mirror:
         Raises:
             Unavailable: The store did not answer; whether it was published the next fetch tells.
         """
-        seq = self.known.last_seq(self._writer) + 1
+        seq = self.known.last_seq(self.writer) + 1
         write_id = ""
         for _ in range(_ATTEMPTS):
             made = publication.made(
-                said, time_us=self.now_us(), writer=self._writer, seq=seq, actor=actor, write_id=write_id
+                said, time_us=self.now_us(), writer=self.writer, seq=seq, actor=actor, write_id=write_id
             )
             write_id = made.write_id
             stored_us = self._store(made)

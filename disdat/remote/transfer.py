@@ -48,6 +48,15 @@ Sized: TypeAlias = "tuple[Digest, int]"
 Wanted: TypeAlias = "tuple[Digest, Place]"
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An object to send: to lie under *key*, or, with none, by itself or in a pack, as its size says."""
+
+    key: str | None
+    digest: Digest
+    size_bytes: int
+
+
 @dataclass(slots=True)
 class Sent:
     """What a remote was sent: the index of each pack by its name, and the objects that lie by themselves."""
@@ -81,7 +90,7 @@ class Received:
 def send(
     backend: Backend,
     store: ObjectStore,
-    objects: Iterable[Sized],
+    objects: Iterable[Outgoing],
     *,
     progress: Progress,
     is_there: Callable[[str, int], bool],
@@ -89,7 +98,7 @@ def send(
     jobs: int = JOBS,
 ) -> Sent:
     """
-    Put objects of a store, each with its size, on a remote; durable there on return.
+    Put objects of a store on a remote; durable there on return.
 
     *is_there* tells of a key and its size whether it need not be sent, and *noted* hears of each key that was.
 
@@ -109,12 +118,15 @@ def send(
             noted(key)
             workers.count(size_bytes)
 
-        for digest, size_bytes in sorted(objects):
-            if size_bytes < SMALL_BYTES:
-                small.append((digest, size_bytes))
+        for each in sorted(objects, key=lambda one: one.digest):
+            if each.key is None and each.size_bytes < SMALL_BYTES:
+                small.append((each.digest, each.size_bytes))
                 continue
-            sent.objects.append((digest, size_bytes))
-            workers.submit(_memory(size_bytes), put, object_key(digest), size_bytes, _sending(backend, store, digest))
+            if each.key is None:
+                sent.objects.append((each.digest, each.size_bytes))
+            key = each.key or object_key(each.digest)
+            write = _sending(backend, store, key, each.digest)
+            workers.submit(_memory(each.size_bytes), put, key, each.size_bytes, write)
         for pack, file, size_bytes in _packed(store, small):
             sent.packs[pack.name] = pack.index
             write = _sending_file(backend, pack_key(pack.name), file, size_bytes)
@@ -164,12 +176,12 @@ def receive(
     return received
 
 
-def _sending(backend: Backend, store: ObjectStore, digest: Digest) -> Callable[[Progress], None]:
+def _sending(backend: Backend, store: ObjectStore, key: str, digest: Digest) -> Callable[[Progress], None]:
     def write(progress: Progress) -> None:
         path, offset, size_bytes = store.open_path(digest)
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
-            backend.put_file(object_key(digest), cast("BinaryIO", file), size_bytes, progress=progress)
+            backend.put_file(key, cast("BinaryIO", file), size_bytes, progress=progress)
 
     return write
 

@@ -44,7 +44,7 @@ def fill(store: ObjectStore, sizes: list[int], seed: int = 1) -> dict[Digest, by
 
 def send(backend: LocalBackend, store: ObjectStore, made: dict[Digest, bytes]) -> transfer.Sent:
     """Send all of them."""
-    sized = [(digest, len(data)) for digest, data in made.items()]
+    sized = [transfer.Outgoing(None, digest, len(data)) for digest, data in made.items()]
     return transfer.send(backend, store, sized, progress=ignore, is_there=lambda *_: False, noted=lambda _: None)
 
 
@@ -89,7 +89,7 @@ def test_the_same_objects_make_the_same_packs(backend: LocalBackend, store: Obje
 def test_what_is_there_is_not_sent(backend: LocalBackend, store: ObjectStore) -> None:
     made = fill(store, [10, 20, 100_000])
     noted: list[str] = []
-    sized = [(digest, len(data)) for digest, data in made.items()]
+    sized = [transfer.Outgoing(None, digest, len(data)) for digest, data in made.items()]
     there = object_key(next(digest for digest, data in made.items() if len(data) == 100_000))
     sent = transfer.send(
         backend, store, sized, progress=ignore, is_there=lambda key, _: key == there, noted=noted.append
@@ -177,7 +177,7 @@ def test_a_failure_ends_all_and_what_was_sent_is_noted(store: ObjectStore, tmp_p
     bad = object_key(sorted(made)[20])
     backend = Failing(tmp_path / "remote", lambda key: key == bad)
     noted: list[str] = []
-    sized = [(digest, len(data)) for digest, data in made.items()]
+    sized = [transfer.Outgoing(None, digest, len(data)) for digest, data in made.items()]
     with pytest.raises(Unavailable):
         transfer.send(backend, store, sized, progress=ignore, is_there=lambda *_: False, noted=noted.append)
     assert sorted(noted) == [each.key for each in backend.list()]

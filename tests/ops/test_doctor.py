@@ -269,6 +269,22 @@ def test_a_log_that_lost_its_end_is_a_problem(demo: Context):
     assert "backup" in found[-1].remedy
 
 
+def test_a_damaged_end_that_was_acknowledged_and_not_indexed_is_a_problem(demo: Context, home: Path):
+    """It was of a process that was killed, and is no change that was not finished."""
+    pid = os.fork()
+    if pid == 0:
+        context = Home(home).context("demo")
+        for number in range(3):
+            bundles.write(context, number, Birth("b"))
+        os._exit(0)  # as one that is killed: what waits is not indexed
+    assert os.waitpid(pid, 0)[1] == 0
+    log = demo.directory / "log" / "00000001.log"
+    os.truncate(log, log.stat().st_size - 10)
+    found = the_one(doctor.examine())
+    assert "the log is damaged" in found.found
+    assert "backup" in found.remedy
+
+
 def test_a_torn_tail_is_noted(demo: Context):
     _tear_the_log(demo)
     assert "never acknowledged" in the_one(doctor.examine()).found

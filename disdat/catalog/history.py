@@ -28,30 +28,21 @@ LAST_ID = "~"
 """Greater than every id."""
 _MS_US = 1000
 
-_COLUMNS = "e.number, e.id, e.time_us, e.kind, e.write, e.segment, e.offset, e.length"
 _OF_KINDS = "e.kind IN (SELECT value FROM json_each(?))"
 _BUT_KINDS = "e.kind NOT IN (SELECT value FROM json_each(?))"
 _NEWEST = "SELECT {columns} FROM events AS e WHERE e.id < ? AND {kinds} ORDER BY e.id DESC LIMIT ?"
 _SAME_MS = "SELECT {columns} FROM events AS e WHERE e.id >= ? AND e.id < ? AND {kinds} ORDER BY e.id DESC"
-_BEFORE = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number < ? ORDER BY e.number DESC"
-_AFTER = f"SELECT {_COLUMNS} FROM events AS e WHERE e.number > ? ORDER BY e.number"
-_STARTING = f"SELECT {_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? ORDER BY e.id LIMIT ?"
-_AT = f"SELECT {_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? AND e.time_us = ?"
+_BEFORE = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.number < ? ORDER BY e.number DESC"
+_AFTER = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.number > ? ORDER BY e.number"
+_STARTING = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? ORDER BY e.id LIMIT ?"
+_AT = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? AND e.time_us = ?"
 # Not by max() and min(), for which SQLite would look at every event of the past (see `asof`).
 _NEIGHBOURS = """
     SELECT (SELECT id FROM events WHERE id < ?1 ORDER BY id DESC LIMIT 1),
         (SELECT id FROM events WHERE id > ?1 ORDER BY id LIMIT 1)"""
-_ABOUT = f"""
-    SELECT {_COLUMNS} FROM json_each(?1) CROSS JOIN subjects AS s ON s.uuid = value
-        CROSS JOIN events AS e ON e.number = s.event
-    UNION SELECT {_COLUMNS} FROM json_each(?1) CROSS JOIN bundles AS b ON b.uuid = value
+_ABOUT = f"""{queries.SPEAKING_OF}
+    UNION SELECT {queries.EVENT_COLUMNS} FROM json_each(?1) CROSS JOIN bundles AS b ON b.uuid = value
         CROSS JOIN events AS e ON e.number = b.event"""
-_UNDOING = f"""
-    SELECT u.target, {_COLUMNS} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
-        CROSS JOIN events AS e ON e.number = u.event"""
-_SAME_WRITE = f"""
-    SELECT {_COLUMNS} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write = ''
-    UNION SELECT {_COLUMNS} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value AND e.write <> ''"""
 _NAMES = "SELECT b.uuid, b.name FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
 _NAMING = f"""
     SELECT s.uuid, e.segment, e.offset, e.length FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value
@@ -118,7 +109,7 @@ class History:
 
         Those of one millisecond come together, so that the least id among them is where to go on.
         """
-        where = {"columns": _COLUMNS, "kinds": _OF_KINDS if kinds.are_meant else _BUT_KINDS}
+        where = {"columns": queries.EVENT_COLUMNS, "kinds": _OF_KINDS if kinds.are_meant else _BUT_KINDS}
         listed = json.dumps(sorted(kinds.kinds))
         found = self._rows(_NEWEST.format(**where), (before, listed, count))
         if len(found) == count:
@@ -141,10 +132,10 @@ class History:
 
     def about(self, uuids: Iterable[str]) -> list[EventRow]:
         """The events that speak of bundles, be they removed, and those that undo these; the newest first."""
-        found = {row.number: row for row in self._rows(_ABOUT, (json.dumps(list(uuids)),))}
+        found = {row.number: row for row in queries.events(self._connection, _ABOUT, uuids)}
         frontier = list(found.values())
         while frontier:
-            undoing = [row for _, row in self._undoing(map(_write_key, frontier))]
+            undoing = [row for _, row in queries.undoing(self._connection, [each.write_key for each in frontier])]
             frontier = list({row.number: row for row in undoing if row.number not in found}.values())
             found.update((row.number, row) for row in frontier)
         return newest_first(found.values())
@@ -163,8 +154,8 @@ class History:
 
     def undone(self, rows: Iterable[EventRow]) -> dict[str, EventRow]:
         """By write id, those of *rows* that are void, and the event that counts and undoes each."""
-        wanted = {_write_key(row) for row in rows}
-        if not self._undoing(wanted):  # as mostly, and a change may have thousands of events
+        wanted = {row.write_key for row in rows}
+        if not queries.undoing(self._connection, wanted):  # as mostly, and a change may have thousands of events
             return {}
         known, targets = self._that_decide(wanted)
         counted = event.valid(
@@ -173,18 +164,18 @@ class History:
         )
         by_id = {row.id: row for row in known.values()}
         standing = {each.write_key: each.id for each in counted}
-        undos = {_write_key(row) for row in known.values() if row.kind == event.UNDO}
+        undos = {row.write_key for row in known.values() if row.kind == event.UNDO}
         self._learned.counting.update((key, standing.get(key)) for key in undos)
         void = wanted - standing.keys()
         return {target: by_id[each.id] for each in reversed(counted) for target in each.undoes if target in void}
 
     def same_write(self, write_keys: Iterable[str]) -> list[EventRow]:
         """The events that were written under these write ids."""
-        return self._rows(_SAME_WRITE, (json.dumps(list(write_keys)),))
+        return queries.events(self._connection, queries.SAME_WRITE, write_keys)
 
     def events(self, rows: Iterable[EventRow]) -> Iterator[Event]:
         """What the log has of events."""
-        return self._log.read(Place(row.segment, row.offset, row.length) for row in rows)
+        return self._log.read(row.place for row in rows)
 
     def spoken_of(self, rows: Iterable[EventRow]) -> set[str]:
         """The bundles that events speak of, be it by undoing what did."""
@@ -207,7 +198,7 @@ class History:
 
     def fate(self, uuids: Iterable[str], *, without: Iterable[str]) -> Fate:
         """What bundles are, and what they would be were the changes of the write ids *without* undone."""
-        rows = self._rows(_ABOUT, (json.dumps(list(uuids)),))
+        rows = queries.events(self._connection, _ABOUT, uuids)
         known = index.with_undoing(self._connection, [row.number for row in rows], log=self._log, fetch=self._fetch)
         undo = Event(LAST_ID, event.LATEST_US, "", 0, event.UNDO, {}, undoes=tuple(without))
         return Fate(event.fold(known.values()), event.fold([*known.values(), undo]))
@@ -235,12 +226,12 @@ class History:
         seen, frontier = set(write_keys), set(write_keys)
         while frontier:
             known.update((row.number, row) for row in self.same_write(frontier))
-            undoing = self._undoing(frontier)
+            undoing = queries.undoing(self._connection, frontier)
             for target, row in undoing:
-                if counting.get(_write_key(row), row.id) == row.id:
+                if counting.get(row.write_key, row.id) == row.id:
                     known[row.number] = row
                     targets.setdefault(row.number, []).append(target)
-            frontier = {_write_key(row) for _, row in undoing} - seen - counting.keys()
+            frontier = {row.write_key for _, row in undoing} - seen - counting.keys()
             seen |= frontier
         return known, targets
 
@@ -253,14 +244,10 @@ class History:
             rows = self.same_write(frontier)
             events = list(self.events(rows))
             for row, each in zip(rows, events, strict=True):
-                found[_write_key(row)].append(each)
+                found[row.write_key].append(each)
             targets = {target for each in events for target in each.undoes}
             frontier = targets - found.keys() - self._learned.spoken_of.keys()
         return found
-
-    def _undoing(self, write_keys: Iterable[str]) -> list[tuple[str, EventRow]]:
-        found = self._connection.execute(_UNDOING, (json.dumps(list(write_keys)),))
-        return [(target, EventRow(*row)) for target, *row in found]
 
     def _adjoining(self, sql: str, row: EventRow) -> Iterator[EventRow]:
         """The events of a record on one side of an event of it, from there on."""
@@ -299,7 +286,3 @@ class History:
 def newest_first(rows: Iterable[EventRow]) -> list[EventRow]:
     """Events in the order of (time, id), the latest first."""
     return sorted(rows, key=lambda row: (row.time_us, row.id), reverse=True)
-
-
-def _write_key(row: EventRow) -> str:
-    return row.write or row.id

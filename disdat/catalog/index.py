@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, TypeAlias, cast
 
-from disdat.catalog import rows
-from disdat.catalog.log import Appended, Entry, Log, Place, Position, Record
+from disdat.catalog import queries, rows
+from disdat.catalog.log import Appended, Entry, Log, Position, Record
 from disdat.catalog.rows import BundleRow, EventRow, Fields, PairRow, Rows, Standing, Value
 from disdat.core import canonical, event, manifest
 from disdat.core.digest import Digest, of_bytes
@@ -30,17 +30,7 @@ Fetch: TypeAlias = "Callable[[Digest], bytes]"
 PORTION_EVENTS = 100
 """So many events are indexed together: few enough to bound memory, and to be gone before Python's collector looks."""
 
-_PLACED = "e.number, e.id, e.write, e.segment, e.offset, e.length"
-_SAME_WRITE = f"""
-    SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write = ''
-    UNION SELECT {_PLACED} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value AND e.write <> ''"""
-_UNDOING = f"""
-    SELECT {_PLACED} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
-    CROSS JOIN events AS e ON e.number = u.event"""
-_ABOUT = f"""
-    SELECT {_PLACED} FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value
-    CROSS JOIN events AS e ON e.number = s.event"""
-_NUMBERED = f"SELECT {_PLACED} FROM json_each(?) CROSS JOIN events AS e ON e.number = value"
+_NUMBERED = f"SELECT {queries.EVENT_COLUMNS} FROM json_each(?) CROSS JOIN events AS e ON e.number = value"
 _KNOWN_IDS = "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM events WHERE id = value)"
 _CROSSED = """
     SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM undoes WHERE target = value)
@@ -62,21 +52,6 @@ _DELETE = {
     "objects": "DELETE FROM objects WHERE digest = ? AND bundle = ?",
     "tags": "DELETE FROM tags WHERE key = ? AND value = ? AND bundle = ?",
 }
-
-
-class _Placed(NamedTuple):
-    """An event the catalog knows, and where the log has it."""
-
-    number: int
-    id: str
-    write: str
-    segment: int
-    offset: int
-    length: int
-
-    @property
-    def place(self) -> Place:
-        return Place(self.segment, self.offset, self.length)
 
 
 class Folded(NamedTuple):
@@ -241,7 +216,7 @@ class _Indexer:
             self._refold(self._touched(tangling))
 
     def folded(self, uuids: Sequence[str]) -> Folded:
-        return self._folded(uuids, self._with_undoing(self._events(self._placed(_ABOUT, uuids))))
+        return self._folded(uuids, self._with_undoing(self._events(self._placed(queries.SPEAKING_OF, uuids))))
 
     def spoken_of(self, numbers: Sequence[int]) -> set[str]:
         return self._spoken_of(self._events(self._placed(_NUMBERED, numbers)))
@@ -303,16 +278,16 @@ class _Indexer:
 
     def _spoken_of(self, events: Mapping[int, Event]) -> set[str]:
         """The bundles that *events* speak of, be it by undoing what did."""
-        affected = self._closure(events, lambda found: self._placed(_SAME_WRITE, _targets(found)))
+        affected = self._closure(events, lambda found: self._placed(queries.SAME_WRITE, _targets(found)))
         return {uuid for each in affected.values() for uuid in each.subjects}
 
     def _with_undoing(self, events: Mapping[int, Event]) -> dict[int, Event]:
         """*events*, and all that decide whether they count."""
-        return self._closure(events, lambda found: self._placed(_UNDOING, [each.write_key for each in found.values()]))
+        return self._closure(events, self._undoing)
 
     def _refold(self, uuids: Sequence[str]) -> None:
         """Fold all events of *uuids* again, and replace the rows of these bundles."""
-        known = self._with_undoing(self._events(self._placed(_ABOUT, uuids)))
+        known = self._with_undoing(self._events(self._placed(queries.SPEAKING_OF, uuids)))
         present, unreadable = self._folded(uuids, known)
         self._connection.executemany("DELETE FROM unreadable WHERE uuid = ?", [(uuid,) for uuid in uuids])
         self._write({"unreadable": list(unreadable.items())})
@@ -365,24 +340,27 @@ class _Indexer:
             self._connection.executemany(_DELETE[table], of_table)
 
     def _closure(
-        self, start: Mapping[int, Event], further: Callable[[Mapping[int, Event]], list[_Placed]]
+        self, start: Mapping[int, Event], further: Callable[[Mapping[int, Event]], list[EventRow]]
     ) -> dict[int, Event]:
         """*start*, what *further* finds from it, and what has the same write id as any, over and over."""
         found, frontier = dict(start), dict(start)
         while frontier:
             keys = [each.write_key for each in frontier.values()]
-            placed = [*further(frontier), *self._placed(_SAME_WRITE, keys)]
+            placed = [*further(frontier), *self._placed(queries.SAME_WRITE, keys)]
             frontier = self._events([each for each in placed if each.number not in found])
             found |= frontier
         return found
 
-    def _events(self, placed: Sequence[_Placed]) -> dict[int, Event]:
+    def _events(self, placed: Sequence[EventRow]) -> dict[int, Event]:
         far = [each for each in placed if each.number not in self._in_hand]
         read = dict(zip([each.number for each in far], self._log.read(each.place for each in far), strict=True))
         return {each.number: self._in_hand.get(each.number) or read[each.number] for each in placed}
 
-    def _placed(self, sql: str, what: Iterable[str | int]) -> list[_Placed]:
-        return list(map(_Placed._make, self._connection.execute(sql, (json.dumps(list(what)),))))
+    def _placed(self, sql: str, what: Iterable[str | int]) -> list[EventRow]:
+        return queries.events(self._connection, sql, what)
+
+    def _undoing(self, events: Mapping[int, Event]) -> list[EventRow]:
+        return [row for _, row in queries.undoing(self._connection, [each.write_key for each in events.values()])]
 
     def _values(self, sql: str, what: Iterable[str]) -> set[str]:
         return {value for (value,) in self._connection.execute(sql, (json.dumps(list(what)),))}

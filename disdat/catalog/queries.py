@@ -11,11 +11,11 @@ import functools
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from disdat.catalog.rows import Value, texts
+from disdat.catalog.rows import EventRow, Value, texts
 from disdat.core.bundle import NOTHING
 from disdat.core.digest import Digest
 from disdat.errors import BadQuery
@@ -159,8 +159,6 @@ def statement(wanted: Filter) -> tuple[str, list[Value]]:
     return sql, values
 
 
-LATEST = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.name = ? {_NEWEST_FIRST} LIMIT 1"
-BY_UUID = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.uuid = ?"
 BY_UUIDS = f"SELECT {_COLUMNS} FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
 PAGE = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.uuid > ? ORDER BY b.uuid LIMIT 1000"
 NAMES = "SELECT DISTINCT name FROM bundles ORDER BY name"
@@ -193,6 +191,28 @@ OF_RUN = """
     WHERE r.run = ? AND e.kind = ? ORDER BY e.time_us, e.id"""
 EVENTS = "SELECT segment, offset, length FROM events ORDER BY time_us, id"
 UNREADABLE = "SELECT uuid, why FROM unreadable ORDER BY uuid"
+
+EVENT_COLUMNS = ", ".join(f"e.{column}" for column in EventRow._fields)
+SPEAKING_OF = f"""
+    SELECT {EVENT_COLUMNS} FROM json_each(?1) CROSS JOIN subjects AS s ON s.uuid = value
+    CROSS JOIN events AS e ON e.number = s.event"""
+SAME_WRITE = f"""
+    SELECT {EVENT_COLUMNS} FROM json_each(?1) CROSS JOIN events AS e ON e.id = value WHERE e.write = ''
+    UNION SELECT {EVENT_COLUMNS} FROM json_each(?1) CROSS JOIN events AS e ON e.write = value AND e.write <> ''"""
+_UNDOING = f"""
+    SELECT u.target, {EVENT_COLUMNS} FROM json_each(?) CROSS JOIN undoes AS u ON u.target = value
+    CROSS JOIN events AS e ON e.number = u.event"""
+
+
+def events(connection: sqlite3.Connection, sql: str, keys: Iterable[str | int]) -> list[EventRow]:
+    """What a statement that selects :data:`EVENT_COLUMNS` finds of a list of *keys*."""
+    return list(map(EventRow._make, connection.execute(sql, (json.dumps(list(keys)),))))
+
+
+def undoing(connection: sqlite3.Connection, write_keys: Iterable[str]) -> list[tuple[str, EventRow]]:
+    """The events that undo what was written under these write ids, each with the one that it undoes."""
+    found = connection.execute(_UNDOING, (json.dumps(list(write_keys)),))
+    return [(target, EventRow(*row)) for target, *row in found]
 
 
 def edges(connection: sqlite3.Connection, sql: str, uuids: Sequence[str]) -> list[Edge]:

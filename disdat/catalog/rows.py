@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from disdat.catalog.log import Place
 from disdat.core.digest import Digest
 from disdat.core.reserved import ROOT_TASK
 from disdat.errors import Corrupt
@@ -44,6 +45,16 @@ class EventRow(NamedTuple):
     segment: int
     offset: int
     length: int
+
+    @property
+    def write_key(self) -> str:
+        """What tells the change it is of from others; see :attr:`Event.write_key`."""
+        return self.write or self.id
+
+    @property
+    def place(self) -> Place:
+        """Where the log has it."""
+        return Place(self.segment, self.offset, self.length)
 
 
 class BundleRow(NamedTuple):

@@ -101,7 +101,7 @@ def log(
 
 def latest(rows: Iterable[EventRow], undone: Mapping[str, EventRow]) -> EventRow | None:
     """The first of *rows* that counts."""
-    return next((row for row in rows if write_key(row) not in undone), None)
+    return next((row for row in rows if row.write_key not in undone), None)
 
 
 def describe(of: History, row: EventRow, *, mentioned: int | None = None) -> Change:
@@ -109,7 +109,7 @@ def describe(of: History, row: EventRow, *, mentioned: int | None = None) -> Cha
     record = of.record(row)
     said = [each for each in record if each.kind not in OF_RUNS]
     undone = of.undone(said)
-    by = next((undone[key] for key in map(write_key, said) if key in undone), None)
+    by = next((undone[each.write_key] for each in said if each.write_key in undone), None)
     first = (said or record)[0]
     events = _Read(of)
     bundles, mentions = _mentions(of, said, events, mentioned)
@@ -130,11 +130,6 @@ def change_id(of: History, row: EventRow) -> str:
     """The id of the change that an event is of: that of its first event that says something of bundles."""
     record = of.record(row)
     return next((each for each in record if each.kind not in OF_RUNS), record[0]).id
-
-
-def write_key(row: EventRow) -> str:
-    """What tells the change an event is from others; see :attr:`Event.write_key`."""
-    return row.write or row.id
 
 
 def one_of_each_record(rows: Sequence[EventRow]) -> Iterator[EventRow]:

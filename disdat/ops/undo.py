@@ -27,7 +27,6 @@ from disdat.ops.history import (
     describe,
     latest,
     one_of_each_record,
-    write_key,
 )
 
 _PAGE = 64
@@ -134,11 +133,11 @@ def _decide(of: History, context: Context, wanted: str | None, *, force: bool, m
     if not said:
         raise InvalidInput(f"the change {change.short} says nothing of bundles", hint="`dsdt log` shows what does")
     undone = of.undone(said)
-    counting = [each for each in said if write_key(each) not in undone]
+    counting = [each for each in said if each.write_key not in undone]
     if not counting:
         by = of.short(change_id(of, next(iter(undone.values()))), least=SHORT)
         raise Conflict(f"the change {change.short} was undone already", hint=f"`dsdt undo {by}` takes that back")
-    keys = tuple(dict.fromkeys(map(write_key, counting)))
+    keys = tuple(dict.fromkeys(each.write_key for each in counting))
     fate = of.fate(of.spoken_of(counting), without=keys)
     back = {uuid: state for uuid, state in fate.then.items() if uuid not in fate.now}
     gone = {uuid: state for uuid, state in fate.now.items() if uuid not in fate.then}

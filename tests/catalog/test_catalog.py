@@ -328,13 +328,13 @@ def test_a_run_is_found_by_its_id(catalog: Catalog) -> None:
     assert catalog.run("01RUN") == run
     assert catalog.decisions("01RUN") == decided
     assert catalog.decisions("nothing") == []
-    assert [row.uuid for row in catalog.by_run("01RUN")] == [made.uuid]
+    assert [row.uuid for row in catalog.search(Filter(run_id="01RUN"))] == [made.uuid]
 
 
 def test_bundles_are_found_by_what_made_them(catalog: Catalog) -> None:
     made = [rich_bundle(), rich_bundle()]
     uuids = add(catalog, *made)
-    assert {row.uuid for row in catalog.by_task_key(digest.of_bytes(b"key"))} == set(uuids)
+    assert {row.uuid for row in catalog.search(Filter(task_key=digest.of_bytes(b"key")))} == set(uuids)
     assert {row.uuid for row in catalog.by_processing_name("task_x_1")} == set(uuids)
 
 

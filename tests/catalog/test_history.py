@@ -11,7 +11,6 @@ from disdat.catalog.history import History, Kinds, Learned
 from disdat.catalog.rows import EventRow
 from disdat.core import event
 from disdat.core.event import Event
-from disdat.ops.history import write_key
 from tests.catalog.contexts import open_catalog
 from tests.catalog.test_index import append, histories, store
 
@@ -45,7 +44,7 @@ def test_what_was_learned_changes_no_answer(
 
         afresh = history.ask(catalog, void)
         assert history.ask(catalog, void, learned=learned) == afresh
-        assert (write_key(row) in afresh) == (write_key(row) not in counted)
+        assert (row.write_key in afresh) == (row.write_key not in counted)
         spoken_of = history.ask(catalog, closure)
         assert history.ask(catalog, undone) == spoken_of
         assert history.ask(catalog, undone, learned=learned) == spoken_of

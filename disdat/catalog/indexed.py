@@ -315,9 +315,8 @@ class IndexedLog:
             return seen
         known = max(seen.position, noted)
         # What was acknowledged is durable: to sync it again takes longer than to index it.
-        records = (self._log.recover if self._log.continues(known) else self._log.records)(
-            seen.position, acknowledged=known
-        )
+        read = self._log.recover if self._log.continues(known) else self._log.records
+        records = read(seen.position, acknowledged=known)
         index.catch_up(lent.connection, records, log=self._log, fetch=self._fetch)
         return index.state(lent.connection)
 

@@ -51,7 +51,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "rename": Entry("disdat.cli.moves:rename", "Give a bundle another name."),
         "copy": Entry("disdat.cli.moves:copy", "Give bundles to another context too."),
         "move": Entry("disdat.cli.moves:move", "Move bundles to another context."),
-        "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context."),
+        "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context; `dsdt undo` brings them back."),
     },
     "History": {
         "log": Entry("disdat.cli.history:log", "Show what happened in the context: who did what, and when."),

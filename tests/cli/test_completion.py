@@ -134,6 +134,7 @@ def test_names_that_cannot_be_typed_are_left_out(demo: Dsdt, home: Path):
     context = Home(home).context("demo")
     for name in ("a\nb", "a\x1b[0m", "ab"):
         bundles.write(context, 1, Birth(name))
+    context.catalog.close()  # what was written in a row may wait until then
     assert candidates(["cat"], "a") == ["ab"]
 
 

@@ -17,6 +17,8 @@ _ELAPSED = re.compile(r" in ([0-9.]+)(ns|µs|ms|s)[, ]")
 _REASON = re.compile(r'(?:message|error): "([^"\n]+)"|kind: (Timeout|TimedOut)')
 _NO_ANSWER = ("HTTP error", "error sending request", "operation timed out")
 _CUT = ("request or response body error", "error decoding response body", "end of file before message length")
+_BUSY = {"", "ConditionalRequestConflict", "OperationAborted"}
+_PAST_THE_END = "but object was only"
 _REDIRECTED = "incorrectly configured region"
 _SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -54,21 +56,27 @@ class Answer:
     def of(cls, error: BaseException) -> Answer:
         text = str(error)
         status, code = _STATUS.search(text), _CODE.search(text)
-        return cls(text, int(status[1]) if status else 0, code[1] if code else "")
+        absent = 404 if isinstance(error, FileNotFoundError) else 0  # some texts do not say
+        return cls(text, int(status[1]) if status else absent, code[1] if code else "")
+
+    @property
+    def may_differ_again(self) -> bool:
+        """Whether to ask again, which obstore does not: what is there is not known, or it was told in part only."""
+        return self.was_cut or self.is_busy or self.code == "NoSuchUpload"  # that is of one completed, if unheard
 
     @property
     def was_cut(self) -> bool:
-        """Whether an answer began well and did not end, which obstore does not ask for again."""
+        """Whether an answer began well and did not end."""
         return not self.status and any(said in self.text for said in _CUT)
 
     @property
     def is_busy(self) -> bool:
         """Whether others were writing the same at that moment, so that it is not known what is there."""
-        return self.status == 409
+        return self.status == 409 and self.code in _BUSY
 
     @property
     def is_past_the_end(self) -> bool:
-        return self.status == 416
+        return self.status == 416 or _PAST_THE_END in self.text
 
     @property
     def is_about_credentials(self) -> bool:

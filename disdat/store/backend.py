@@ -16,11 +16,11 @@ from typing import BinaryIO, Protocol
 
 from disdat.config import Settings
 from disdat.core.checksum import Checksum
-from disdat.errors import InvalidInput, NotFound, StorageError
+from disdat.errors import InvalidInput, NotFound, PermissionDenied, StorageError
 from disdat.registry import Registry
 
 Progress = Callable[[int], None]
-"""Called with the bytes that were read or sent since the last call, from any thread."""
+"""Called with the bytes that were read or sent since the last call, from any thread; fewer than none if begun again."""
 Piece = bytes | memoryview
 
 PIECE_BYTES = 8 << 20
@@ -64,6 +64,11 @@ class Abilities:
     """There are URLs by which anybody reads an object for a while."""
     checksums: bool
     """It says what it computed over an object's bytes when it took them."""
+    writes: bool = True
+    """We may write there; what else it can do is not known where we may not."""
+
+
+READ_ONLY = Abilities(creates_once=False, swaps=False, signs=False, checksums=False, writes=False)
 
 
 class Backend(Protocol):
@@ -112,7 +117,7 @@ class Backend(Protocol):
 
     def put_file(self, key: str, file: BinaryIO, size_bytes: int, *, progress: Progress | None = None) -> None:
         """
-        Keep the next *size_bytes* of a file, in place of what was there; memory does not grow with them.
+        Keep the next *size_bytes* of a file that can seek, in place of what was there; memory does not grow with them.
 
         StorageError if the file has fewer. *progress* hears of bytes as they are read, which is before they are sent.
         """
@@ -287,11 +292,14 @@ def probe(backend: Backend, prefix: str) -> Abilities:
     What a backend can do, found by doing it below *prefix*, where nothing is left.
 
     Raises:
-        StorageError: It cannot be written to and read: PermissionDenied, Unavailable.
+        StorageError: What was written cannot be read or deleted: PermissionDenied, Unavailable.
     """
     key = f"{prefix}probe-{os.urandom(16).hex()}"
     try:
         backend.put(key, b"probe")
+    except PermissionDenied:
+        return READ_ONLY
+    try:
         return Abilities(
             creates_once=_creates_once(backend, key),
             swaps=_swaps(backend, key),

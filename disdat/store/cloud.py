@@ -120,22 +120,13 @@ class CloudBackend:
             data = b"".join(read_file(file, size_bytes, progress))
             self._do(Action.WRITE, key, lambda place: place.transfers.put(path, data, use_multipart=False))
             return
-        reading = _Reading(read_file(file, size_bytes, progress))
-
-        def send(place: Place) -> None:
-            place.transfers.put(
-                path,
-                iter(reading),
-                chunk_size=part_bytes(size_bytes),
-                max_concurrency=PIECES_IN_FLIGHT,
-                use_multipart=True,
-            )
-
+        sending = _Sending(file, size_bytes, progress)
+        parts = {"chunk_size": part_bytes(size_bytes), "max_concurrency": PIECES_IN_FLIGHT, "use_multipart": True}
         try:
-            self._do(Action.WRITE, key, send, may_repeat=False)
+            self._do(Action.WRITE, key, lambda place: place.transfers.put(path, sending.pieces(), **parts))
         except DisdatError:
-            if reading.failed is not None:  # of what a file raises, obstore passes on the text only
-                raise reading.failed from None
+            if sending.failed is not None:
+                raise sending.failed from None
             raise
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
@@ -175,11 +166,14 @@ class CloudBackend:
         start = _before(whole)
         if start_after:
             start = max(start, self._prefix + start_after)
-        for path, stored in self._listed(whole.rpartition("/")[0], start):
+        found = self._listed(whole.rpartition("/")[0], start)
+        if not self._open().in_order:
+            found = iter(sorted(dict(found).items()))
+        for path, stored in found:
             if path.startswith(whole):
                 yield stored
             elif path > whole:
-                return
+                return  # of the directory that was asked for, what follows is of other names
 
     def list_below(self, prefix: str) -> Sequence[str]:
         parent = (self._prefix + check_parent(prefix)).rstrip("/")
@@ -232,9 +226,11 @@ class CloudBackend:
         return url
 
     def _path(self, key: str) -> str:
+        if self._scheme == "az" and "\\" in key:
+            raise InvalidInput(f"not a key: {key!r}", hint="Azure takes \\ for /")
         return check_key(self._prefix + check_key(key))
 
-    def _do(self, action: Action, key: str, act: Callable[[Place], T], *, may_repeat: bool = True) -> T:
+    def _do(self, action: Action, key: str, act: Callable[[Place], T]) -> T:
         """What *act* gives, which is called again while the answer is cut, or others are writing the same."""
         place = self._open()
         deadline, wait_s = time.monotonic() + self._settings.remote_timeout_s, _FIRST_WAIT_S
@@ -245,8 +241,7 @@ class CloudBackend:
                 raise
             except (_errors().BaseError, OSError, ValueError) as exc:
                 answer = Answer.of(exc)
-                again = may_repeat and (answer.was_cut or answer.is_busy)
-                if not again or time.monotonic() + wait_s > deadline:
+                if not answer.may_differ_again or time.monotonic() + wait_s > deadline:
                     raise self._fault(place, answer, action, key) from exc
             time.sleep(wait_s * random.uniform(0.5, 1))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
@@ -302,13 +297,17 @@ class CloudBackend:
         return self._do(Action.READ, key, get)
 
     def _listed(self, parent: str, start: str) -> Iterator[tuple[str, Stored]]:
-        """Yield the objects below *parent* whose paths come after *start*, with their paths."""
+        """Yield the objects below *parent* whose paths come after *start*, with these; some twice, if in no order."""
         pages: Iterator[Sequence[Any]] | None = None
+        after = start
 
         def next_page(place: Place) -> Page:
-            nonlocal pages
+            nonlocal pages, after
             if pages is None:
-                pages = iter(place.requests.list(parent or None, offset=start or None, chunk_size=LISTED_AT_ONCE))
+                pages, after = (
+                    place.requests.list(parent or None, offset=start or None, chunk_size=LISTED_AT_ONCE),
+                    start,
+                )
             try:
                 found = next(pages, ())
             except _errors().BaseError:
@@ -317,23 +316,35 @@ class CloudBackend:
             return [(meta["path"], _stored(meta["path"].removeprefix(self._prefix), meta, place)) for meta in found]
 
         while page := self._do(Action.LIST, "", next_page):
-            yield from page
-            start = page[-1][0]
+            yield from (each for each in page if each[0] > after)  # not every server knows where to start
+            if self._open().in_order:
+                start = page[-1][0]
 
 
-class _Reading:
-    """Pieces of a file, and what it raised."""
+class _Sending:
+    """A part of a file, which is read again from its beginning where it must be sent again."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, file: BinaryIO, size_bytes: int, progress: Progress | None) -> None:
+        self._file, self._start, self._size_bytes = file, file.tell(), size_bytes
+        self._progress = progress
+        self._told = 0
         self.failed: BaseException | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its pieces; what was told of them before is taken back."""
+        if self._told:
+            self._tell(-self._told)
+        self._file.seek(self._start)
         try:
-            yield from self._pieces
+            yield from read_file(self._file, self._size_bytes, self._tell)
         except BaseException as exc:
-            self.failed = exc
+            self.failed = exc  # of what is raised here, obstore passes on the text only
             raise
+
+    def _tell(self, size_bytes: int) -> None:
+        self._told += size_bytes
+        if self._progress:
+            self._progress(size_bytes)
 
 
 def open_url(url: str, settings: Settings | None = None) -> CloudBackend:
@@ -382,7 +393,8 @@ def _stored(key: str, meta: Any, place: Place) -> Stored:  # obstore's ObjectMet
 
 
 def _etag(meta: Any, place: Place) -> str:
-    return meta[place.version_field] or ""
+    found: str = meta[place.version_field] or ""
+    return f'"{found}"' if found and place.version_field == "e_tag" and '"' not in found else found  # Azure's listings
 
 
 def _errors() -> Any:  # obstore.exceptions, of the copy that is loaded

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -48,6 +48,10 @@ class Place(Protocol):
         """What obstore knows versions of objects by here, for compare-and-swap."""
 
     @property
+    def in_order(self) -> bool:
+        """Whether listings are in the order of the keys' bytes."""
+
+    @property
     def fault(self) -> DisdatError | None:
         """Why there were no credentials, when last asked for."""
 
@@ -59,6 +63,7 @@ class S3Place:
     """A bucket of S3's, or of what speaks as it does; the credentials and where it is are boto3's findings."""
 
     version_field = "e_tag"
+    in_order = True
 
     def __init__(self, bucket: str, settings: Settings) -> None:
         self.bucket, self._settings = bucket, settings
@@ -71,7 +76,7 @@ class S3Place:
 
     @cached_property
     def requests(self) -> Store:
-        return self._store(REQUEST_TIMEOUT_S)
+        return self._store(min(REQUEST_TIMEOUT_S, self._settings.remote_timeout_s))
 
     @cached_property
     def transfers(self) -> Store:
@@ -94,7 +99,7 @@ class S3Place:
             virtual_hosted_style_request=virtual,
             checksum_algorithm="sha256",
             credential_provider=self._credentials,
-            client_options=_client_options(timeout_s) | {"allow_http": endpoint.scheme == "http"},
+            client_options={**_client_options(timeout_s), "allow_http": endpoint.scheme == "http"},
             retry_config=_retry_config(self._settings),
         )
 
@@ -117,12 +122,13 @@ class OtherPlace:
 
     fault: DisdatError | None = None
 
-    def __init__(self, url: str, settings: Settings, *, version_field: str) -> None:
-        self._url, self._settings, self.version_field = url, settings, version_field
+    def __init__(self, bucket: str, settings: Settings, *, store: str, version_field: str, in_order: bool) -> None:
+        self._bucket, self._settings, self._class = bucket, settings, store
+        self.version_field, self.in_order = version_field, in_order
 
     @cached_property
     def requests(self) -> Store:
-        return self._store(REQUEST_TIMEOUT_S)
+        return self._store(min(REQUEST_TIMEOUT_S, self._settings.remote_timeout_s))
 
     @cached_property
     def transfers(self) -> Store:
@@ -133,20 +139,21 @@ class OtherPlace:
         return None
 
     def _store(self, timeout_s: int) -> Store:
-        return engine.obstore().store.from_url(
-            self._url, client_options=_client_options(timeout_s), retry_config=_retry_config(self._settings)
-        )
+        # Not as client_options, beside which obstore does not look for what variables say of the client.
+        client = {name: f"{took.total_seconds():.0f} s" for name, took in _client_options(timeout_s).items()}
+        make = getattr(engine.obstore().store, self._class)
+        return make(self._bucket, config=client, retry_config=_retry_config(self._settings))
 
 
 PLACES: dict[str, Callable[[str, Settings], Place]] = {
     "s3": S3Place,
-    "gs": lambda bucket, settings: OtherPlace(f"gs://{bucket}", settings, version_field="version"),
-    "az": lambda bucket, settings: OtherPlace(f"az://{bucket}", settings, version_field="e_tag"),
+    "gs": partial(OtherPlace, store="GCSStore", version_field="version", in_order=True),
+    "az": partial(OtherPlace, store="AzureStore", version_field="e_tag", in_order=False),
 }
 """How the bucket of each scheme's URLs is reached."""
 
 
-def _client_options(timeout_s: int) -> dict[str, object]:
+def _client_options(timeout_s: int) -> dict[str, timedelta]:
     return {
         "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
         "timeout": timedelta(seconds=timeout_s),

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disdat.errors import InvalidInput
-from disdat.store.backend import COALESCED_BYTES, PIECE_BYTES, coalesced, cut, open_backend, part_bytes
+from disdat.store.backend import (
+    COALESCED_BYTES,
+    PIECE_BYTES,
+    Abilities,
+    Unsupported,
+    coalesced,
+    cut,
+    open_backend,
+    part_bytes,
+    probe,
+)
+from disdat.store.memory import MemoryBackend
 
 RANGES = st.lists(st.tuples(st.integers(0, 4 * COALESCED_BYTES), st.integers(0, 2 * COALESCED_BYTES)), max_size=8)
 
@@ -65,6 +76,36 @@ def test_what_is_cut_out_of_coalesced_reads_is_what_was_asked_for(ranges: list[t
     assert cut(ranges, spans, read) == [content[start : start + length] for start, length in ranges]
     ends = [span.offset + span.length for span in spans]
     assert all(after.offset - end > COALESCED_BYTES for end, after in zip(ends, spans[1:], strict=False))
+
+
+class Careless(MemoryBackend):
+    """One of those that say yes to conditions and do not look."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        self.put(key, data)
+        return True
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> str | None:
+        self.put(key, data)
+        return self.head(key).etag
+
+
+class Unable(MemoryBackend):
+    """One of those that know no conditions."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        raise Unsupported("cannot create")
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> str | None:
+        raise Unsupported("cannot swap")
+
+
+@pytest.mark.parametrize("backend", [Careless(), Unable()], ids=type)
+def test_a_backend_without_conditions_is_found_out(backend: MemoryBackend) -> None:
+    """By what is there afterwards, not by what it says; nothing is left."""
+    backend.put("other", b"")
+    assert probe(backend, "some/") == Abilities(creates_once=False, swaps=False, signs=False, checksums=False)
+    assert [stored.key for stored in backend.list()] == ["other"]
 
 
 @pytest.mark.parametrize("size_bytes", [1, PIECE_BYTES, 5 << 30, 5 << 40])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +66,39 @@ def test_a_directory_that_may_not_be_written_to_is_named(tmp_path: Path) -> None
         LocalBackend(tmp_path / "none" / "remote").put("key", b"")
 
 
+def test_an_etag_is_not_given_twice_even_by_a_clock_that_stands_still(tmp_path: Path) -> None:
+    """Inodes are used again, and sizes are the same: time must tell versions apart, and rises from swap to swap."""
+    backend = LocalBackend(tmp_path)
+    backend.put("ref", b"0")
+    os.utime(tmp_path / "ref", ns=(2**61, 2**61))  # later than any clock will say
+    etags = [backend.head("ref").etag]
+    for n in range(20):
+        etag = backend.put_if_match("ref", b"%d" % (n % 10), etags[-1])
+        assert etag is not None
+        etags.append(etag)
+    times = [int(etag.rpartition("-")[2], 16) for etag in etags]
+    assert times == sorted(set(times))
+
+
+def test_processes_that_swap_lose_no_turn(tmp_path: Path) -> None:
+    LocalBackend(tmp_path).put("count", b"0")
+    program = """
+        import sys
+        from pathlib import Path
+        from disdat.store.local import LocalBackend
+
+        backend = LocalBackend(Path(sys.argv[1]))
+        done = 0
+        while done < 20:
+            seen = backend.get_versioned("count")
+            done += backend.put_if_match("count", b"%d" % (int(seen.data) + 1), seen.etag) is not None
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), tmp_path]
+    writers = [subprocess.Popen(command) for _ in range(3)]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    assert LocalBackend(tmp_path).get("count") == b"60"
+
+
 @pytest.fixture
 def initial(tmp_path: Path) -> Iterator[Path]:
     LocalBackend(tmp_path / "initial").put("dir/old", b"old")
@@ -77,6 +113,7 @@ def test_a_power_cut_after_any_step_leaves_the_old_bytes_or_the_new(tmp_path: Pa
     backend = LocalBackend(root, disk=disk)
     backend.put("dir/old", b"new")
     assert backend.put_if_absent("dir/another/key", b"absent")
+    assert backend.put_if_match("dir/old", b"newer", backend.head("dir/old").etag)
     acknowledged = len(disk.calls)
     (tmp_path / "scratch").mkdir()
     states = [
@@ -84,9 +121,9 @@ def test_a_power_cut_after_any_step_leaves_the_old_bytes_or_the_new(tmp_path: Pa
         for _, state in crash_states(initial, disk.calls, tmp_path / "scratch")
     ]
     assert len(states) == 2 * (acknowledged + 1)
-    assert all(state["dir/old"] in {b"old", b"new"} for state in states)
+    assert all(state["dir/old"] in {b"old", b"new", b"newer"} for state in states)
     assert all(state.get("dir/another/key", b"absent") == b"absent" for state in states)
-    assert states[-2:] == [{"dir/old": b"new", "dir/another/key": b"absent"}] * 2
+    assert states[-2:] == [{"dir/old": b"newer", "dir/another/key": b"absent"}] * 2
 
 
 def test_a_put_that_fails_at_any_step_leaves_the_old_bytes_or_the_new(tmp_path: Path, initial: Path) -> None:

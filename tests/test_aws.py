@@ -1,0 +1,190 @@
+"""AWS is seen as boto3 sees it: by variables, profiles and what they lead to; its errors are ours, in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from disdat.aws import Session, refusal
+from disdat.core.checksum import CRC64NVME, SHA256, Checksum, sha256
+from disdat.errors import BucketNotFound, DisdatError, NotConfigured, NotFound, PermissionDenied, Unavailable
+from tests.servers.processes import free_port
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture
+def session(ministack: S3Server, monkeypatch: pytest.MonkeyPatch) -> Session:
+    for name, value in ministack.environment().items():
+        monkeypatch.setenv(name, value)
+    return Session()
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Write AWS's config file, which is all there is to go by."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def write(text: str) -> None:
+        (tmp_path / "config").write_text(textwrap.dedent(text), encoding="utf-8")
+
+    return write
+
+
+def told(error: type[DisdatError], act: Callable[[], object]) -> DisdatError:
+    """What is raised, which is one line and says how to go on."""
+    with pytest.raises(error) as caught:
+        act()
+    assert "\n" not in f"{caught.value}{caught.value.hint}"
+    return caught.value
+
+
+def test_a_bucket_is_checked(session: Session, ministack: S3Server) -> None:
+    assert session.check_bucket(ministack.fresh_bucket()) == "us-east-1"
+    told(BucketNotFound, lambda: session.check_bucket("no-such-bucket"))
+
+
+def test_a_bucket_that_may_not_be_listed_is_forbidden(ministack_iam: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is, everybody is told."""
+    bucket = ministack_iam.fresh_bucket()
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    user = ministack_iam.user(f"user-of-{bucket}", {"Version": "2012-10-17", "Statement": [allowed]})
+    for name, value in user.environment().items():
+        monkeypatch.setenv(name, value)
+    assert "s3:ListBucket" in told(PermissionDenied, lambda: Session().check_bucket(bucket)).hint
+    assert Session().bucket_region(bucket) == "us-east-1"
+
+
+def test_nobody_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in S3Server(f"http://127.0.0.1:{free_port()}").environment().items():
+        monkeypatch.setenv(name, value)
+    assert "AWS_ENDPOINT_URL" in told(Unavailable, lambda: Session().check_bucket("bucket")).hint
+
+
+def test_a_checksum_is_told_where_s3_computed_one_over_all(session: Session, ministack: S3Server) -> None:
+    bucket, client = ministack.fresh_bucket(), ministack.client()
+    client.put_object(Bucket=bucket, Key="sha", Body=b"bytes", ChecksumAlgorithm="SHA256")
+    assert session.object_checksum(bucket, "sha") == Checksum(SHA256, hashlib.sha256(b"bytes").digest())
+    client.put_object(Bucket=bucket, Key="crc", Body=b"abc", ChecksumCRC64NVME="BeXKuz/B+us=")
+    crc = session.object_checksum(bucket, "crc")
+    assert (crc and crc.algorithm, str(crc)) == (CRC64NVME, "BeXKuz/B+us=")
+    plain = ministack.client(request_checksum_calculation="when_required")
+    plain.put_object(Bucket=bucket, Key="none", Body=b"bytes")
+    assert session.object_checksum(bucket, "none") is None
+    told(NotFound, lambda: session.object_checksum(bucket, "absent"))
+
+
+def test_the_sum_of_parts_is_the_same_however_the_bytes_come() -> None:
+    content = bytes(range(256)) * 100
+    parts = [content[start : start + 1000] for start in range(0, len(content), 1000)]
+    whole = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
+    for size in (1, 999, 1000, 1001, 30_000):
+        pieces = [content[start : start + size] for start in range(0, len(content), size)]
+        assert sha256(pieces, part_bytes=1000) == Checksum(SHA256, whole, len(parts))
+        assert sha256(map(memoryview, pieces)) == Checksum(SHA256, hashlib.sha256(content).digest())
+    found = Checksum(SHA256, whole, 26)
+    assert Checksum.parse(SHA256, str(found)) == found
+    with pytest.raises(ValueError, match="not a checksum"):
+        Checksum.parse(SHA256, "!!")
+
+
+def test_an_endpoint_and_a_region_come_from_a_profile(profiles: Callable[[str], None]) -> None:
+    profiles(
+        """
+        [profile mine]
+        region = eu-north-1
+        aws_access_key_id = a
+        aws_secret_access_key = b
+        services = here
+        s3 =
+            addressing_style = virtual
+        [services here]
+        s3 =
+            endpoint_url = http://s3.example:9000
+        [profile other]
+        region = cn-north-1
+        """
+    )
+    mine, other = Session("mine"), Session("other")
+    assert (mine.endpoint, mine.region, mine.virtual_hosts) == ("http://s3.example:9000", "eu-north-1", True)
+    assert (other.endpoint, other.virtual_hosts) == ("https://s3.cn-north-1.amazonaws.com.cn", False)
+
+
+def test_without_a_region_there_is_one(profiles: Callable[[str], None]) -> None:
+    profiles("")
+    assert Session().region == "us-east-1"
+
+
+def test_a_profile_that_is_not_there_is_told(profiles: Callable[[str], None]) -> None:
+    profiles("")
+    assert "nobody" in str(told(NotConfigured, lambda: Session("nobody")))
+
+
+def test_no_credentials_are_told(profiles: Callable[[str], None]) -> None:
+    profiles("")
+    assert "AWS_PROFILE" in told(NotConfigured, Session().keys).hint
+
+
+def test_half_of_a_key_is_told(profiles: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles("")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    told(NotConfigured, Session().keys)
+
+
+def test_credentials_that_expire_are_renewed(
+    profiles: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what the profile names, when they are about to; until it cannot any more."""
+    program = tmp_path / "issue.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import datetime, json, pathlib, sys
+            issued = pathlib.Path(__file__).with_suffix(".count")
+            count = int(issued.read_text()) + 1 if issued.exists() else 1
+            issued.write_text(str(count))
+            if count > 3:
+                sys.exit("the session is over")
+            until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+            keys = {"AccessKeyId": f"key-{count}", "SecretAccessKey": "s", "SessionToken": "t"}
+            print(json.dumps({"Version": 1, "Expiration": until.isoformat(), **keys}))
+            """
+        ),
+        encoding="utf-8",
+    )
+    profiles(f"[profile issued]\ncredential_process = {json.dumps(sys.executable)} {json.dumps(str(program))}\n")
+    session = Session("issued")
+    first, second = session.keys(), session.keys()
+    assert (first.access_key, second.access_key) == ("key-2", "key-3")  # one is asked for when a profile is read
+    assert first.expires is not None
+    told(PermissionDenied, session.keys)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error", "said"),
+    [
+        ("AccessDenied", 403, PermissionDenied, "may not do it"),
+        ("", 401, PermissionDenied, "may not do it"),
+        ("ExpiredToken", 400, PermissionDenied, "expired"),
+        ("SignatureDoesNotMatch", 403, PermissionDenied, "not known"),
+        ("RequestTimeTooSkewed", 403, PermissionDenied, "clock"),
+        ("NoSuchBucket", 404, BucketNotFound, "'bucket'"),
+        ("NoSuchUpload", 404, NotFound, "not there"),
+        ("SlowDown", 503, Unavailable, "503 SlowDown"),
+        ("OperationAborted", 409, Unavailable, "409"),
+        ("InvalidRequest", 400, DisdatError, "400 InvalidRequest"),
+        ("PermanentRedirect", 301, DisdatError, "another region"),
+    ],
+)
+def test_what_aws_refuses_is_told(code: str, status: int, error: type[DisdatError], said: str) -> None:
+    found = refusal("do it", code=code, status=status, permission="s3:It", bucket="bucket")
+    assert isinstance(found, error)
+    assert said in str(found)

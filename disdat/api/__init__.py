@@ -483,14 +483,15 @@ def apply(
     Run a pipeline: the task *transform* and all it depends on, of which what is up to date is reused.
 
     *output_bundle* names the last task's bundle, ``-`` leaves that to the task. *force* runs the last task
-    whatever there is, *force_all* every task. Returns ``{"success": True, "did_work": …}``.
+    whatever there is, *force_all* every task. With *incremental_push* each result is committed and pushed as soon as
+    it is made, with *incremental_pull* the bytes of inputs are localized before they are read.
+
+    Returns ``{"success": True, "did_work": …}``.
 
     Raises:
         ApplyError: A task failed; its ``result`` is what would have been returned.
-        NotConfigured: *incremental_push* or *incremental_pull*, and there is no remote.
+        NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote.
     """
-    if incremental_push or incremental_pull:
-        raise NotConfigured("the context is not bound to a remote", hint="leave the incremental options out")
     if input_tags:
         warnings.warn("input_tags changes nothing, and never did", DeprecationWarning, stacklevel=2)
     from disdat.pipeline import run  # it brings in luigi, which importing the API must not
@@ -506,6 +507,8 @@ def apply(
         output_bundle_uuid=output_bundle_uuid,
         central_scheduler=central_scheduler,
         workers=workers,
+        incremental_push=incremental_push,
+        incremental_pull=incremental_pull,
     )
 
 

@@ -24,7 +24,8 @@ _COMMANDS: Mapping[str, str] = {
     "config": "--json",
     "add": "name -t=tag --tag=tag -i --inline --json",
     "apply": "file -o=name --output-bundle=name -f --force --force-all -w= --workers= -cs --central-scheduler"
-    " -it=tag --input-tag=tag -ot=tag --output-tag=tag --rerun= --json",
+    " -it=tag --input-tag=tag -ot=tag --output-tag=tag --rerun= --incremental-push"
+    " --incremental-pull --json",
     "commit": "name -t=tag --tag=tag -u=uuid --uuid=uuid",
     "tag": "ref tag …",
     "untag": "ref key …",
@@ -41,6 +42,11 @@ _COMMANDS: Mapping[str, str] = {
     "show": "ref --as-of= --json",
     "lineage": "ref -d= --depth= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
+    "remote": "context url --unbind --layout= --json",
+    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --dry-run --jobs= --json",
+    "pull": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -l --localize --dry-run --jobs= --json",
+    "fetch": "--json",
+    "clone": "url context --layout=",
     "log": "name -n= --number= -k= --kind= --by= --since= --until= -u=uuid --uuid=uuid --as-of= --json",
     "verify": "ref --sample= --json",
     "du": "name … --versions --json",

@@ -50,6 +50,8 @@ _SHORT = 8
     type=click.Choice(["content", "version"]),
     help="Run a task again when an input's content differs, or (version) when there is a newer input.",
 )
+@click.option("--incremental-push", is_flag=True, help="Commit and push each result as soon as it is made.")
+@click.option("--incremental-pull", is_flag=True, help="Localize the inputs of each task before it reads them.")
 @options.json("Print what became of each task as JSON.")
 @click.argument("task", metavar="MODULE.CLASS", callback=options.text)
 @click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
@@ -67,6 +69,8 @@ def apply(
     input_tags: Mapping[str, str],
     output_tags: Mapping[str, str],
     rerun: Rerun | None,
+    incremental_push: bool,
+    incremental_pull: bool,
     as_json: bool,
 ) -> None:
     """
@@ -97,6 +101,8 @@ def apply(
             workers=workers or settings.workers,
             rerun=rerun,
             verbose=choices.verbose,
+            incremental_push=incremental_push,
+            incremental_pull=incremental_pull,
             tell=lambda name, outcome: told.append((name, outcome)),
         )
     finally:

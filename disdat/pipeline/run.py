@@ -17,6 +17,7 @@ from disdat.pipeline.loading import load_class
 from disdat.pipeline.plan import Asked, Node
 from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.session import Session
+from disdat.pipeline.sharing import Sharing, publish
 from disdat.pipeline.task import Made, PipeTask, build, state_of
 from disdat.pipeline.work import Outcome, inside_a_task
 
@@ -41,17 +42,23 @@ def apply(
     rerun: Rerun | None = None,
     code_version: str | None = None,
     verbose: bool = False,
+    incremental_push: bool = False,
+    incremental_pull: bool = False,
     tell: Tell = lambda _, __: None,
 ) -> dict[str, bool]:
     """
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
-    is this. Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
+    is this. With *incremental_push* each result is committed and pushed before what reads it begins, but a transient
+    one; with *incremental_pull* the bytes of inputs are localized first.
+
+    Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
     happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first.
 
     Raises:
-        ApplyError: A task failed, or an external input is missing; finished results are kept.
+        ApplyError: A task failed, its push too, or an external input is missing; finished results are kept.
+        NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote; nothing was changed.
         InvalidInput: *transform*, *params* or an option cannot be used; nothing was changed.
     """
     root = build(load_class(transform) if isinstance(transform, str) else transform, params or {})
@@ -67,8 +74,12 @@ def apply(
         code_version=code_version or settings.code_version,
         force_all=force_all,
         verbose=verbose,
+        sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
+    session.sharing.check(context)
     nodes = _plan(root, session, asked)
+    if incremental_push:
+        publish(context, [node.outcome.bundle for node in nodes if node.outcome and node.outcome.bundle])
     try:
         _run(nodes, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
     finally:

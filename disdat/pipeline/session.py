@@ -13,6 +13,7 @@ from disdat.errors import NotFound
 from disdat.ops import find
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline.reuse import Rerun
+from disdat.pipeline.sharing import Sharing
 
 KEPT_BUNDLES = 256
 """Of so many bundles the manifest is kept in memory, the oldest first to go."""
@@ -44,12 +45,14 @@ class Session:
     code_version: str = "closure"
     force_all: bool = False
     verbose: bool = False
+    sharing: Sharing = field(default_factory=Sharing)
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
-        return Session, (self.context, self.run, self.rerun, self.code_version, self.force_all, self.verbose)
+        asked = (self.rerun, self.code_version, self.force_all, self.verbose, self.sharing)
+        return Session, (self.context, self.run, *asked)
 
     def external_by_uuid(self, uuid: str) -> External:
         return self._pinned("bundle", uuid, lambda: find.get(self.context, uuid=uuid))

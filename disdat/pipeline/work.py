@@ -18,7 +18,7 @@ from disdat.core.reserved import ROOT_TASK
 from disdat.errors import Corrupt, InvalidInput, NotFound
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth, BundleWriter
-from disdat.pipeline import identity, params, reuse, turns
+from disdat.pipeline import identity, params, reuse, sharing, turns
 from disdat.pipeline.reuse import Prior, Reuse, Run, Wanted
 from disdat.pipeline.session import Session
 from disdat.pipeline.source import Code
@@ -143,14 +143,21 @@ def perform(work: Work) -> Outcome:
     with turns.turn(context.home, known.key.digest, params.describe(work.task)):
         [decision] = settle([known], _earlier)
         if isinstance(decision, Reuse):
-            return reused(known, decision)
-        return _make(known, work.why or decision.why)
+            return _shared(work, reused(known, decision))
+        return _shared(work, _make(known, work.why or decision.why))
 
 
 def reused(known: Known, decision: Reuse) -> Outcome:
     """What became of a task whose output is there already."""
     state_of(known.work.task).made = Made(known.work.session.context, decision.uuid, is_new=False)
     return Outcome("reused", decision.why, known.key.digest, decision.uuid)
+
+
+def _shared(work: Work, outcome: Outcome) -> Outcome:
+    """The outcome, once others can have the bundle too, where that was asked for."""
+    if work.session.sharing.push and outcome.bundle is not None:
+        sharing.publish(work.session.context, [outcome.bundle])
+    return outcome
 
 
 def _make(known: Known, why: str) -> Outcome:
@@ -182,6 +189,8 @@ def _make(known: Known, why: str) -> Outcome:
 
 def _call(known: Known) -> object:
     work = known.work
+    if work.session.sharing.pull:
+        sharing.bring(work.session.context, [each.uuid for each in known.inputs.values()])
     recorded = work.session.recorded(known.inputs)
     values = {argument: bundles.value_of(work.session.context, each) for argument, each in recorded.items()}
     value = work.task.pipe_run(**values)

@@ -1,0 +1,131 @@
+"""Pipelines and a remote: results go there as they are made, and inputs come from there when they are read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import luigi
+import pytest
+
+from disdat.context import Context, Home
+from disdat.errors import ApplyError, NotConfigured
+from disdat.ops import bundles, contexts, fetching, find, presence, remotes
+from disdat.pipe import PipeTask
+from disdat.pipeline.run import apply
+from disdat.remote.known import Presence
+from tests.pipeline.tasks import A, C
+
+
+class Large(PipeTask):
+    """Makes a file too large to lie in a manifest."""
+
+    def pipe_run(self) -> luigi.LocalTarget:
+        target = self.create_output_file("large.bin")
+        with target.open("w") as file:
+            file.write("x" * 200_000)
+        return target
+
+
+class Reads(PipeTask):
+    def pipe_requires(self) -> None:
+        self.add_dependency("large", Large, {})
+
+    def pipe_run(self, large: str) -> int:
+        return Path(large).stat().st_size
+
+
+class Passing(PipeTask):
+    def pipe_run(self) -> int:
+        self.mark_transient()
+        return 1
+
+
+class FailsAfter(PipeTask):
+    def pipe_requires(self) -> None:
+        self.add_dependency("a", A, {"n": 1})
+
+    def pipe_run(self, a: list[int]) -> None:
+        raise ValueError("no")
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[str], Context]:
+    """Make a context in a home of its own, bound to one directory."""
+
+    def made(who: str) -> Context:
+        context = contexts.create(Home(tmp_path / who), "work")
+        return remotes.bind(context, "shared", f"file://{tmp_path}/remote", layout="packed").context
+
+    return made
+
+
+def names(context: Context) -> list[str]:
+    return sorted(context.catalog.names())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_result_is_pushed_as_it_is_made(make: Callable[[str], Context], workers: int) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, C, {"n": 1}, incremental_push=True, workers=workers)
+    fetching.fetch(bob)
+    assert names(bob) == ["A", "B", "C"]
+    assert all(row.committed for row in bob.catalog.versions("A"))
+    assert bundles.value(bob, find.need(bob, "C").uuid) == 13
+
+
+def test_what_was_made_before_is_pushed_too(make: Callable[[str], Context]) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, C, {"n": 1})
+    assert apply(ann, C, {"n": 1}, incremental_push=True) == {"success": True, "did_work": False}
+    fetching.fetch(bob)
+    assert names(bob) == ["A", "B", "C"]
+
+
+def test_what_others_made_is_reused(make: Callable[[str], Context]) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, C, {"n": 1}, incremental_push=True)
+    fetching.fetch(bob)
+    assert apply(bob, C, {"n": 1}) == {"success": True, "did_work": False}
+
+
+def test_a_transient_result_stays_here(make: Callable[[str], Context]) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, Passing, incremental_push=True)
+    assert fetching.fetch(bob).new == ()
+
+
+def test_results_before_a_failure_are_there(make: Callable[[str], Context]) -> None:
+    ann, bob = make("ann"), make("bob")
+    with pytest.raises(ApplyError):
+        apply(ann, FailsAfter, incremental_push=True)
+    fetching.fetch(bob)
+    assert names(bob) == ["A"]
+
+
+def test_a_push_that_fails_fails_the_task(make: Callable[[str], Context], tmp_path: Path) -> None:
+    ann = make("ann")
+    shutil.rmtree(tmp_path / "remote")
+    with pytest.raises(ApplyError, match="not the store this context was bound to"):
+        apply(ann, A, {"n": 1}, incremental_push=True)
+    assert names(ann) == ["A"]
+
+
+@pytest.mark.parametrize("pull", [True, False])
+def test_inputs_that_are_only_there_come_when_they_are_read(make: Callable[[str], Context], pull: bool) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, Large, incremental_push=True)
+    fetching.fetch(bob)
+    large = find.need(bob, "Large")
+    assert presence.of_rows(bob, [large.uuid]) == {large.uuid: Presence.REMOTE}
+    apply(bob, Reads, incremental_pull=pull)
+    assert bundles.value(bob, find.need(bob, "Reads").uuid) == 200_000
+
+
+@pytest.mark.parametrize("option", ["incremental_push", "incremental_pull"])
+def test_without_a_remote_nothing_is_begun(home: Path, option: str) -> None:
+    context = contexts.create(Home(home), "alone")
+    with pytest.raises(NotConfigured, match="no remote"):
+        apply(context, A, {"n": 1}, **{option: True})  # type: ignore[arg-type]
+    assert names(context) == []

@@ -1,7 +1,8 @@
-"""What one pushes the other pulls: values, files, tags, removals; through a directory that both can reach."""
+"""What one pushes the other pulls: values, files, tags, removals; the same through a directory, memory and S3."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,27 @@ from disdat.errors import BundleNotFound, Conflict, InvalidInput, NotConfigured,
 from disdat.ops import bundles, contexts, fetching, find, localizing, maintain, presence, pull, push, remotes, undo
 from disdat.ops.bundles import Birth
 from disdat.remote.known import Presence
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture(
+    params=["directory", "memory", *(pytest.param(server, marks=pytest.mark.slow) for server in ("ministack", "moto"))]
+)
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place for a remote, of every kind there is a server for."""
+    if request.param == "directory":
+        return f"file://{tmp_path}/remote"
+    if request.param == "memory":
+        return f"memory://{secrets.token_hex(8)}"
+    server: S3Server = request.getfixturevalue(request.param)
+    for name, text in server.environment().items():
+        monkeypatch.setenv(name, text)
+    return f"s3://{server.fresh_bucket()}/some/prefix"
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def directory(tmp_path: Path) -> str:
+    """A directory that both can reach."""
     return f"file://{tmp_path}/remote"
 
 
@@ -208,19 +226,19 @@ def test_bytes_that_are_gone_there_are_told(ann: Context, bob: Context, tmp_path
     row = files(ann, "files", tmp_path, count=1)
     push.push(ann, push.selected(ann))
     fetching.fetch(bob)
-    for path in (tmp_path / "remote" / "objects").rglob("*"):
-        if path.is_file():
-            path.unlink()
+    backend = ann.remote.backend
+    backend.delete_many([each.key for each in backend.list("objects/")])
     with pytest.raises(ObjectNotFound, match="neither here nor at"):
         localizing.localize(bob, [find.by_uuid(bob, row.uuid)])
 
 
-def test_another_store_at_the_url_is_refused(ann: Context, tmp_path: Path) -> None:
+def test_another_store_at_the_url_is_refused(home: Path, directory: str, tmp_path: Path) -> None:
+    ann = remotes.bind(contexts.create(Home(home), "ann"), "x", directory, layout="packed").context
     (tmp_path / "remote").rename(tmp_path / "moved")
     with pytest.raises(Unavailable, match="is empty"):
         fetching.fetch(ann)
     other = contexts.create(ann.home, "other")
-    remotes.bind(other, "x", f"file://{tmp_path}/remote", layout="packed")
+    remotes.bind(other, "x", directory, layout="packed")
     with pytest.raises(Conflict, match="another store"):
         fetching.fetch(ann)
 
@@ -237,8 +255,9 @@ def test_plain_files_lie_as_people_see_them(make: Callable[..., Context], tmp_pa
     cat = make("cat", layout="plain")
     row = files(cat, "files", tmp_path, size=1000)
     push.push(cat, push.selected(cat))
-    lying = tmp_path / "remote" / "context" / "shared" / "files" / row.uuid / "files-files"
-    assert sorted(path.name for path in lying.iterdir()) == ["0.bin", "1.bin", "2.bin"]
+    lying = f"context/shared/files/{row.uuid}/files-files/"
+    assert cat.remote.backend.list_below(lying) == ["0.bin", "1.bin", "2.bin"]
+    assert cat.remote.backend.get(lying + "1.bin") == b"\1" * 1000
     pull.pull(bob, "files", with_bytes=True)
     directory = value(bob, "files")
     assert isinstance(directory, Path)
@@ -249,6 +268,6 @@ def test_a_clone_begins_with_all_there_is(ann: Context, tmp_path: Path, url: str
     for number in range(5):
         add(ann, f"n{number}", number)
     push.push(ann, push.selected(ann))
-    cloned = remotes.clone(Home(tmp_path / "new"), url, remotes.only_context(url), local="mine", layout="packed")
+    cloned = remotes.clone(Home(tmp_path / "new"), url, remotes.meant(url, "mine"), layout="packed")
     assert len(cloned.fetched.new) == 5
     assert value(cloned.bound.context, "n3") == 3

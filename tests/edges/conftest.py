@@ -1,4 +1,4 @@
-"""A context whose home is in memory where that can be had, so that many files cost little."""
+"""A home of its own, and places on file systems of which it is known what they are."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.cli.conftest import Dsdt
 from tests.conftest import missing
 
 MEMORY = Path("/dev/shm")
+PLACES = [MEMORY, Path(tempfile.gettempdir()), Path("/var/tmp")]
 
 
 @pytest.fixture
@@ -30,6 +31,16 @@ def in_memory() -> Iterator[Path]:
     if not os.access(MEMORY, os.W_OK):
         missing("a file system in memory")
     path = Path(tempfile.mkdtemp(dir=MEMORY))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory of another file system than the test's own."""
+    here = tmp_path.stat().st_dev
+    place = next((each for each in PLACES if os.access(each, os.W_OK) and each.stat().st_dev != here), None)
+    path = Path(tempfile.mkdtemp(dir=place or missing("two file systems")))
     yield path
     shutil.rmtree(path)
 

@@ -59,22 +59,22 @@ def large(home: Home) -> list[str]:
     return sorted(path.name for path in (home.root / "store" / "objects").rglob("*") if path.is_file())
 
 
-def test_a_directory_on_another_disk_is_left_and_the_rest_collected(tmp_path: Path, in_memory: Path) -> None:
+def test_a_directory_on_another_disk_is_left_and_the_rest_collected(tmp_path: Path, elsewhere: Path) -> None:
     context = garbage(Home(tmp_path / "home"))
     (context.objects / UUID).rmdir()
     context.objects.rmdir()
-    context.objects.symlink_to(in_memory)
-    (in_memory / UUID).mkdir()
+    context.objects.symlink_to(elsewhere)
+    (elsewhere / UUID).mkdir()
     done = gc.collect(context.home, NOW, BOTH)
     assert [(left.kind, left.name) for left in done.left] == [("directory", str(context.objects / UUID))]
     assert "cross-device" in done.left[0].why
     assert list(context.home.store.iter_digests()) == []
-    assert (in_memory / UUID).is_dir()
+    assert (elsewhere / UUID).is_dir()
 
 
-def test_where_the_trash_is_on_another_disk_all_is_left(tmp_path: Path, in_memory: Path) -> None:
+def test_where_the_trash_is_on_another_disk_all_is_left(tmp_path: Path, elsewhere: Path) -> None:
     context = garbage(Home(tmp_path / "home"))
-    (context.home.root / "store" / "trash").symlink_to(in_memory)
+    (context.home.root / "store" / "trash").symlink_to(elsewhere)
     before = set(context.home.store.iter_digests())
     done = gc.collect(context.home, NOW, BOTH)
     assert sorted(left.kind for left in done.left) == ["directory", "object", "object", "object", "pack"]
@@ -147,11 +147,11 @@ def test_what_cannot_be_taken_back_stays_in_the_trash_and_is_not_purged(tmp_path
     assert np.array_equal(np.asarray(bundles.value(Home(tmp_path / "home").context("demo"), uuid)), np.arange(20_000))
 
 
-def test_the_command_says_what_is_left_and_fails(demo: Dsdt, home: Path, in_memory: Path) -> None:
+def test_the_command_says_what_is_left_and_fails(demo: Dsdt, home: Path, elsewhere: Path) -> None:
     objects = home / "context" / "demo" / "objects"
     objects.rmdir()
-    objects.symlink_to(in_memory)
-    (in_memory / UUID).mkdir()
+    objects.symlink_to(elsewhere)
+    (elsewhere / UUID).mkdir()
     ended = demo.run("gc", "--apply")
     assert ended.code == 1
     assert f"Left as it is: directory {objects / UUID}: Invalid cross-device link" in ended.out
@@ -161,23 +161,23 @@ def test_the_command_says_what_is_left_and_fails(demo: Dsdt, home: Path, in_memo
 
 @pytest.mark.parametrize("apart", ["store", "context/demo"])
 def test_a_context_apart_from_the_store_is_deleted_as_the_hint_says(
-    tmp_path: Path, in_memory: Path, apart: str
+    tmp_path: Path, elsewhere: Path, apart: str
 ) -> None:
     home = Home(tmp_path / "home")
     bundles.write(contexts.create(home, "demo"), np.arange(20_000), Birth("kept"))
     home.store.close()
     if apart == "store":
         os.rename(home.root / "store", tmp_path / "aside")
-        subprocess.run(["mv", tmp_path / "aside", in_memory / "store"], check=True)
-        (home.root / "store").symlink_to(in_memory / "store")
+        subprocess.run(["mv", tmp_path / "aside", elsewhere / "store"], check=True)
+        (home.root / "store").symlink_to(elsewhere / "store")
         with pytest.raises(StorageError, match="left as it is") as caught:
             contexts.delete(Home(home.root), "demo")
         command = caught.value.hint.split("`")[1]
         assert shlex.split(command)[0] == "mv"
         subprocess.run(command, shell=True, check=True)
     else:
-        subprocess.run(["mv", home.root / apart, in_memory / "demo"], check=True)
-        (home.root / apart).symlink_to(in_memory / "demo")
+        subprocess.run(["mv", home.root / apart, elsewhere / "demo"], check=True)
+        (home.root / apart).symlink_to(elsewhere / "demo")
         contexts.delete(Home(home.root), "demo")  # the link is moved
     assert Home(home.root).context_names() == []
     plan = gc.plan(Home(home.root), NOW)

@@ -26,7 +26,7 @@ def context(home: Path) -> Context:
 
 
 def gone(context: Context) -> list[Gone]:
-    return context.catalog.keeping(Keeping.gone)
+    return context.catalog.keeping(lambda keeping: list(keeping.gone()))
 
 
 def needed_by(context: Context, bundle: Gone) -> list[str]:

@@ -41,6 +41,8 @@ FUNCTIONS = {
     "copy_bundles": "(local_context, refs, to, *, copy_all=False)",
     "move_bundles": "(local_context, refs, to, *, move_all=False)",
     "fork_context": "(local_context, new_name)",
+    "du": "(local_context, names=(), *, versions=False)",
+    "gc": "(apply=False, purge=False, *, retention=None, grace=None)",
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"
     " force_all=False, params=None, output_bundle_uuid=None, central_scheduler=False, workers=1,"

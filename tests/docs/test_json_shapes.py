@@ -22,7 +22,7 @@ LINES = [
     "status",
     "config",
     "add data t.csv",
-    "apply tasks.Task",
+    "apply shaped.Task",
     "rename data other",
     "copy data --to other --create",
     "move data --to other --create",
@@ -97,7 +97,7 @@ def test_there_is_a_line_for_every_command_that_prints_json() -> None:
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("line", LINES)
 def test_every_key_is_documented(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("tasks.py").write_text(TASK, encoding="utf-8")
+    Path("shaped.py").write_text(TASK, encoding="utf-8")
     for number, before in enumerate(BEFORE):
         pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
         assert main(before.split()) == 0

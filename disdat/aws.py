@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import boto3
@@ -80,6 +79,7 @@ class Session:
 
     def __init__(self, profile: str | None = None) -> None:
         self._botocore = botocore.session.Session(profile=profile)
+        self._s3: S3Client | None = None
         with aws_errors("read AWS's settings"):
             self._settings = self._botocore.get_scoped_config()
 
@@ -101,17 +101,12 @@ class Session:
         expires = datetime.now(UTC) + _GOOD_FOR if isinstance(found, RefreshableCredentials) else None
         return Keys(frozen.access_key, frozen.secret_key, frozen.token, expires)
 
-    @cached_property
+    @property
     def s3(self) -> S3Client:
         """A client for S3, at the endpoint that variables or the profile name; for several threads."""
-        with aws_errors("use AWS's settings"):
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                s3={"addressing_style": "virtual" if self.virtual_hosts else "path"},
-            )
-            return boto3.Session(botocore_session=self._botocore).client("s3", config=config)
+        if self._s3 is None:
+            self._s3 = self._client()
+        return self._s3
 
     @property
     def endpoint(self) -> str:
@@ -169,6 +164,16 @@ class Session:
             if text and of_parts == ("-" in text):
                 return Checksum.parse(algorithm, text)
         return None
+
+    def _client(self) -> S3Client:
+        with aws_errors("use AWS's settings"):
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                s3={"addressing_style": "virtual" if self.virtual_hosts else "path"},
+            )
+            return boto3.Session(botocore_session=self._botocore).client("s3", config=config)
 
 
 @contextmanager

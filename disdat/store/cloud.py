@@ -252,11 +252,14 @@ class CloudBackend:
         return told(answer, action, key, self.url, bucket=self._bucket)
 
     def _open(self) -> Place:
-        """The place as this process sees it; two threads that open it at once do no harm."""
-        generation = engine.generation()
-        if self._here is None or self._here[0] != generation:
-            self._here = generation, PLACES[self._scheme](self._bucket, self._settings)
-        return self._here[1]
+        """The place as this process sees it."""
+        here, generation = self._here, engine.generation()
+        if here is None or here[0] != generation:
+            with engine.lock():  # to find credentials takes a while, and many threads begin at once
+                here = self._here
+                if here is None or here[0] != generation:
+                    here = self._here = generation, PLACES[self._scheme](self._bucket, self._settings)
+        return here[1]
 
     def _range(self, key: str, path: str, offset: int, length: int) -> bytes:
         end = min(offset + length, _LAST_BYTE)

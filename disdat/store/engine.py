@@ -29,12 +29,12 @@ class _Engine:
     def __init__(self) -> None:
         self.forks = 0
         self.loaded: ModuleType | None = None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def forked(self) -> None:
         self.forks += 1
         self.loaded = None
-        self.lock = threading.Lock()  # a thread that is not in the child may have held it
+        self.lock = threading.RLock()  # a thread that is not in the child may have held it
 
 
 _engine = _Engine()
@@ -44,6 +44,11 @@ os.register_at_fork(after_in_child=_engine.forked)
 def generation() -> int:
     """Differs between a process and one forked from it: what :func:`obstore` made is good in one of them only."""
     return _engine.forks
+
+
+def lock() -> threading.RLock:
+    """What threads hold while they make what is good in this process; one of its own after a fork."""
+    return _engine.lock
 
 
 def obstore() -> ModuleType:

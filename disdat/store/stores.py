@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -73,14 +73,8 @@ class S3Place:
         of_aws = _AWS_HOST.search(urlsplit(self.session.endpoint).netloc)
         self._region = self.session.bucket_region(bucket) if of_aws else self.session.region
         self.fault: DisdatError | None = None
-
-    @cached_property
-    def requests(self) -> Store:
-        return self._store(min(REQUEST_TIMEOUT_S, self._settings.remote_timeout_s))
-
-    @cached_property
-    def transfers(self) -> Store:
-        return self._store(TRANSFER_TIMEOUT_S)
+        self.requests = self._store(_request_timeout_s(settings))
+        self.transfers = self._store(TRANSFER_TIMEOUT_S)
 
     def checksum(self, path: str) -> Checksum | None:
         return self.session.object_checksum(self.bucket, path)
@@ -125,14 +119,8 @@ class OtherPlace:
     def __init__(self, bucket: str, settings: Settings, *, store: str, version_field: str, in_order: bool) -> None:
         self._bucket, self._settings, self._class = bucket, settings, store
         self.version_field, self.in_order = version_field, in_order
-
-    @cached_property
-    def requests(self) -> Store:
-        return self._store(min(REQUEST_TIMEOUT_S, self._settings.remote_timeout_s))
-
-    @cached_property
-    def transfers(self) -> Store:
-        return self._store(TRANSFER_TIMEOUT_S)
+        self.requests = self._store(_request_timeout_s(settings))
+        self.transfers = self._store(TRANSFER_TIMEOUT_S)
 
     def checksum(self, path: str) -> Checksum | None:
         self.requests.head(path)
@@ -151,6 +139,10 @@ PLACES: dict[str, Callable[[str, Settings], Place]] = {
     "az": partial(OtherPlace, store="AzureStore", version_field="e_tag", in_order=False),
 }
 """How the bucket of each scheme's URLs is reached."""
+
+
+def _request_timeout_s(settings: Settings) -> int:
+    return min(REQUEST_TIMEOUT_S, settings.remote_timeout_s)
 
 
 def _client_options(timeout_s: int) -> dict[str, timedelta]:

@@ -171,11 +171,12 @@ def test_what_fails_for_long_is_given_up_in_time(
     backend: Backend, proxy: Proxy, bucket: str, act: Callable[[Backend], object]
 ) -> None:
     hasty = open_backend(f"s3://{bucket}", settings(timeout_s=1))
+    hasty.head("key")
     proxy.add(Rule(Answer(503, "SlowDown")))
     began = time.monotonic()
     error = told(Unavailable, act, hasty)
     assert "503 SlowDown" in str(error)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 10  # by default it would be a minute
 
 
 def test_a_server_that_never_answers_is_given_up_in_time(backend: Backend, proxy: Proxy, bucket: str) -> None:
@@ -213,11 +214,12 @@ def test_a_bucket_that_is_not_there_is_told(
     ids=str,
 )
 def test_what_a_server_refuses_is_told(
-    backend: Backend, proxy: Proxy, answer: Answer, error: type[DisdatError], said: str
+    backend: Backend, proxy: Proxy, bucket: str, answer: Answer, error: type[DisdatError], said: str
 ) -> None:
+    hasty = open_backend(f"s3://{bucket}", settings(timeout_s=1))
     proxy.add(Rule(answer))
     for name in ("get", "put", "list", "delete"):
-        assert said in str(told(error, ACTS[name], backend))
+        assert said in str(told(error, ACTS[name], hasty))
 
 
 @pytest.fixture
@@ -346,8 +348,9 @@ def test_a_forked_child_uses_a_backend_its_parent_used(backend: Backend) -> None
     assert len(backend.list_below("by/")) == 3
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_an_object(ministack: S3Server, bucket: str, tmp_path: Path) -> None:
-    """Nor does Python read a file twice: what is sent and fetched is held a few pieces at a time."""
+    """What is sent and fetched is held a few pieces at a time."""
     program = """
         import resource, sys
         from pathlib import Path
@@ -364,11 +367,11 @@ def test_memory_does_not_grow_with_an_object(ministack: S3Server, bucket: str, t
             for piece in backend.read_pieces("large"):
                 assert file.read(len(piece)) == piece
             assert not file.read()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)  # KiB
     """
     large = tmp_path / "large"
     with large.open("wb") as file:
-        for n in range(256):
+        for n in range(160):
             file.write(random.Random(n).randbytes(1 << 20))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), f"s3://{bucket}", large],

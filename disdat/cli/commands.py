@@ -53,6 +53,15 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "move": Entry("disdat.cli.moves:move", "Move bundles to another context."),
         "rm": Entry("disdat.cli.bundles:rm", "Remove bundles from the context; `dsdt undo` brings them back."),
     },
+    "Share bundles": {
+        "remote": Entry("disdat.cli.remotes:remote", "Show, set or remove the remote of the current context."),
+        "push": Entry("disdat.cli.remotes:push", "Send committed bundles to the remote."),
+        "pull": Entry("disdat.cli.remotes:pull", "Get bundles that others pushed."),
+        "fetch": Entry(
+            "disdat.cli.remotes:fetch", "Learn what others pushed, removed and tagged; bytes stay where they are."
+        ),
+        "clone": Entry("disdat.cli.remotes:clone", "Make a context that has what a remote has."),
+    },
     "History": {
         "log": Entry("disdat.cli.history:log", "Show what happened in the context: who did what, and when."),
         "undo": Entry("disdat.cli.history:undo", "Take back the last change, or a named one."),
@@ -79,7 +88,6 @@ OTHER_WORDS: Mapping[str, str] = {
     "branch": "fork",
     "check": "verify",
     "clean": "gc",
-    "clone": "fork",
     "compare": "diff",
     "cp": "copy",
     "delete": "rm",

@@ -105,7 +105,14 @@ def _found(place: _Place, prefix: str) -> list[str]:
         return [name for name in SHELLS if name.startswith(prefix)]
     try:
         found = _of_home(place, prefix)
-    except (OSError, ValueError, sqlite3.Error, DisdatError):  # who runs a command is told what is wrong
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        sqlite3.Error,
+        DisdatError,
+    ):  # who runs a command is told what is wrong
         return []
     return [word for word in found if word.isprintable() and word]
 
@@ -114,6 +121,8 @@ def _of_home(place: _Place, prefix: str) -> list[str]:
     settings = config.load()
     if place.kind == "context":
         return [name for name in _contexts(settings.home) if name.startswith(prefix)]
+    if place.kind == "url":
+        return [url for url in _urls(settings.home) if url.startswith(prefix)]
     if place.kind in {grammar.FILE, "nothing"}:
         return []
     context = place.context or settings.context or (settings.home / "current").read_text("utf-8").rstrip("\n")
@@ -151,6 +160,14 @@ def _keys(known: Words, arguments: Sequence[str], prefix: str) -> list[str]:
     """The keys of the tags of the bundle that the first argument names."""
     tags = json.loads(known.tags_of(arguments[0]) or "{}")
     return [key for key in tags if key.startswith(prefix) and not _is_systems(key)]
+
+
+def _urls(home: Path) -> list[str]:
+    """Where the contexts of the home have their remotes."""
+    bindings = [
+        json.loads((home / "context" / name / "context.json").read_bytes())["remote"] for name in _contexts(home)
+    ]
+    return sorted({binding["url"] for binding in bindings if binding})
 
 
 def _is_systems(tag: str) -> bool:

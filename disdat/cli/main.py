@@ -14,9 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         return _run(arguments)
-    except KeyboardInterrupt:  # also while modules are imported, which for some commands takes longest
+    except KeyboardInterrupt as exc:  # also while modules are imported, which for some commands takes longest
         with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
-            sys.stderr.write("dsdt: interrupted\n")
+            sys.stderr.write(": ".join(["dsdt: interrupted", *map(str, exc.args)]) + "\n")
         return INTERRUPTED
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -14,12 +15,17 @@ from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar
 from disdat.core.canonical import Json
 from disdat.errors import NotConfigured
+from disdat.ops import when
+from disdat.ops.coming import Coming, PullPlan
 from disdat.ops.fetching import FetchResult
 from disdat.ops.pull import PullResult
 from disdat.ops.push import PushResult
 from disdat.ops.remotes import Bound
 from disdat.remote.binding import Binding
+from disdat.store.backend import Abilities
 
+_KEPT_THERE = "what was sent is kept, and seen by nobody until `dsdt push` goes on"
+_KEPT_HERE = "what arrived is kept; `dsdt pull` goes on"
 _JOBS = click.option("--jobs", type=options.AtLeast(1), help="So many transfers at once.")
 _LAYOUT = click.option(
     "--layout",
@@ -32,7 +38,7 @@ _LAYOUT = click.option(
 @click.option("--unbind", is_flag=True, help="Bind the current context to no remote.")
 @_LAYOUT
 @options.json()
-@click.argument("name", metavar="REMOTE_CONTEXT", callback=options.text, required=False)
+@click.argument("name", metavar="[REMOTE_CONTEXT]", callback=options.text, required=False)
 @click.argument("url", callback=options.text, required=False)
 @click.pass_obj
 def remote(
@@ -91,12 +97,14 @@ def push(
     if dry_run:
         done = ops.push.plan(context, rows)
     else:
-        with ByteBar("Pushing", shown=opening.wants_progress(choices)) as bar:
+        with _interruptible(_KEPT_THERE), ByteBar("Pushing", shown=opening.wants_progress(choices)) as bar:
             done = ops.push.push(context, rows, progress=bar, **_with_jobs(jobs))
     if as_json:
         render.out(render.as_json(_pushed_json(done)))
-    else:
+    elif done.sent:
         render.out(_pushed_lines(done, would=dry_run, where=context.binding))
+    else:
+        render.out(["Nothing to push: the remote has it all." if rows else "Nothing to push: no bundle is committed."])
 
 
 @click.command(cls=Verb)
@@ -104,6 +112,7 @@ def push(
 @options.uuid("The bundle with this uuid.")
 @click.option("--all", "every", is_flag=True, help="Every version of NAME, not only the latest.")
 @click.option("-l", "--localize", is_flag=True, help="Fetch the bytes too, not only what is known of the bundles.")
+@click.option("--dry-run", is_flag=True, help="Say what would come, and take over nothing.")
 @_JOBS
 @options.json("Print what came as JSON.")
 @click.argument("name", callback=options.any_text, required=False)
@@ -116,6 +125,7 @@ def pull(
     uuid: str | None,
     every: bool,
     localize: bool,
+    dry_run: bool,
     jobs: int | None,
     as_json: bool,
 ) -> None:
@@ -125,7 +135,11 @@ def pull(
     Of NAME the newest version; without NAME all that is new. Bytes come with -l, or when they are first asked for.
     """
     context = opening.context(choices)
-    with ByteBar("Pulling", shown=opening.wants_progress(choices)) as bar:
+    if dry_run:
+        planned = ops.coming.plan(context, name, uuid=uuid, tags=tags, every_version=every, with_bytes=localize)
+        render.out(render.as_json(_planned_json(planned)) if as_json else _planned_lines(planned, localize=localize))
+        return
+    with _interruptible(_KEPT_HERE), ByteBar("Pulling", shown=opening.wants_progress(choices)) as bar:
         done = ops.pull.pull(
             context,
             name,
@@ -152,27 +166,32 @@ def fetch(choices: Choices, *, as_json: bool) -> None:
 
 
 @click.command(cls=Verb)
-@click.option(
-    "--context", "name", metavar="REMOTE_CONTEXT", callback=options.text, help="Which one; if there are several."
-)
 @_LAYOUT
 @click.argument("url", callback=options.text)
-@click.argument("local", metavar="CONTEXT", callback=options.text, required=False)
+@click.argument("name", metavar="[CONTEXT]", callback=options.text, required=False)
 @click.pass_obj
-def clone(choices: Choices, url: str, local: str | None, *, name: str | None, layout: str | None) -> None:
+def clone(choices: Choices, url: str, name: str | None, *, layout: str | None) -> None:
     """
     Make a context that has what a remote has.
 
-    It is named as the remote context is, unless CONTEXT is given. Bytes come when they are asked for.
+    It is named as the remote context is, unless CONTEXT is given; REMOTE/LOCAL says which of several remote contexts
+    is meant, and how it is called here. Bytes come when they are asked for.
     """
     home = opening.home(choices)
-    chosen = name or ops.remotes.only_context(url)
-    made = ops.remotes.clone(
-        home, url, chosen, local=local or chosen, layout=layout or opening.settings(choices).layout
-    )
+    chosen = layout or opening.settings(choices).layout
+    made = ops.remotes.clone(home, url, ops.remotes.meant(url, name), layout=chosen)
     _warn(choices, made.fetched)
-    where = made.bound.context.name
-    render.say(choices, f"Cloned {_named(made.bound.binding)} into the context {where}: {_fetched_line(made.fetched)}")
+    local = made.bound.context.name
+    render.say(choices, f"Cloned {_named(made.bound.binding)} into the context {local}: {_fetched_line(made.fetched)}")
+
+
+@contextmanager
+def _interruptible(kept: str) -> Iterator[None]:
+    """Let who is interrupted know what the work so far is good for."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(kept) from None
 
 
 def _with_jobs(jobs: int | None) -> dict[str, int]:
@@ -199,17 +218,28 @@ def _bound_lines(bound: Bound) -> Sequence[str]:
     if bound.before is not None and bound.before != bound.binding:
         lines.append(f"It was bound to {_named(bound.before)} before; what came from there stays.")
     lines.append(f"Context {bound.context.name} is bound to {_named(bound.binding)}, layout {bound.binding.layout}")
-    can = bound.abilities
-    if not (can.creates_once and can.swaps):
-        lines.append("This store has no conditional writes: bundles work, `dsdt gc --remote` and refs do not.")
-    if not can.checksums:
-        lines.append("It computes no checksums: proof that it has bytes means to read them back.")
-    return lines
+    return [*lines, *_abilities(bound.abilities)]
+
+
+def _abilities(can: Abilities) -> Sequence[str]:
+    if not can.writes:
+        return ["You may not write there: fetch, pull and clone work, push does not."]
+    return render.fields(
+        [
+            (
+                "conditional writes",
+                "yes" if can.creates_once and can.swaps else "no, so nothing can be collected there",
+            ),
+            ("checksums", "yes" if can.checksums else "no, so proof that bytes are there means to read them back"),
+            ("signed URLs", "yes" if can.signs else "no, so there are no links to share"),
+        ]
+    )
 
 
 def _bound_json(bound: Bound) -> Json:
     can = bound.abilities
     abilities: dict[str, Json] = {
+        "write": can.writes,
         "conditional_create": can.creates_once,
         "compare_and_swap": can.swaps,
         "signed_urls": can.signs,
@@ -219,8 +249,6 @@ def _bound_json(bound: Bound) -> Json:
 
 
 def _pushed_lines(done: PushResult, *, would: bool, where: Binding | None) -> Sequence[str]:
-    if not done.sent:
-        return ["Nothing to push: the remote has it all."]
     verb, target = ("Would push", "") if would else ("Pushed", f" to {_named(where)}" if where else "")
     lines = [f"{verb} {listing.summary(row)}" for row in done.sent]
     what = f"{render.count(len(done.sent), 'bundle')}, {render.size(done.bytes_sent)}{target}"
@@ -261,10 +289,39 @@ def _pulled_json(done: PullResult) -> Json:
     }
 
 
+def _planned_lines(planned: PullPlan, *, localize: bool) -> Iterator[str]:
+    new = [each for each in planned.bundles if each.is_new]
+    if not new:
+        yield "Nothing new."
+    yield from (f"Would pull {_coming(each)}" for each in new)
+    if localize:
+        yield f"Would fetch {render.size(planned.bytes_wanted)} of {render.count(len(planned.bundles), 'bundle')}"
+
+
+def _coming(each: Coming) -> str:
+    name = "(of a name not known yet)" if each.name is None else listing.shown_name(each.name)
+    return f"{name} {each.uuid} of {when.local(each.made_us):%Y-%m-%d %H:%M:%S}"
+
+
+def _planned_json(planned: PullPlan) -> Json:
+    found: list[Json] = [
+        {
+            "uuid": each.uuid,
+            "name": each.name,
+            "made": listing.utc(each.made_us),
+            "size_bytes": each.size_bytes,
+            "new": each.is_new,
+        }
+        for each in planned.bundles
+    ]
+    return {"would_pull": found, "objects": planned.objects, "bytes_wanted": planned.bytes_wanted}
+
+
 def _fetched_line(done: FetchResult) -> str:
-    parts = [f"{len(done.new)} new" if done.new else "", f"{len(done.gone)} gone" if done.gone else ""]
-    changed = "" if done.new or done.gone else "changes to what is here" if done.publications else "nothing new"
-    return ", ".join(part for part in (*parts, changed) if part)
+    new = f"{render.count(len(done.new), 'bundle')} new" if done.new else ""
+    gone = f"{len(done.gone):,} gone" if done.gone else ""
+    changed = "" if new or gone else "changes to what is here" if done.publications else "nothing new"
+    return ", ".join(part for part in (new, gone, changed) if part)
 
 
 def _fetched_json(done: FetchResult) -> Json:

@@ -83,15 +83,27 @@ def _named(
     which = find.Which.ALL if every_version else find.Which.LATEST
     found = find.select(context, name, uuid=uuid, tags=tags, which=which)
     if not found:
-        meant = name if name is not None else uuid
-        there = similar.closest(name, context.catalog.names()) if name else None
-        hint = f"did you mean {there!r}?" if there else _what_is_there(context)
-        raise BundleNotFound(f"{_where(context)} has no bundle {meant!r}", hint=hint)
+        raise not_there(context, name, uuid)
     return found
+
+
+def not_there(context: Context, name: str | None, uuid: str | None, also_there: Iterable[str] = ()) -> BundleNotFound:
+    """What to raise where nothing that is known here, or *also_there*, is named so."""
+    meant = repr(name if name is not None else uuid) if name is not None or uuid is not None else "with these tags"
+    names = sorted({*context.catalog.names(), *also_there})
+    there = similar.closest(name, names) if name else None
+    hint = f"did you mean {there!r}?" if there else _what_is_there(names)
+    return BundleNotFound(f"{_where(context)} has no bundle {meant}", hint=hint)
 
 
 def _restore(context: Context, name: str | None, uuid: str | None) -> None:
     """Let removals count no more that were made here, of bundles that are still published."""
+    if uuids := removed_here(context, name, uuid):
+        context.catalog.commit([event.restored(sorted(uuids))], actor=runs.actor())
+
+
+def removed_here(context: Context, name: str | None, uuid: str | None) -> set[str]:
+    """The bundles so named that were removed here, and are still published."""
     known = context.remote.known
 
     def removed(of: History) -> dict[str, list[Event]]:
@@ -101,8 +113,7 @@ def _restore(context: Context, name: str | None, uuid: str | None) -> None:
         return {each: list(of.events(of.about([each]))) for each in meant}
 
     about = history.ask(context.catalog, removed)
-    if uuids := [each for each, events in about.items() if _was_removed_here(events, known.published)]:
-        context.catalog.commit([event.restored(uuids)], actor=runs.actor())
+    return {each for each, events in about.items() if _was_removed_here(events, known.published)}
 
 
 def _was_removed_here(events: Iterable[Event], published: Callable[[Sequence[str]], Set[str]]) -> bool:
@@ -113,8 +124,7 @@ def _was_removed_here(events: Iterable[Event], published: Callable[[Sequence[str
     return event.ADD in known and event.REMOVE not in known
 
 
-def _what_is_there(context: Context) -> str:
-    names = context.catalog.names()
+def _what_is_there(names: Sequence[str]) -> str:
     if not names:
         return "nothing is published there yet"
     shown = ", ".join(names[:5])

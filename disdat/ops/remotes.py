@@ -36,7 +36,8 @@ def bind(context: Context, name: str, url: str, *, layout: str) -> Bound:
     """
     Bind a context to the remote context *name* below *url*; nothing is moved. Several contexts may share one.
 
-    The place is tried: the bucket must be there and may be written to, and what it can do is in the result.
+    The place is tried: the bucket must be there, and what it can do is in the result. Who is the first to bind
+    something to it must be allowed to write there; others may be allowed to read only.
 
     Raises:
         InvalidInput: It is no URL of a remote, or there are other things at it.
@@ -65,40 +66,58 @@ def unbind(context: Context) -> Binding | None:
     return before
 
 
-def clone(home: Home, url: str, name: str, *, local: str, layout: str) -> Cloned:
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A remote context to clone, and how it is to be called here."""
+
+    name: str
+    local: str
+
+
+def meant(url: str, name: str | None) -> Meant:
     """
-    Make the context *local*, bind it, and fetch what the remote context *name* has; no bytes of values and files.
+    Which remote context below a URL is to be cloned, and as what: ``remote/local``, or one name for the local one.
+
+    Without a remote name it is the only one there is, or of several that of the local name.
+
+    Raises:
+        BundleNotFound: Nothing was pushed there.
+        BadQuery: There are several; the message names them.
+        BadName: No context can be named so.
+    """
+    remote, slash, local = (name or "").rpartition("/")
+    for each in [remote, local] if slash else [local] if name else []:
+        check_context_name(each)
+    if slash:
+        return Meant(remote, local)
+    backend = open_backend(url)
+    there = backend.list_below("context/") if store_id(backend) is not None else []
+    if not there:
+        raise BundleNotFound(
+            f"nothing was pushed to {url}", hint="check the URL; `dsdt remote` and `dsdt push` fill it"
+        )
+    if len(there) > 1 and local not in there:
+        raise BadQuery(
+            f"{url} has several contexts: {', '.join(there)}", hint=f"say which one: `dsdt clone {url} {there[0]}`"
+        )
+    chosen = local if local in there else there[0]
+    return Meant(chosen, local or chosen)
+
+
+def clone(home: Home, url: str, chosen: Meant, *, layout: str) -> Cloned:
+    """
+    Make a context, bind it, and fetch what a remote context has; no bytes of values and files.
 
     Raises:
         AlreadyExists: There is a context of this name.
         As :func:`bind`, in which case no context is made.
     """
-    check_context_name(name)
-    context = contexts.create(home, local)
+    context = contexts.create(home, chosen.local)
     try:
-        bound = bind(context, name, url, layout=layout)
+        bound = bind(context, chosen.name, url, layout=layout)
         fetched = fetching.fetch(bound.context)
     except BaseException:
         if not context.catalog.counts().bundles:
-            contexts.delete(home, local)
+            contexts.delete(home, chosen.local)
         raise
     return Cloned(bound, fetched)
-
-
-def only_context(url: str) -> str:
-    """
-    The one remote context below a URL.
-
-    Raises:
-        BundleNotFound: There is none.
-        BadQuery: There are several; the message names them.
-    """
-    backend = open_backend(url)
-    names = backend.list_below("context/") if store_id(backend) is not None else []
-    if not names:
-        raise BundleNotFound(
-            f"nothing was pushed to {url}", hint="check the URL; `dsdt remote` and `dsdt push` fill it"
-        )
-    if len(names) > 1:
-        raise BadQuery(f"{url} has several contexts: {', '.join(names)}", hint="name one with --context")
-    return names[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol, TypeAlias, TypeVar
 
 import zstandard
@@ -140,6 +140,16 @@ class Mirror:
     def read(self, key: str) -> Publication:
         """The publication under a key; KeyNotFound where there is none, Corrupt where it cannot be used."""
         return publication.decode(self.backend.get(key), self._read_body)
+
+    def unread(self) -> Iterator[Stored]:
+        """Yield the publications that a fetch would take over, maybe twice, and take over none."""
+        listed = {self._name(each.key): each for each in self._listed(is_full=not self.known.number("cursor"))}
+        unseen = self.known.unseen(list(listed))
+        sources = [snapshots.read(self.backend, listed[name].key) for name in unseen if snapshots.is_name(name)]
+        sources.append(self.read_all(listed[name] for name in unseen if publication.parse_name(name)))
+        for some in _batched(chain.from_iterable(sources), PORTION):
+            unknown = set(self.known.unseen([each.publication.name for each in some]))
+            yield from self._counting([each for each in some if each.publication.name in unknown], Fetched())
 
     def listed(self) -> list[Listed]:
         """All publications that lie by themselves."""

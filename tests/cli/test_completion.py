@@ -21,6 +21,7 @@ from disdat.cli.complete import candidates
 from disdat.context import Home
 from disdat.ops import bundles, find
 from disdat.ops.bundles import Birth
+from disdat.remote.binding import Binding
 from tests.cli.conftest import Dsdt
 from tests.conftest import require
 from tests.ops.test_doctor import everything
@@ -37,6 +38,7 @@ def stocked(demo: Dsdt, home: Path) -> Path:
     for name in NAMES:
         bundles.write(context, 1, Birth(name, tags={"colour": "dark red", "k:": "v:w"}))
     demo("context", "demo two")
+    Home(home).context("demo two").bind(Binding("s3://bucket/prefix", "shared", "01M81M2HHB2M1552Z8ZPM7XSGS", "packed"))
     context.catalog.close()
     return home
 
@@ -72,6 +74,10 @@ def uuid_of(home: Path, name: str) -> str:
         (["add"], "pl", ["plain"]),
         (["add", "plain"], "", []),
         (["completion"], "z", ["zsh"]),
+        (["push"], "pl", ["plain"]),
+        (["pull", "--all"], "pl", ["plain"]),
+        (["clone"], "s", ["s3://bucket/prefix"]),
+        (["remote", "shared"], "", ["s3://bucket/prefix"]),
         (["nonsense"], "", []),
         (["--context", "demo two", "cat"], "", []),
         (["cat", "--context", "nowhere"], "", []),

@@ -15,7 +15,12 @@ from disdat.cli.main import main
 from disdat.cli.program import COMMANDS
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
-ALSO = {"add": "ls", "show": "ls", "rename": "ls", "copy": "ls", "move": "copy ls", "undo": "log"}
+ALSO = {
+    **dict.fromkeys(["add", "show", "rename", "copy", "push"], "ls"),
+    "move": "copy ls",
+    "undo": "log",
+    "pull": "ls fetch",
+}
 """The commands whose shapes a command says that it has too."""
 LINES = [
     "context",
@@ -36,6 +41,13 @@ LINES = [
     "diff data@-1 data",
     "diff files data",
     "diff files@-1 files",
+    "remote",
+    "remote team file://HERE/other",
+    "push --dry-run",
+    "push",
+    "pull files",
+    "pull files --dry-run",
+    "fetch",
     "log",
     "verify data",
     "doctor",
@@ -56,6 +68,9 @@ BEFORE = [
     "rm gone",
     "add files t.csv",
     "add files t.csv",
+    "commit files",
+    "remote team file://HERE/remote",
+    "push files",
     "add -i data t.csv",
     "add -i data t.csv",
 ]
@@ -100,11 +115,11 @@ def test_every_key_is_documented(line: str, capsys: pytest.CaptureFixture[str]) 
     Path("shaped.py").write_text(TASK, encoding="utf-8")
     for number, before in enumerate(BEFORE):
         pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
-        assert main(before.split()) == 0
+        assert main(before.replace("HERE", str(Path.cwd())).split()) == 0
     capsys.readouterr()
     assert main(["show", "--json", "files"]) == 0
     digest = json.loads(capsys.readouterr().out)["tree"][0]["digest"]
-    command, *arguments = line.replace("DIGEST", digest).split()
+    command, *arguments = line.replace("DIGEST", digest).replace("HERE", str(Path.cwd())).split()
     assert main([command, "--json", *arguments]) == 0
     printed = json.loads(capsys.readouterr().out)
     if command == "config":  # by setting

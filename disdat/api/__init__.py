@@ -14,11 +14,13 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from disdat import config, ops
 from disdat.api import selection
 from disdat.api.bundle import Bundle, stored
+from disdat.api.remotes import clone, fetch, localize, pull, push, remote
 from disdat.api.selection import ContextLike
 from disdat.api.space import du, gc
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
@@ -29,17 +31,26 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
     from disdat.ops.checkout import CheckedOut
     from disdat.ops.contexts import Status
     from disdat.ops.diff import BundleDifference
+    from disdat.ops.fetching import FetchResult
     from disdat.ops.history import Change
+    from disdat.ops.localizing import Localized
     from disdat.ops.moves import Taken
+    from disdat.ops.pull import PullResult
+    from disdat.ops.push import PushResult
     from disdat.ops.undo import Undone
     from disdat.pipeline.task import PipeTask
 
 __all__ = [
     "Bundle",
+    "FetchResult",
+    "Localized",
+    "PullResult",
+    "PushResult",
     "add",
     "apply",
     "cat",
     "checkout",
+    "clone",
     "commit",
     "context",
     "copy_bundles",
@@ -47,14 +58,19 @@ __all__ = [
     "delete_context",
     "diff",
     "du",
+    "fetch",
     "fork_context",
     "gc",
     "get",
     "init",
     "lineage",
+    "localize",
     "log",
     "ls_contexts",
     "move_bundles",
+    "pull",
+    "push",
+    "remote",
     "rename",
     "rm",
     "search",
@@ -65,6 +81,20 @@ __all__ = [
     "undo",
     "untag",
 ]
+
+_RESULTS = {
+    "FetchResult": "disdat.ops.fetching",
+    "Localized": "disdat.ops.localizing",
+    "PullResult": "disdat.ops.pull",
+    "PushResult": "disdat.ops.push",
+}
+"""Where the types of results are; looked up when they are first used."""
+
+
+def __getattr__(name: str) -> Any:  # whatever is there
+    if name not in _RESULTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_RESULTS[name]), name)
 
 
 def init() -> None:

@@ -14,6 +14,7 @@ from disdat.api.draft import Draft
 from disdat.api.selection import ContextLike
 from disdat.api.stored import Known, Stored
 from disdat.core import bundle as core
+from disdat.core.places import context_key
 from disdat.errors import BundleClosed, BundleNotFound, InvalidInput
 
 if TYPE_CHECKING:  # they bring in SQLAlchemy, which importing the API must not
@@ -135,6 +136,12 @@ class Bundle:
             return str(self._facts.directory())
         self._check_open()
         return str(self._writing().directory())
+
+    @property
+    def remote_dir(self) -> str | None:
+        """The URL below which files of its own lie on the remote, in the plain layout; None without a remote."""
+        binding = self._context.binding
+        return None if binding is None else f"{binding.url}/{context_key(binding.name, f'files/{self.uuid}')}"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -276,6 +283,27 @@ class Bundle:
     def commit(self) -> Bundle:
         """Mark it as eligible for pushing; that it is already is fine."""
         ops.bundles.commit(self._context, [self._stored.row])
+        return self
+
+    def push(self) -> Bundle:
+        """
+        Send it to the remote; others see all of it on return.
+
+        Raises:
+            InvalidInput: It is not committed.
+            NotConfigured: Its context has no remote.
+        """
+        ops.push.push(self._context, ops.push.selected(self._context, uuid=self._stored.uuid))
+        return self
+
+    def pull(self, localize: bool = False) -> Bundle:
+        """Take over what others said of it since, with *localize* also the bytes that are not here."""
+        ops.pull.pull(self._context, uuid=self._stored.uuid, with_bytes=localize)
+        return self
+
+    def localize(self) -> Bundle:
+        """Fetch its bytes that are not here."""
+        ops.localizing.localize(self._context, [self._stored.row])
         return self
 
     def __eq__(self, other: object) -> bool:

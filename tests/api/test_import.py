@@ -43,11 +43,18 @@ FUNCTIONS = {
     "fork_context": "(local_context, new_name)",
     "du": "(local_context, names=(), *, versions=False)",
     "gc": "(apply=False, purge=False, *, retention=None, grace=None)",
+    "remote": "(local_context, remote_context, remote_url)",
+    "push": "(local_context, bundle_name=None, tags=None, uuid=None)",
+    "pull": "(local_context, bundle_name=None, uuid=None, localize=False)",
+    "fetch": "(local_context)",
+    "clone": "(remote_url, name=None)",
+    "localize": "(local_context, bundle_name=None, uuid=None, tags=None)",
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"
     " force_all=False, params=None, output_bundle_uuid=None, central_scheduler=False, workers=1,"
     " incremental_push=False, incremental_pull=False)",
 }
+TYPES = {"Bundle", "FetchResult", "Localized", "PullResult", "PushResult"}
 METHODS = {
     "__init__": "(self, local_context, name=None, data=None, processing_name=None, owner=None, tags=None, params=None,"
     " dependencies=None, code_method=None, vc_info=None, start_time=0, stop_time=0)",
@@ -66,6 +73,9 @@ METHODS = {
     "cat": "(self)",
     "rm": "(self, *, force=False)",
     "commit": "(self)",
+    "push": "(self)",
+    "pull": "(self, localize=False)",
+    "localize": "(self)",
 }
 PROPERTIES = {
     "closed": False,
@@ -83,6 +93,7 @@ PROPERTIES = {
     "timing": False,
     "git_info": False,
     "is_presentable": False,
+    "remote_dir": False,
 }
 """Name -> whether it can be set."""
 
@@ -95,7 +106,7 @@ def shape(function):
 
 
 def test_the_functions_keep_disdats_names_arguments_order_and_defaults():
-    found = {name: shape(getattr(api, name)) for name in api.__all__ if name != "Bundle"}
+    found = {name: shape(getattr(api, name)) for name in api.__all__ if name not in TYPES}
     assert found == FUNCTIONS
 
 

@@ -1,0 +1,105 @@
+"""Sharing, from Python: a context's remote, and what goes there and comes from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from disdat import config, ops
+from disdat.api import selection
+from disdat.api.selection import ContextLike
+
+if TYPE_CHECKING:  # they bring in sqlite3 and more, which importing the API must not
+    from disdat.ops.fetching import FetchResult
+    from disdat.ops.localizing import Localized
+    from disdat.ops.pull import PullResult
+    from disdat.ops.push import PushResult
+
+
+def remote(local_context: ContextLike, remote_context: str, remote_url: str) -> None:
+    """
+    Bind a context to the remote context of this name below a URL, such as ``s3://bucket/prefix``; nothing is moved.
+
+    Raises:
+        InvalidInput: It is no URL of a remote, or there are other things at it.
+        BucketNotFound: There is no such bucket; we make none.
+        PermissionDenied, Unavailable: It may not be used, or does not answer; nothing was changed.
+    """
+    layout = config.load().layout
+    ops.remotes.bind(selection.context(local_context), remote_context, remote_url, layout=layout)
+
+
+def push(
+    local_context: ContextLike,
+    bundle_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    uuid: str | None = None,
+) -> PushResult:
+    """
+    Send the newest committed bundle that matches to the remote, or all committed ones, if nothing is named.
+
+    What is there already is not sent again. On return others see all of it.
+
+    Raises:
+        BundleNotFound: None matches.
+        InvalidInput: What matches is not committed.
+        NotConfigured: The context has no remote.
+        PermissionDenied, Unavailable: The remote refused, or does not answer; pushing again goes on.
+    """
+    here = selection.context(local_context)
+    return ops.push.push(here, ops.push.selected(here, bundle_name, uuid=uuid, tags=tags or {}))
+
+
+def pull(
+    local_context: ContextLike, bundle_name: str | None = None, uuid: str | None = None, localize: bool = False
+) -> PullResult:
+    """
+    Fetch, and make sure that the newest bundle of a name, if one is given, or the bundle *uuid*, is here.
+
+    Bytes come when they are first asked for, or at once with *localize*: of what is named, or of all bundles.
+
+    Raises:
+        BundleNotFound: The remote has none; the message says what it has.
+        NotConfigured: The context has no remote.
+        PermissionDenied, Unavailable: The remote refused, or does not answer; what arrived is kept.
+    """
+    return ops.pull.pull(selection.context(local_context), bundle_name, uuid=uuid, with_bytes=localize)
+
+
+def fetch(local_context: ContextLike) -> FetchResult:
+    """Take over what others pushed, removed and tagged since the last time, without the bytes of values and files."""
+    return ops.fetching.fetch(selection.context(local_context))
+
+
+def clone(remote_url: str, name: str | None = None) -> str:
+    """
+    Make a context that has what a remote has, without the bytes of values and files; its name.
+
+    *name* is as what it is known here, or ``remote/local``, which says too which of several remote contexts is meant.
+
+    Raises:
+        AlreadyExists: There is a context of this name.
+        BundleNotFound: Nothing was pushed there.
+        BadQuery: There are several remote contexts; the message names them.
+    """
+    chosen = ops.remotes.meant(remote_url, name)
+    made = ops.remotes.clone(selection.home(), remote_url, chosen, layout=config.load().layout)
+    return made.bound.context.name
+
+
+def localize(
+    local_context: ContextLike,
+    bundle_name: str | None = None,
+    uuid: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Localized:
+    """
+    Fetch the bytes that are not here of the latest bundle that matches.
+
+    Raises:
+        BundleNotFound: None matches; BadQuery where nothing is named.
+        ObjectNotFound, DigestMismatch: The remote lacks some too, or they are damaged there.
+    """
+    here = selection.context(local_context)
+    ops.find.check_named(bundle_name, uuid, tags or {})
+    return ops.localizing.localize(here, [ops.find.need(here, bundle_name, uuid=uuid, tags=tags or {})])

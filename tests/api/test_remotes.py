@@ -1,0 +1,135 @@
+"""Sharing from Python: what one home pushes another has, and what cannot be done is an error of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from disdat import api
+from disdat.errors import (
+    AlreadyExists,
+    BadQuery,
+    BundleNotFound,
+    ContextNotFound,
+    InvalidInput,
+    NotConfigured,
+)
+
+OTHER = "import os; os.environ['DISDAT_HOME'] += '-of-another'; "
+"""Begins a program that works in another home."""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"file://{tmp_path}/shared"
+
+
+@pytest.fixture
+def bound(ctx: str, url: str) -> str:
+    """A context that is bound to the remote context ``team``."""
+    api.remote(ctx, "team", url)
+    return ctx
+
+
+def test_a_committed_bundle_is_there_for_others(bound: str, url: str, elsewhere: Callable[[str], str]) -> None:
+    shared = api.Bundle(bound, "awesome_data", {"a": [1, 2.5]}).commit().push()
+    there = elsewhere(
+        f"{OTHER}name = api.clone({url!r}); found = api.get(name, 'awesome_data'); print(name, found.uuid, found.data)"
+    )
+    assert there == f"team {shared.uuid} {{'a': [1, 2.5]}}\n"
+
+
+def test_the_results_say_what_was_done(bound: str, url: str, tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(100_000))
+    made = api.add(bound, "large", tmp_path / "large.bin").commit()
+    pushed = api.push(bound, "large")
+    assert isinstance(pushed, api.PushResult)
+    assert ([row.uuid for row in pushed.sent], pushed.skipped, pushed.objects) == ([made.uuid], (), 1)
+    assert pushed.bytes_sent == 100_000
+    again = api.push(bound)
+    assert ([row.uuid for row in again.skipped], again.sent, again.bytes_sent) == ([made.uuid], (), 0)
+    api.context("other")
+    api.remote("other", "team", url)
+    fetched = api.fetch("other")
+    assert isinstance(fetched, api.FetchResult)
+    assert (fetched.new, fetched.gone, fetched.refused) == ((made.uuid,), (), ())
+    pulled = api.pull("other", "large")
+    assert isinstance(pulled, api.PullResult)
+    assert [row.uuid for row in pulled.rows] == [made.uuid]
+    assert isinstance(api.localize("other", "large"), api.Localized)
+    assert Path(api.get("other", "large").data).read_bytes() == bytes(100_000)
+
+
+def test_bytes_come_at_once_where_it_is_asked_for(
+    bound: str, url: str, elsewhere: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(100_000))
+    api.add(bound, "a", tmp_path / "a.bin").commit().push()
+    received = elsewhere(
+        f"{OTHER}name = api.clone({url!r}); print(api.pull(name, 'a').bytes_received, "
+        "api.pull(name, 'a', localize=True).bytes_received, api.localize(name, 'a').bytes_received)"
+    )
+    assert received == "0 100000 0\n"
+
+
+def test_what_others_say_of_a_bundle_comes_by_pulling_it(bound: str, url: str) -> None:
+    ours = api.Bundle(bound, "n", 1).commit().push()
+    api.clone(url, "theirs")
+    api.tag("theirs", "n", {"checked": "yes"})
+    api.get("theirs", "n").push()
+    assert ours.pull().tags == {"checked": "yes", "committed": "True"}
+    assert ours.localize() is ours
+
+
+def test_of_several_remote_contexts_one_is_named(bound: str, url: str) -> None:
+    api.Bundle(bound, "n", 1).commit().push()
+    api.context("second")
+    api.remote("second", "second_team", url)
+    api.Bundle("second", "m", 2).commit().push()
+    with pytest.raises(BadQuery, match="second_team, team"):
+        api.clone(url)
+    assert api.clone(url, "team") == "team"
+    assert api.clone(url, "second_team/mine") == "mine"
+    assert (api.cat("team", "n"), api.cat("mine", "m")) == (1, 2)
+
+
+def test_files_of_its_own_have_a_place_on_the_remote(bound: str, url: str) -> None:
+    made = api.Bundle(bound, "n", 1)
+    assert made.remote_dir == f"{url}/context/team/files/{made.uuid}"
+
+
+@pytest.mark.parametrize("act", [api.push, api.pull, api.fetch], ids=lambda act: act.__name__)
+def test_a_context_without_a_remote_is_not_configured(ctx: str, act: Callable[[str], object]) -> None:
+    made = api.Bundle(ctx, "n", 1).commit()
+    with pytest.raises(NotConfigured, match="has no remote"):
+        act(ctx)
+    with pytest.raises(NotConfigured, match="has no remote"):
+        made.push()
+    assert made.remote_dir is None
+
+
+def test_what_cannot_be_done_is_told(bound: str, url: str) -> None:
+    draft = api.Bundle(bound, "draft", 1)
+    with pytest.raises(InvalidInput, match="not committed"):
+        draft.push()
+    with pytest.raises(BundleNotFound):
+        api.push(bound, "nothing")
+    with pytest.raises(BundleNotFound, match="has no bundle 'nothing'"):
+        api.pull(bound, "nothing")
+    with pytest.raises(BadQuery):
+        api.localize(bound)
+    with pytest.raises(ContextNotFound):
+        api.fetch("nowhere")
+    with pytest.raises(InvalidInput, match="cannot open"):
+        api.remote(bound, "team", "gopher://host/place")
+    with pytest.raises(BundleNotFound, match="nothing was pushed"):
+        api.clone(f"{url}/empty")
+
+
+def test_a_clone_never_takes_the_place_of_a_context(bound: str, url: str) -> None:
+    api.Bundle(bound, "n", 1).commit().push()
+    with pytest.raises(AlreadyExists):
+        api.clone(url, bound)
+    assert api.ls_contexts() == [bound]

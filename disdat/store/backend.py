@@ -25,7 +25,7 @@ Piece = bytes | memoryview
 
 PIECE_BYTES = 8 << 20
 """What is sent, or asked for, at a time, and at most handed over at a time."""
-PIECES_IN_FLIGHT = 4
+PIECES_IN_FLIGHT = 3
 """So many pieces of one object are on their way at a time: what one call holds in memory at most, and one more."""
 COALESCED_BYTES = 1 << 20
 """Ranges that are no further apart are read as one."""

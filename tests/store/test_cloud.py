@@ -78,6 +78,7 @@ class TestMinistack(BackendContract):
         return open_backend(f"s3://{ministack.fresh_bucket()}/some/prefix", settings())
 
 
+@pytest.mark.slow
 class TestMoto(BackendContract):
     @pytest.fixture
     def backend(self, moto: S3Server, use: Callable[[S3Server], None]) -> Backend:
@@ -85,6 +86,7 @@ class TestMoto(BackendContract):
         return open_backend(f"s3://{moto.fresh_bucket()}", settings())
 
 
+@pytest.mark.slow
 class TestAzurite(BackendContract):
     @pytest.fixture
     def backend(self, azurite: AzureServer, use: Callable[[AzureServer], None]) -> Backend:
@@ -119,6 +121,7 @@ def test_what_s3_can_do_is_found_by_trying(backend: Backend) -> None:
     assert probe(backend, "") == Abilities(creates_once=True, swaps=True, signs=True, checksums=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [Answer(500), Answer(503), Answer(429, "SlowDown"), CutRequest(), CutReply(), LoseReply(), Refuse(0.2)],
@@ -290,6 +293,7 @@ def test_what_is_replaced_while_it_is_read_is_told(backend: Backend) -> None:
         assert b"".join([first, *pieces]) == large
 
 
+@pytest.mark.slow
 def test_a_listing_goes_on_over_pages(backend: Backend, proxy: Proxy) -> None:
     """In order, also where a page is cut; from the key it is asked to start after."""
     keys = [f"many/{n:04}" for n in range(2100)]

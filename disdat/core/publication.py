@@ -24,8 +24,8 @@ from disdat.errors import Corrupt, DisdatError, InvalidInput, UnknownFormat
 FORMAT = 1
 FEATURES: frozenset[str] = frozenset()
 """Reader features a publication may require and this version has."""
-VALID_US = 3_600_000_000
-"""So long after its time a publication may be stored and count."""
+VALID_US = 600_000_000
+"""A publication counts if it was stored at most so long before or after its time: less than a fetch lists again."""
 INLINE_BYTES = 1 << 20
 """What a publication says is an object of its own where it takes more."""
 AHEAD_US = 86_400_000_000
@@ -124,13 +124,23 @@ class Publication:
 
     def counts_when_stored(self, stored_us: int) -> bool:
         """Whether it counts if it was stored at this moment of the store's clock."""
-        return stored_us <= self.valid_until_us
+        return self.time_us - VALID_US <= stored_us <= self.valid_until_us
 
 
-def made(said: Said, *, time_us: int, writer: str, seq: int, actor: str = "", write_id: str = "") -> Publication:
-    """A new publication; a *write_id* is given where it is one made again."""
+def made(
+    said: Said,
+    *,
+    time_us: int,
+    writer: str,
+    seq: int,
+    actor: str = "",
+    write_id: str = "",
+    until_us: int | None = None,
+) -> Publication:
+    """A new publication, which counts only if it is stored until *until_us*; a *write_id* if it is made again."""
     id_ = event.ulid(time_us)
-    return Publication(id_, write_id or id_, time_us, writer, seq, time_us + VALID_US, said, actor)
+    valid_us = time_us + VALID_US if until_us is None else min(time_us + VALID_US, until_us)
+    return Publication(id_, write_id or id_, time_us, writer, seq, valid_us, said, actor)
 
 
 def writer(home: str, context: str) -> str:
@@ -152,7 +162,9 @@ def encode(publication: Publication, keep: Callable[[bytes], tuple[Digest, int]]
     """
     data = canonical.encode(to_json(publication))
     if len(data) > INLINE_BYTES:
-        digest, size_bytes = keep(canonical.encode(_said_json(publication.said)))
+        # With the write id: what collection may be deleting is never stored anew under the same name.
+        said = {"write": publication.write_id, **_said_json(publication.said)}
+        digest, size_bytes = keep(canonical.encode(said))
         data = canonical.encode(_head_json(publication) | {"body": {"digest": digest, "size": size_bytes}})
     return b"%b\n%b\n" % (data, of_bytes(data).hex.encode())
 

@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from disdat.catalog import history
 from disdat.context import Context
 from disdat.core import event
+from disdat.core.digest import Digest
 from disdat.core.event import Event
+from disdat.core.places import object_key
 from disdat.ops import presence
+from disdat.remote import transfer
 from disdat.remote.mirror import Mirror, Refused
 
 Progress = Callable[[int, int], None]
@@ -46,22 +50,47 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
     started_s = time.monotonic()
     spoken_of: dict[str, None] = {}
     there: set[str] = set()
+    lost: dict[Digest, Refused] = {}
 
     def receive(events: Sequence[Event], publications: Sequence[str]) -> None:
-        uuids = list(dict.fromkeys(uuid for each in events for uuid in each.subjects))
-        there.update(context.catalog.rows([uuid for uuid in uuids if uuid not in spoken_of]))
+        adds = [each for each in events if each.kind == event.ADD]
+        lost.update(_bring_manifests(context, mirror, adds))
+        uuids = [uuid for uuid in _subjects(context, events) if uuid not in spoken_of]
+        there.update(context.catalog.rows(uuids))
         spoken_of.update(dict.fromkeys(uuids))
-        context.catalog.receive(events, note=_note(mirror, context, publications))
-
-        presence.note_fetched(context, [each for each in events if each.kind == event.ADD])
+        context.catalog.receive(events, note=_note(context, publications))
+        presence.note_fetched(context, adds)
 
     fetched = mirror.fetch(receive, progress=progress)
     now = context.catalog.rows(list(spoken_of))
     new = tuple(uuid for uuid in now if uuid not in there)
     gone = tuple(uuid for uuid in there if uuid not in now)
-    return FetchResult(new, gone, fetched.publications, tuple(fetched.refused), time.monotonic() - started_s)
+    refused = (*fetched.refused, *lost.values())
+    return FetchResult(new, gone, fetched.publications, refused, time.monotonic() - started_s)
 
 
-def _note(mirror: Mirror, context: Context, publications: Sequence[str]) -> event.Draft:
+def _subjects(context: Context, events: Sequence[Event]) -> list[str]:
+    """The bundles that events speak of, be it by undoing what is known here."""
+    found = dict.fromkeys(uuid for each in events for uuid in each.subjects)
+    if undone := [key for each in events for key in each.undoes]:
+        found |= dict.fromkeys(history.ask(context.catalog, lambda of: sorted(of.spoken_of(of.same_write(undone)))))
+    return list(found)
+
+
+def _bring_manifests(context: Context, mirror: Mirror, adds: Sequence[Event]) -> dict[Digest, Refused]:
+    """Have the manifests here that are objects: nothing is known of a bundle without. Those that are not to be had."""
+    wanted = {Digest.parse(str(each.payload["manifest"])) for each in adds if "body" not in each.payload}
+    absent = wanted - context.home.store.has_many(wanted)
+    if not absent:
+        return {}
+    loads = transfer.loads(mirror.known.places(absent))
+    received = transfer.receive(mirror.backend, context.home.store, loads, progress=lambda _: None)
+    keys = {digest: load.key for load in loads for digest, _ in load.wanted}
+    why = {digest: str(received.left.get(digest, "nobody published it")) for digest in absent}
+    left = (absent - keys.keys()) | received.left.keys()
+    return {digest: Refused(keys.get(digest, object_key(digest)), f"a manifest: {why[digest]}") for digest in left}
+
+
+def _note(context: Context, publications: Sequence[str]) -> event.Draft:
     assert context.binding is not None
     return event.Draft(event.FETCH, {"remote": context.binding.id, "publications": list(publications)})

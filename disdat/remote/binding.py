@@ -16,6 +16,9 @@ FORMAT = 1
 FEATURES: frozenset[str] = frozenset()
 """Features of readers and of writers that a remote may ask for and this version has."""
 
+LONGEST_BYTES = 64 << 10
+"""No more is read of what is in a marker's place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -50,7 +53,7 @@ def claimed(backend: Backend, *, now_us: Callable[[], int]) -> str:
     if found is not None:
         return found
     first = next(iter(backend.list()), None)
-    if first is not None and first.key != MARKER:
+    if first is not None and store_id(backend) is None:  # nobody else made it meanwhile
         raise InvalidInput(
             f"{backend.url} is not empty and was not made by disdat; it is left as it is",
             hint="name a prefix that is empty, such as one more directory at its end",
@@ -71,7 +74,7 @@ def store_id(backend: Backend) -> str | None:
         Corrupt: Its marker is damaged, or is another program's.
     """
     try:
-        data = backend.get(MARKER)
+        data = backend.get_range(MARKER, 0, LONGEST_BYTES)
     except KeyNotFound:
         return None
     where = f"{backend.url}/{MARKER}"

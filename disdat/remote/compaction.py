@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from disdat.errors import Corrupt, UnknownFormat
 from disdat.remote import snapshots
 from disdat.remote.known import Stored
 from disdat.remote.mirror import Mirror
@@ -33,17 +34,19 @@ def compact(mirror: Mirror) -> Compacted:
     Gather all publications there are in a new snapshot; delete what it makes needless.
 
     Several processes may compact at once, beside others that publish and fetch: a newer snapshot than ours is
-    left alone, so of two with the same content one stays. A publication that is damaged stays where it is.
+    left alone, so of two with the same content one stays. What is damaged stays where it is.
 
     Raises:
         UnknownFormat: A later version published something; nothing was deleted.
-        Corrupt: A snapshot is damaged; nothing was deleted.
         KeyNotFound: Another compaction went by; nothing was deleted.
     """
     loose = mirror.listed()
-    contents: dict[str, frozenset[str]] = {}
-    sources = [_noting(mirror, each.key, contents) for each in mirror.snapshots()]
-    merged = heapq.merge(mirror.read_all(loose), *sources, key=lambda one: one.publication.name)
+    contents = _contents(mirror)
+    gathered = frozenset[str]().union(*contents.values())
+    # What a snapshot has need not be read one by one, as it may be thousands.
+    alone = [each for each in loose if each.key.rpartition("/")[2] not in gathered]
+    sources = [snapshots.read(mirror.backend, key) for key in contents]
+    merged = heapq.merge(mirror.read_all(alone), *sources, key=lambda one: one.publication.name)
     key, kept = snapshots.write(mirror.backend, mirror.remote_context, _once(merged), time_us=mirror.now_us())
     gone = snapshots.replaced(
         {old: names for old, names in contents.items() if old < key},
@@ -57,18 +60,22 @@ def compact(mirror: Mirror) -> Compacted:
     return Compacted(key, len(kept), len(gone))
 
 
+def _contents(mirror: Mirror) -> dict[str, frozenset[str]]:
+    """The names of what is in each snapshot that is not damaged."""
+    found: dict[str, frozenset[str]] = {}
+    for each in mirror.snapshots():
+        try:
+            found[each.key] = frozenset(one.publication.name for one in snapshots.read(mirror.backend, each.key))
+        except UnknownFormat:
+            raise
+        except Corrupt:
+            continue  # what can be read of it stays there
+    return found
+
+
 def _once(stored: Iterator[Stored]) -> Iterator[Stored]:
     last = ""
     for each in stored:
         if each.publication.name != last:
             yield each
         last = each.publication.name
-
-
-def _noting(mirror: Mirror, key: str, contents: dict[str, frozenset[str]]) -> Iterator[Stored]:
-    """Yield what is in a snapshot, and note all of it at its end."""
-    names = []
-    for each in snapshots.read(mirror.backend, key):
-        names.append(each.publication.name)
-        yield each
-    contents[key] = frozenset(names)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from disdat.core.digest import Digest
+from disdat.core import canonical, event
+from disdat.core.digest import Digest, of_bytes
 from disdat.core.places import Place
 from disdat.core.publication import Publication
 from disdat.durable import Disk
@@ -45,9 +46,23 @@ _PLACE = """
 _PLACES = """
     SELECT p.digest, c.key, p.offset, p.length, p.whole FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE p.digest IN ({}) AND NOT c.gone ORDER BY p.whole DESC, c.key"""
+_PLACED = """
+    SELECT p.digest, p.container, c.key FROM place AS p JOIN container AS c ON c.number = p.container
+    WHERE (p.digest, p.container) > (?1, ?2) AND NOT c.gone ORDER BY p.digest, p.container LIMIT ?3"""
+_CONTENTS = """
+    SELECT p.digest, p.offset, p.length FROM place AS p JOIN container AS c ON c.number = p.container
+    WHERE c.key = ?1 ORDER BY p.offset"""
+_DROPPED = """
+    INSERT INTO fact VALUES ('dropped', ?1)
+    ON CONFLICT (name) DO UPDATE SET value = ?1 WHERE CAST(value AS INTEGER) < CAST(?1 AS INTEGER)"""
 _PUBLICATION = """
     INSERT INTO publication VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (write_id) DO UPDATE SET id = ?2, stored = ?5 WHERE excluded.id > id"""
+
+# Two sums tell which numbers are missing well enough, in one pass over an index.
+_GAPS = """
+    SELECT writer, max(seq) - count(DISTINCT seq), max(seq) * (max(seq) + 1.0) / 2 - total(DISTINCT seq)
+    FROM publication GROUP BY writer HAVING max(seq) > count(DISTINCT seq)"""
 
 
 class Presence(enum.Enum):
@@ -100,17 +115,24 @@ class Known:
         """Note that these need not be read again."""
         self._state.change(("INSERT OR IGNORE INTO seen VALUES (?)", [(name,) for name in names]))
 
-    def apply(self, stored: Sequence[Stored], remote_context: str) -> None:
-        """Take over what publications say, in any order; all of it or nothing."""
+    def locate(self, stored: Sequence[Stored], remote_context: str) -> None:
+        """Note where publications, in any order, say that objects lie; that the publications are known is not noted."""
+        publications = sorted((each.publication for each in stored), key=lambda each: each.id)
+        placed = ((raw, place) for each in publications for raw, place in each.said.places(remote_context))
+        self._state.change(
+            (_SAY, _sayings(publications, remote_context)),
+            (_PLACE, ((raw, p.key, p.offset, p.length, p.is_whole) for raw, p in placed)),
+        )
+
+    def apply(self, stored: Sequence[Stored]) -> None:
+        """Note that publications, in any order, and their events are known; all of it or nothing."""
         in_order = sorted(stored, key=lambda each: each.publication.id)
         publications = [each.publication for each in in_order]
-        placed = ((raw, place) for each in publications for raw, place in each.said.places(remote_context))
         self._state.change(
             (_PUBLICATION, map(_row, in_order)),
             ("INSERT OR IGNORE INTO seen VALUES (?)", [(p.name,) for p in publications]),
             ("INSERT OR IGNORE INTO event VALUES (?)", [(e.write_key,) for p in publications for e in p.said.events]),
-            (_SAY, _sayings(publications, remote_context)),
-            (_PLACE, ((raw, p.key, p.offset, p.length, p.is_whole) for raw, p in placed)),
+            (_DROPPED, [(max(times),)] if (times := [p.time_us for p in publications if p.said.dropped]) else []),
         )
 
     def published(self, write_keys: Sequence[str]) -> set[str]:
@@ -124,6 +146,30 @@ class Known:
         for raw, key, offset, length, whole in self._state.query_many(_PLACES, [(digest.raw,) for digest in digests]):
             found.setdefault(Digest.from_raw(raw), []).append(Place(key, offset, length, bool(whole)))
         return found
+
+    def placed(self, count: int) -> Iterator[list[tuple[Digest, str]]]:
+        """Yield all objects that lie on the remote, each with the key it lies under, so many at a time."""
+        last: Row = (b"", 0)
+        while rows := self._state.query(_PLACED, (*last, count)):
+            yield [(Digest.from_raw(raw), key) for raw, _, key in rows]
+            last = tuple(rows[-1][:2])
+
+    def containing(self, keys: Sequence[str]) -> set[str]:
+        """Those of some keys under which something lies that was published."""
+        found = self._state.query_many(
+            "SELECT key FROM container WHERE key IN ({}) AND NOT gone", [(key,) for key in keys]
+        )
+        return {key for (key,) in found}
+
+    def newest_us(self) -> int:
+        """The time of the last publication that is known, to the millisecond below; 0 if there is none."""
+        [(last,)] = self._state.query("SELECT max(id) FROM publication")
+        return 0 if last is None else event.ulid_time_us(last)
+
+    def contents(self, key: str) -> list[tuple[Digest, int, int]]:
+        """What lies under a key as far as that was published: objects, each with offset and length, in order."""
+        rows = self._state.query(_CONTENTS, (key,))
+        return [(Digest.from_raw(raw), offset, length) for raw, offset, length in rows]
 
     def presence(self, uuids: Sequence[str]) -> dict[str, Presence]:
         """Of those of some bundles that were fetched, whether their bytes are here, as far as that was noted."""
@@ -140,10 +186,10 @@ class Known:
         [(last,)] = self._state.query("SELECT ifnull(max(seq), 0) FROM publication WHERE writer = ?", (writer,))
         return int(last)
 
-    def gaps(self) -> dict[str, int]:
-        """The writers of whom publications are missing, each with the greatest number that is known."""
-        sql = "SELECT writer, max(seq) FROM publication GROUP BY writer HAVING max(seq) > count(DISTINCT seq)"
-        return dict(self._state.query(sql))
+    def gaps(self) -> str:
+        """What tells which publications are missing in the sequences of writers from what was missing before."""
+        found = [list(row) for row in self._state.query(_GAPS)]
+        return of_bytes(canonical.encode(found)).hex if found else ""
 
     def publication_count(self) -> int:
         """How many publications are known."""

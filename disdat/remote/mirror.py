@@ -19,7 +19,7 @@ from disdat.core.digest import Digest, of_bytes
 from disdat.core.event import Event
 from disdat.core.places import MARKER, context_key, object_key
 from disdat.core.publication import Publication, Said
-from disdat.errors import Corrupt, DigestMismatch, Unavailable, UnknownFormat
+from disdat.errors import Corrupt, DigestMismatch, InvalidInput, Unavailable, UnknownFormat
 from disdat.remote import snapshots
 from disdat.remote.known import Known, Stored
 from disdat.store.backend import Backend, KeyNotFound
@@ -28,9 +28,13 @@ from disdat.store.backend import Stored as Listed
 _T = TypeVar("_T")
 
 OVERLAP_US = 15 * 60 * 1_000_000
-"""Listing begins so long before the last publication that is known: what was stored late is not missed."""
+"""Listing begins so long before the last publication that is known, which is longer than one may be late and count."""
+LONGEST_BYTES = publication.INLINE_BYTES + 1024
+"""What takes more under a key of a publication is none."""
 LATE_US = 5 * 60 * 1_000_000
 """A publication whose id is further than this from the moment it was stored is made again under another."""
+_EARLY_US = 2 * LATE_US
+"""So far ahead one may be; that delays nobody's seeing it. It must be after those whose clocks are ahead, too."""
 PORTION = 64
 """So many publications are read at once and taken over together."""
 PORTION_EVENTS = 5000
@@ -59,8 +63,11 @@ class Fetched:
     """What a fetch brought."""
 
     publications: int = 0
-    events: list[Event] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+
+
+class Overdue(Exception):
+    """What was to be published counts on something that may be gone by now."""
 
 
 class Clock(Protocol):
@@ -97,49 +104,89 @@ class Mirror:
         """
         fetched = Fetched()
         told = progress or _tell_nobody
-        gaps = self.known.gaps()
-        for attempt in range(_LISTINGS):
-            is_full = attempt > 0 or not self.known.number("cursor")
+        # What was refused may have been damaged on its way only: it is looked for until it is read.
+        is_full = not self.known.number("cursor") or self.known.number("refused") > 0
+        for left in reversed(range(_LISTINGS)):
+            fetched.refused.clear()
             try:
                 self._fetch_listed(self._listed(is_full=is_full), receive, fetched, told)
             except KeyNotFound:
-                if attempt == _LISTINGS - 1:
+                if not left:
                     raise
-                continue  # a compaction went by: what it deleted is in its snapshot
-            missing = self.known.gaps()
-            if is_full or missing == gaps:
-                break  # a gap that a full listing did not close is somebody's who has not published yet
-            gaps = missing
+            else:
+                if is_full or not fetched.publications or self.known.gaps() == (self.known.fact("gaps") or ""):
+                    break
+            # What is missing was deleted meanwhile, and is in a snapshot; or it was stored late.
+            is_full = True
+        if is_full:  # a gap that is still there need not be looked into again
+            self.known.note({"gaps": self.known.gaps()})
         return fetched
 
-    def publish(self, said: Said, *, actor: str = "") -> Publication:
+    def publish(
+        self,
+        said: Said,
+        *,
+        actor: str = "",
+        after_us: int = 0,
+        until_us: int | None = None,
+        receive: Receive | None = None,
+    ) -> Publication:
         """
         Make known what is said, all of it durable already; it counts from the moment this returns, at the latest.
 
+        Its time is *after_us* at least. Stored after *until_us*, by the store's clock, it counts for nobody. *receive*
+        keeps its events here, where they are not yet: before they are noted as known, so that a fetch brings them where
+        we die in between.
+
         Raises:
+            Overdue: The moment *until_us* is over; nothing was published.
             Unavailable: The store did not answer; whether it was published the next fetch tells.
         """
         seq = self.known.last_seq(self.writer) + 1
         write_id = ""
         for _ in range(_ATTEMPTS):
+            time_us = max(self._time_us(), after_us)
+            if until_us is not None and time_us >= until_us:
+                raise Overdue
             made = publication.made(
-                said, time_us=self.now_us(), writer=self.writer, seq=seq, actor=actor, write_id=write_id
+                said,
+                time_us=time_us,
+                writer=self.writer,
+                seq=seq,
+                actor=actor,
+                write_id=write_id,
+                until_us=until_us,
             )
             write_id = made.write_id
             stored_us = self._store(made)
             if stored_us is None:
                 continue
-            self.known.note({"offset": stored_us - self._clock_us()})
-            if abs(stored_us - made.time_us) <= LATE_US and made.counts_when_stored(stored_us):
-                self.known.apply([Stored(made, stored_us)], self.remote_context)
+            self.heard(stored_us)
+            is_timely = -_EARLY_US <= stored_us - made.time_us <= LATE_US
+            if is_timely and made.counts_when_stored(stored_us):
+                if receive is not None:
+                    receive(said.events, [made.id])
+                self.known.locate([Stored(made, stored_us)], self.remote_context)
+                self.known.apply([Stored(made, stored_us)])
                 return made
         raise Unavailable(
             f"{self.backend.url} takes too long to store a publication", hint="try again; what was sent is kept"
         )
 
+    def heard(self, stored_us: int) -> None:
+        """Correct our clock by the time the store gave to what was written just now."""
+        self.known.note({"offset": stored_us - self._clock_us()})
+
+    def _time_us(self) -> int:
+        """The time of a publication: greater than that of every one known to delete what this one may bring back."""
+        return max(self.now_us(), self.known.number("dropped") + 1000)
+
     def read(self, key: str) -> Publication:
         """The publication under a key; KeyNotFound where there is none, Corrupt where it cannot be used."""
-        return publication.decode(self.backend.get(key), self._read_body)
+        found = publication.decode(self.backend.get(key), self._read_body)
+        if found.name != self._name(key):
+            raise Corrupt(f"{key} holds the publication {found.name}")
+        return found
 
     def unread(self) -> Iterator[Stored]:
         """Yield the publications that a fetch would take over, maybe twice, and take over none."""
@@ -199,8 +246,14 @@ class Mirror:
             self._take_over(found, receive, fetched)
             read += len(some)
             told(read, len(loose))
-        newest = max((each.modified_us for each in loose), default=0)
-        self.known.note({"cursor": max(newest, self.known.number("cursor"), 1)})
+        self._note_reached(listed, fetched)
+
+    def _note_reached(self, listed: Sequence[Listed], fetched: Fetched) -> None:
+        published = [each.modified_us for each in listed if publication.parse_name(self._name(each.key))]
+        # A time to come, which can only be an error, would hide all that is published until then.
+        newest = min(max(published, default=0), self.now_us())
+        cursor = max(newest, self.known.number("cursor"), 1)
+        self.known.note({"cursor": cursor, "refused": len(fetched.refused)})
 
     def _take_snapshot(self, listed: Listed, receive: Receive, fetched: Fetched) -> None:
         try:
@@ -218,7 +271,7 @@ class Mirror:
     def _read_each(self, listed: Iterable[Listed], refuse: Callable[[str, Corrupt], None]) -> list[Stored]:
         found = []
         with ThreadPoolExecutor(READERS) as pool:
-            reading = [(each, pool.submit(self.read, each.key)) for each in listed]
+            reading = [(each, pool.submit(self._read_listed, each)) for each in listed]
             for each, future in reading:
                 try:
                     found.append(Stored(future.result(), each.modified_us))
@@ -226,16 +279,26 @@ class Mirror:
                     refuse(each.key, exc)
         return found
 
+    def _read_listed(self, listed: Listed) -> Publication:
+        if listed.size_bytes > LONGEST_BYTES:
+            raise Corrupt(f"no publication takes {listed.size_bytes:,} bytes")
+        try:
+            return self.read(listed.key)
+        except UnknownFormat:
+            raise
+        except Corrupt:
+            return self.read(listed.key)  # it may have been damaged on its way only
+
     def _take_over(self, stored: Sequence[Stored], receive: Receive, fetched: Fetched) -> None:
         """Keep the events of publications, and then note that these are known."""
         counting = list(self._counting(stored, fetched))
         for some in _portions(counting):
             events = [each for one in some for each in one.publication.said.events]
+            self.known.locate(some, self.remote_context)
             if events:
                 receive(events, [one.publication.id for one in some])
-            self.known.apply(some, self.remote_context)
+            self.known.apply(some)
             fetched.publications += len(some)
-            fetched.events += events
         if len(counting) < len(stored):
             kept = {each.publication.name for each in counting}
             refused = {self._name(each.key) for each in fetched.refused}
@@ -243,11 +306,12 @@ class Mirror:
 
     def _counting(self, stored: Sequence[Stored], fetched: Fetched) -> Iterator[Stored]:
         """Yield those that were stored in time, and whose events may be true."""
-        late = any(not each.publication.counts_when_stored(each.stored_us) for each in stored)
+        odd = any(not each.publication.counts_when_stored(each.stored_us) for each in stored)
         # In a copy of a bucket everything was stored late: all that is older than the copy of the marker was there.
-        copied_us = self.backend.head(MARKER).modified_us if late else 0
+        copied_us = self.backend.head(MARKER).modified_us if odd else 0
         for each in stored:
-            if not each.publication.counts_when_stored(each.stored_us) and each.publication.time_us > copied_us:
+            was_copied = each.publication.time_us <= min(copied_us, each.stored_us)
+            if not each.publication.counts_when_stored(each.stored_us) and not was_copied:
                 continue
             try:
                 publication.check_times(each.publication, each.stored_us)
@@ -257,6 +321,8 @@ class Mirror:
                 yield each
 
     def _keep_body(self, data: bytes) -> tuple[Digest, int]:
+        if len(data) > snapshots.MAX_BYTES:
+            raise InvalidInput(f"what is published at once would take {len(data):,} bytes", hint="push less at a time")
         packed = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(data)
         digest = of_bytes(packed)
         self.backend.put(object_key(digest), packed)
@@ -265,7 +331,10 @@ class Mirror:
     def _read_body(self, digest: Digest, size_bytes: int) -> bytes:
         if size_bytes > snapshots.MAX_BYTES:
             raise Corrupt(f"the body of a publication would take {size_bytes:,} bytes")
-        packed = self.backend.get(object_key(digest))
+        try:
+            packed = self.backend.get_range(object_key(digest), 0, size_bytes + 1)
+        except KeyNotFound as exc:
+            raise Corrupt(f"the body of a publication, {digest}, is not there") from exc
         if (found := of_bytes(packed)) != digest:
             raise DigestMismatch("the body of a publication", expected=digest, found=found)
         return snapshots.decompress(packed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
@@ -19,16 +19,17 @@ from disdat.core.canonical import Json
 from disdat.core.places import context_key
 from disdat.errors import Corrupt
 from disdat.remote.known import Stored
-from disdat.store.backend import Backend
+from disdat.store.backend import Backend, Piece
 
 FORMAT = 1
 GRACE_US = 86_400_000_000
 """A publication is not deleted before it was stored for so long."""
 
 _NAME = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\.zst")
-MAX_BYTES = 1 << 30
-"""What takes more than this, as one line or decompressed, is not believed."""
+MAX_BYTES = 256 << 20
+"""What takes more than this, as one line or decompressed, is not believed, and so not written."""
 _FEED_BYTES = 64 << 10
+_PIECE_BYTES = 1 << 20
 _LEVEL = 3
 
 
@@ -98,14 +99,12 @@ def replaced(
 
 def decompress(packed: bytes) -> bytes:
     """What was compressed; Corrupt where it was damaged, or would be absurdly large."""
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(packed) as source:
-            data = source.read(MAX_BYTES + 1)
-    except zstandard.ZstdError as exc:
-        raise Corrupt(f"compressed bytes are damaged: {exc}") from exc
-    if len(data) > MAX_BYTES:
-        raise Corrupt("compressed bytes would take more than 1 GiB")
-    return bytes(data)
+    data = io.BytesIO()
+    for piece in _decompressed(io.BytesIO(packed), "what was compressed"):
+        data.write(piece)
+        if data.tell() > MAX_BYTES:
+            raise Corrupt(f"what was compressed would take more than {MAX_BYTES:,} bytes")
+    return data.getvalue()
 
 
 def _line(fields: Json) -> bytes:
@@ -113,24 +112,44 @@ def _line(fields: Json) -> bytes:
 
 
 def _lines(backend: Backend, key: str) -> Iterator[bytes]:
-    held = b""
-    for piece in _pieces(backend, key):
-        *lines, held = (held + piece).split(b"\n")
-        yield from lines
+    held = bytearray()
+    for piece in _decompressed(_Pieces(backend.read_pieces(key)), f"snapshot {key}"):
+        first, *rest = piece.split(b"\n")
+        held += first
+        if rest:
+            yield bytes(held)
+            yield from rest[:-1]
+            held = bytearray(rest[-1])
         if len(held) > MAX_BYTES:
             raise Corrupt(f"snapshot {key} is damaged: a line has no end")
     if held:
         raise Corrupt(f"snapshot {key} is damaged: its last line has no end")
 
 
-def _pieces(backend: Backend, key: str) -> Iterator[bytes]:
-    """Yield what a snapshot decompresses to, bounded in size whatever it holds."""
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
-    try:
-        for piece in backend.read_pieces(key):
-            for start in range(0, len(piece), _FEED_BYTES):
-                yield decompressor.decompress(bytes(piece[start : start + _FEED_BYTES]))
-    except zstandard.ZstdError as exc:
-        raise Corrupt(f"snapshot {key} is damaged: {exc}") from exc
-    if not decompressor.eof:
-        raise Corrupt(f"snapshot {key} was cut short")
+def _decompressed(source: BinaryIO | _Pieces, what: str) -> Iterator[bytes]:
+    """Yield what bytes decompress to in small pieces, however much that is; Corrupt where they are damaged."""
+    context = zstandard.ZstdDecompressor()
+    with context.stream_reader(cast("BinaryIO", source), read_size=_FEED_BYTES, closefd=False) as reader:
+        try:
+            while piece := reader.read(_PIECE_BYTES):
+                yield piece
+        except zstandard.ZstdError as exc:
+            raise Corrupt(f"{what} is damaged: {exc}") from exc
+
+
+class _Pieces:
+    """Pieces as a file that is read."""
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        self._pieces = pieces
+        self._held = memoryview(b"")
+
+    def read(self, size_bytes: int) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+        while not self._held:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._held = memoryview(piece)
+        given, self._held = self._held[:size_bytes], self._held[size_bytes:]
+        return bytes(given)

@@ -77,6 +77,11 @@ class Load:
     def size_bytes(self) -> int:
         return sum(place.length for _, place in self.wanted)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether one is too large to be held in memory."""
+        return any(place.length >= SMALL_BYTES for _, place in self.wanted)
+
 
 @dataclass(slots=True)
 class Received:
@@ -257,51 +262,51 @@ def _take(backend: Backend, store: ObjectStore, wanted: Sequence[Load], progress
     left: _Left = {}
     objects = size_bytes = 0
     with store.batch() as batch:
-        for load in wanted:
-            missed: _Left = {}
-            try:
-                if _is_large(load):
-                    missed = _take_large(backend, batch, load, progress)
-                else:
-                    missed = _take_small(backend, batch, load, progress)
-            except KeyNotFound as exc:
-                missed = {digest: exc for digest, _ in load.wanted}
-            left |= missed
-            objects += len(load.wanted) - len(missed)
-            size_bytes += load.size_bytes
-        batch.seal()
+        try:
+            for load in wanted:
+                missed = _take_one(backend, batch, load, progress)
+                left |= missed
+                objects += len(load.wanted) - len(missed)
+                size_bytes += load.size_bytes
+        finally:
+            batch.seal()  # what arrived stays, though something fails or the user has enough
     return objects, size_bytes, left
 
 
-def _is_large(load: Load) -> bool:
-    return any(place.length >= SMALL_BYTES for _, place in load.wanted)
+def _take_one(backend: Backend, batch: ObjectBatch, load: Load, progress: Progress) -> _Left:
+    try:
+        take = _take_large if load.is_large else _take_small
+        return take(backend, batch, load, progress)
+    except KeyNotFound as exc:
+        return {digest: exc for digest, _ in load.wanted}
 
 
 def _take_large(backend: Backend, batch: ObjectBatch, load: Load, progress: Progress) -> _Left:
     left: _Left = {}
     for digest, place in load.wanted:
-        with batch.blob() as blob:
+        with batch.blob(digest) as blob:
             for piece in backend.read_pieces(load.key, offset=place.offset, length=place.length):
                 blob.write(piece)
                 progress(len(piece))
         if blob.digest != digest:
-            left[digest] = _damaged(backend, load.key, digest, blob.digest)
+            left[digest] = damaged(backend, load.key, digest, blob.digest)
     return left
 
 
 def _take_small(backend: Backend, batch: ObjectBatch, load: Load, progress: Progress) -> _Left:
     left: _Left = {}
-    for digest, data in _cut(backend, load):
+    for digest, data in read_small(backend, load):
         progress(len(data))
         found = of_bytes(data)
         if found == digest:
             batch.put_known({digest: data})
         else:
-            left[digest] = _damaged(backend, load.key, digest, found)
+            left[digest] = damaged(backend, load.key, digest, found)
     return left
 
 
-def _damaged(backend: Backend, key: str, digest: Digest, found: Digest) -> DigestMismatch:
+def damaged(backend: Backend, key: str, digest: Digest, found: Digest) -> DigestMismatch:
+    """What to say of an object whose bytes on a remote are not its."""
     return DigestMismatch(
         f"object {digest} in {backend.url}/{key}",
         expected=digest,
@@ -310,7 +315,7 @@ def _damaged(backend: Backend, key: str, digest: Digest, found: Digest) -> Diges
     )
 
 
-def _cut(backend: Backend, load: Load) -> Iterator[tuple[Digest, bytes]]:
+def read_small(backend: Backend, load: Load) -> Iterator[tuple[Digest, bytes]]:
     """Yield the objects of one key: cut out of all that lies between the first and the last, or range by range."""
     start = load.wanted[0][1].offset
     end = max(place.offset + place.length for _, place in load.wanted)

@@ -89,8 +89,8 @@ class ObjectBatch:
                         self._disk.write(file, data)
                     self._keep_written(path, digest)
 
-    def blob(self) -> Blob:
-        """A file to write an object to, hashed while it is written; a context manager."""
+    def blob(self, expected: Digest | None = None) -> Blob:
+        """A file to write an object to, hashed while it is written; a context manager. See :class:`Blob`."""
         with self._storing():
             return Blob(
                 staging=self._added.staging,
@@ -98,6 +98,7 @@ class ObjectBatch:
                 limit_bytes=SMALL_BYTES,
                 keep_bytes=self.put,
                 keep_file=self._keep_written,
+                expected=expected,
             )
 
     def put_file(self, path: StrPath) -> Entry:

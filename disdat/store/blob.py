@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from disdat.core.digest import CHUNK_BYTES, Digest, Hasher
+from disdat.core.digest import CHUNK_BYTES, Digest, Hasher, of_bytes
 from disdat.durable import Disk, storage_errors
 from disdat.store.files import Staging, WriteBack
 
@@ -16,7 +16,8 @@ class Blob:
     """
     A writable binary file, as pyarrow and numpy want one, and a context manager.
 
-    Its bytes are kept when it is closed, and forgotten when an exception leaves the block.
+    Its bytes are kept when it is closed, and forgotten when an exception leaves the block. Where some are *expected*,
+    others are forgotten too: its digest tells what it was given.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Blob:
         limit_bytes: int,
         keep_bytes: Callable[[bytes], Digest],
         keep_file: Callable[[Path, Digest], None],
+        expected: Digest | None = None,
     ) -> None:
         self._staging, self._disk, self._limit_bytes = staging, disk, limit_bytes
+        self._expected = expected
         self._keep_bytes, self._keep_file = keep_bytes, keep_file
         self._buffer = bytearray()
         self._spilled: _Spilled | None = None
@@ -117,11 +120,19 @@ class Blob:
 
     def _keep(self) -> Digest:
         if self._spilled is None and self._size_bytes < self._limit_bytes:
-            return self._keep_bytes(bytes(self._buffer))
+            data = bytes(self._buffer)
+            return self._keep_bytes(data) if self._expected is None else self._keep_expected(data)
         self._flush_buffer()
         path, digest = self._spill().finish()
-        self._keep_file(path, digest)
+        if self._expected in (None, digest):
+            self._keep_file(path, digest)
+        else:
+            self._staging.discard(path)
         return digest
+
+    def _keep_expected(self, data: bytes) -> Digest:
+        digest = of_bytes(data)
+        return self._keep_bytes(data) if digest == self._expected else digest
 
     def _flush_buffer(self) -> None:
         if self._buffer:

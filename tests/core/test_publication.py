@@ -212,6 +212,12 @@ def test_one_that_was_stored_too_late_does_not_count() -> None:
     assert not made.counts_when_stored(NOW_US + publication.VALID_US + 1)
 
 
+def test_one_of_a_time_to_come_does_not_count() -> None:
+    made = publication.made(said(), time_us=NOW_US, writer=WRITER, seq=1)
+    assert made.counts_when_stored(NOW_US - publication.VALID_US)
+    assert not made.counts_when_stored(NOW_US - publication.VALID_US - 1)
+
+
 def test_a_body_that_is_another_is_refused() -> None:
     kept = Kept()
     many = Said(packs={"ab" * 32: ENTRY.pack(SOME.raw, 8, 4) * 20_000})
@@ -229,4 +235,4 @@ def test_what_is_made_is_of_its_time() -> None:
     assert isinstance(made, Publication)
     assert not made.said
     assert event.ulid_time_us(made.id) == NOW_US // 1000 * 1000
-    assert made.valid_until_us == NOW_US + 3_600_000_000
+    assert made.valid_until_us == NOW_US + 600_000_000

@@ -83,7 +83,9 @@ class Client:
 
     def fetch(self) -> list[str]:
         """Return what was new, as texts."""
-        return [each.payload["name"] for each in self.mirror.fetch(self.receive).events]  # type: ignore[misc]
+        known = len(self.log)
+        self.mirror.fetch(self.receive)
+        return [str(each.payload["name"]) for each in self.log[known:]]
 
     def publish(self, text: str) -> None:
         self.mirror.publish(Said(events=[renamed(text, self.clock())]))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from disdat.core.digest import Digest
+from disdat.core.tree import encode_path
 
 MARKER = "disdat.json"
+
+# What no key can have, and what Azure takes for /. A byte that is not UTF-8 is escaped in trees already.
+_NOT_IN_KEYS = re.compile("[\0-\x1f\x7f\\\\\ufffe\uffff]")
+# A % of a file's own, unless what follows it would read as an escape, or as a % that was kept for that reason.
+_ESCAPED_BYTE = "(?:[01][0-9A-F]|5C|7F|[89A-F][0-9A-F])"
+_OWN_PERCENT = re.compile(f"%25(?!(?:25)*{_ESCAPED_BYTE})")
+_ESCAPE = re.compile(f"%((?:25)*)({_ESCAPED_BYTE})".encode())
+_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +47,34 @@ def context_key(remote_context: str, below: str = "") -> str:
 
 
 def file_key(remote_context: str, uuid: str, path: str) -> str:
-    """Of a file in the plain layout; *path* as trees have it."""
-    return context_key(remote_context, f"files/{uuid}/{path}")
+    """Of a file as people see it, under its own name but for what no key can have; *path* as trees have it."""
+    return context_key(remote_context, f"files/{uuid}/{key_of_path(path)}")
+
+
+def key_of_path(path: str) -> str:
+    """The end of the key of a file, by its path as trees have it."""
+    own = _OWN_PERCENT.sub("%", path)
+    return _NOT_IN_KEYS.sub(lambda found: quote(found[0], safe=""), own)
+
+
+def path_of_key(end: str) -> str:
+    """The path, as trees have it, of a file whose key has this *end*; undoes :func:`key_of_path`."""
+    return encode_path(_ESCAPE.sub(_unescaped, end.encode("utf-8")))
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    kept, byte = found[1], found[2]
+    return b"%" + kept[2:] + byte if kept else bytes.fromhex(byte.decode())
+
+
+def can_lie_plainly(url: str, key: str) -> bool:
+    """Whether a key is not too long for any store that is at *url*."""
+    return len(os.fsencode(f"{url}/{key}")) <= _KEY_BYTES
+
+
+def url_of(store_url: str, key: str) -> str:
+    """The URL by which others find what is kept under a key: as their tools want it, quoted of a directory only."""
+    return f"{store_url}/{quote(key) if store_url.startswith('file://') else key}"
 
 
 def lease_key(id_: str) -> str:

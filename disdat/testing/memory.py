@@ -96,6 +96,12 @@ class MemoryBundle:
     def directory(self, path: str) -> Path:
         return self.file(path)
 
+    def locate(self, paths: Sequence[str]) -> list[str]:
+        return [str(self.file(path)) for path in paths]
+
+    def locate_directory(self, path: str) -> str:
+        return str(self.file(path))
+
     def _place(self, path: Path) -> str:
         name = encode_path(os.fsencode(path.name))
         taken = {place.partition("/")[0] for place in self.entries}

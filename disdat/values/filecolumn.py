@@ -39,9 +39,10 @@ def capture(column: Stored, where: str, sink: Sink) -> Stored | None:
 
 
 def restore(column: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
-    """The paths, on this machine, of the files whose places in the tree *column* has."""
+    """What the files are read by whose places in the tree *column* has: their paths on this machine, or URLs."""
     places = column.to_pylist()
-    paths = {place: str(source.file(place)) for place in dict.fromkeys(places) if place is not None}
+    named = [place for place in dict.fromkeys(places) if place is not None]
+    paths = dict(zip(named, source.locate(named), strict=True))
     return pa.chunked_array([pa.array([paths.get(place) for place in places], column.type)])
 
 

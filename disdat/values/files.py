@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from disdat.core.bundle import Frame
-from disdat.core.tree import decode_path, file_logical, tree_logical
+from disdat.core.tree import file_logical, tree_logical
 from disdat.errors import BadLinkError, Corrupt, PathNotFound, Unserializable
 from disdat.values.serializer import Sink, Source
 
@@ -98,10 +98,11 @@ class FileSerializer:
         if frame.path is None:
             raise Corrupt(f"frame {frame.name!r} is a {frame.kind} without a path")
         if frame.form == "paths":
-            directory = source.directory(frame.path)
-            return [str(directory / os.fsdecode(decode_path(path))) for path in source.below(frame.path)]
-        path = source.file(frame.path) if frame.kind == "file" else source.directory(frame.path)
-        return str(path) if frame.form == "str" else path
+            prefix = f"{frame.path}/" if frame.path else ""
+            return source.locate([prefix + path for path in source.below(frame.path)])
+        if frame.form == "str":
+            return source.locate([frame.path])[0] if frame.kind == "file" else source.locate_directory(frame.path)
+        return source.file(frame.path) if frame.kind == "file" else source.directory(frame.path)
 
 
 SERIALIZER = FileSerializer()

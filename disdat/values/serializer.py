@@ -81,6 +81,14 @@ class Source(Protocol):
         """The local path of a directory of the tree, complete."""
         ...
 
+    def locate(self, paths: Sequence[str]) -> list[str]:
+        """What files of the tree are read by: local paths, or URLs of those that are only where others read them so."""
+        ...
+
+    def locate_directory(self, path: str) -> str:
+        """What a directory of the tree is read by, as :meth:`locate`."""
+        ...
+
     def below(self, path: str) -> Tree:
         """The files of the tree below a directory."""
         ...

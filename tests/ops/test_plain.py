@@ -1,4 +1,4 @@
-"""On a plain remote files lie under their own names: who has them not here is told their URLs, and fetches when told."""
+"""On a plain remote files lie under their own names: who lacks them is told their URLs, and fetches when told to."""
 
 from __future__ import annotations
 
@@ -103,10 +103,11 @@ def test_of_several_files_each_is_where_it_is(ann: Context, bob: Context, tmp_pa
     one, two = a_file(tmp_path, "one", b"1"), a_file(tmp_path, "two", b"2")
     add(bob, "mine", one)
     row = shared(ann, bob, [one, two])
-    here, there = bundles.value(bob, row.uuid)  # type: ignore[misc]  # a list of two
-    assert Path(here).read_bytes() == b"1"
-    assert there.startswith(bob.remote.backend.url)
-    assert read(bob, there) == b"2"
+    found = bundles.value(bob, row.uuid)
+    assert isinstance(found, list)
+    assert Path(found[0]).read_bytes() == b"1"
+    assert found[1].startswith(bob.remote.backend.url)
+    assert read(bob, found[1]) == b"2"
 
 
 def test_cells_are_urls(ann: Context, bob: Context, tmp_path: Path) -> None:

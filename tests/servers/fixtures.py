@@ -23,6 +23,14 @@ from tests.servers.s3 import S3Server
 Server = TypeVar("Server", S3Server, AzureServer)
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are slow are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What talks to a server is slow."""
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which every server has one of its own, with its log."""

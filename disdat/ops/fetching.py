@@ -58,7 +58,7 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
         uuids = [uuid for uuid in _subjects(context, events) if uuid not in spoken_of]
         there.update(context.catalog.rows(uuids))
         spoken_of.update(dict.fromkeys(uuids))
-        context.catalog.receive(events, note=_note(context, publications))
+        context.catalog.receive(events, note=note_of(context, publications))
         presence.note_fetched(context, adds)
 
     fetched = mirror.fetch(receive, progress=progress)
@@ -91,6 +91,7 @@ def _bring_manifests(context: Context, mirror: Mirror, adds: Sequence[Event]) ->
     return {digest: Refused(keys.get(digest, object_key(digest)), f"a manifest: {why[digest]}") for digest in left}
 
 
-def _note(context: Context, publications: Sequence[str]) -> event.Draft:
+def note_of(context: Context, publications: Sequence[str]) -> event.Draft:
+    """What says in the log that the events after it were fetched."""
     assert context.binding is not None
     return event.Draft(event.FETCH, {"remote": context.binding.id, "publications": list(publications)})

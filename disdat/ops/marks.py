@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,7 +20,7 @@ from disdat.core.digest import Digest
 from disdat.core.reach import Owner, Tally
 from disdat.errors import Corrupt, ObjectNotFound, UnknownFormat
 from disdat.ops import trees
-from disdat.store.peek import Peek
+from disdat.ops.trees import Peek
 
 CACHE_KIB = 64 << 10
 _BATCH = 500
@@ -83,9 +83,19 @@ class Marks:
     ) -> None:
         self._database.close()
 
-    def add(self, context: str, keeping: Keeping) -> None:
+    def add(
+        self,
+        context: str,
+        keeping: Keeping,
+        *,
+        also: Collection[str] = (),
+        lost: Callable[[Digest], None] | None = None,
+    ) -> None:
         """
         Note what the bundles of a context need: those that are present, and those that were within the retention.
+
+        And those that were before, of the uuids in *also*. *lost* is asked about each node of a tree that is not here,
+        and raises unless a remote has it: what lies below it is there then too.
 
         Raises:
             UnknownFormat: There are events of a kind this version does not know.
@@ -101,13 +111,27 @@ class Marks:
             "INSERT OR IGNORE INTO needed VALUES (?, ?)", ((raw, base + number) for raw, number in keeping.objects())
         )
         for number, root in keeping.stored_trees():
-            trees.walk(self._peek, root, fresh=self._fresh, note=self._note_needed(base + number))
+            trees.walk(self._peek, root, fresh=self._fresh, note=self._note_needed(base + number), lost=lost)
         for gone in keeping.gone():
             if not reach.is_root(gone.since_us, now_us=self._now_us, retention_us=self._retention_us):
-                break  # the others went earlier
+                if not also:
+                    break  # the others went earlier
+                if gone.uuid not in also:
+                    continue
             self._add_gone(context, gone, keeping)
         for run, packages in keeping.package_sets():
             self._note_needed(self._new_owner(Owner(context, run, "", is_run=True)))([packages])
+
+    def bundles(self) -> Iterator[tuple[str, str]]:
+        """The bundles that were noted, by context and uuid."""
+        return iter(self._database.execute("SELECT context, uuid FROM owner WHERE NOT is_run"))
+
+    def all_needed(self, count: int) -> Iterator[list[Digest]]:
+        """Yield what somebody needs, in order, so many at a time."""
+        sql, last = "SELECT digest FROM needed WHERE digest > ? ORDER BY digest LIMIT ?", b""
+        while rows := self._database.execute(sql, (last, count)).fetchall():
+            yield [Digest.from_raw(raw) for (raw,) in rows]
+            last = rows[-1][0]
 
     def needed(self, digests: Sequence[Digest]) -> set[Digest]:
         """Those of *digests* that somebody needs."""

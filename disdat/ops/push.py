@@ -13,14 +13,15 @@ from disdat.core import event
 from disdat.core.bundle import NOTHING, Bundle
 from disdat.core.digest import Digest
 from disdat.core.event import Event
-from disdat.core.places import file_key
+from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
 from disdat.errors import InvalidInput
-from disdat.ops import fetching, find, needs, runs, unpublished
+from disdat.ops import fetching, find, localizing, needs, runs, unpublished
 from disdat.ops.needs import Needs
-from disdat.remote import compaction, condemned, resuming, transfer
+from disdat.remote import compaction, condemned, plain, resuming, transfer
 from disdat.remote.leases import Lease
-from disdat.remote.mirror import Mirror
+from disdat.remote.mirror import Mirror, Overdue
+from disdat.remote.plain import Copy
 from disdat.remote.transfer import Outgoing
 
 TOGETHER = 2000
@@ -43,16 +44,27 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is to be sent of some bundles: events, objects, and files in the plain layout."""
+    """
+    What is to be sent of some bundles: events, objects, and files in the plain layout.
+
+    Of these, the remote copies those whose bytes it has.
+    """
 
     rows: tuple[Row, ...]
     events: tuple[Event, ...]
     outgoing: tuple[Outgoing, ...]
+    copies: tuple[Copy, ...]
     files: tuple[PlainFile, ...]
 
     @property
     def size_bytes(self) -> int:
+        """How many bytes are sent."""
         return sum(each.size_bytes for each in self.outgoing)
+
+    @property
+    def total_bytes(self) -> int:
+        """How many bytes are moved, by us or there."""
+        return self.size_bytes + sum(each.target.size_bytes for each in self.copies)
 
 
 def selected(
@@ -115,16 +127,17 @@ def push(
     sent: list[Row] = []
     objects = size_bytes = 0
     with context.remote.mirror() as mirror:
-        fetching.into(context, mirror)
+        is_fetched = False
         for some in _some(rows):
-            while (work := _work(context, _still_here(context, some))).events:
-                bytes_sent = _publish(context, mirror, work, progress or _tell_nobody, jobs)
-                if bytes_sent is not None:
-                    sent += work.rows
-                    objects += len(work.outgoing)
-                    size_bytes += bytes_sent
+            while _news(context, some):
+                is_fetched = True  # with the lease held: what is planned holds for as long as that does
+                if (done := _publish(context, mirror, some, progress or _tell_nobody, jobs)) is not None:
+                    sent += done.work.rows
+                    objects += len(done.work.outgoing)
+                    size_bytes += done.bytes_sent
                     break
-                fetching.into(context, mirror)
+        if not is_fetched:
+            fetching.into(context, mirror)
         if sent and compaction.is_due(mirror):
             compaction.compact(mirror)
     return _result(rows, sent, objects, size_bytes, started_s)
@@ -145,21 +158,44 @@ def _still_here(context: Context, rows: Sequence[Row]) -> list[Row]:
     return [now[row.uuid] for row in rows if row.uuid in now]
 
 
+def _news(context: Context, rows: Sequence[Row]) -> list[Event]:
+    """What others do not know of bundles, as far as is known here."""
+    return unpublished.of_bundles(context, [row.uuid for row in rows], context.remote.known.published)
+
+
 def _work(context: Context, rows: Sequence[Row]) -> _Work:
-    known = context.remote.known
-    events = unpublished.of_bundles(context, [row.uuid for row in rows], known.published)
+    events = _news(context, rows)
     said = {uuid for each in events for uuid in each.subjects}
     undone = any(each.kind == event.UNDO for each in events)
-    added = {uuid for each in events if each.kind == event.ADD for uuid in each.subjects}
-    new = [row for row in rows if row.uuid in added]
+    new = _coming(rows, events)
     bundles = context.catalog.bundles([row.uuid for row in new])
+    _bring_nodes(context, bundles.values())
     files = list(_plain_files(context, bundles.values()))
+    moved = _moved(context, files)
     return _Work(
         tuple(row for row in rows if row.uuid in said or undone),
         (*_runs(context, bundles.values()), *events),
-        (*_absent(context, new, bundles.values(), files), *_plain(context, files)),
+        (*_absent(context, new, bundles.values(), files), *moved.sent),
+        moved.copied,
         tuple(files),
     )
+
+
+def _coming(rows: Iterable[Row], events: Sequence[Event]) -> list[Row]:
+    """The bundles that are there for others only when events are published: what they need must be there by then."""
+    if any(each.kind in (event.UNDO, event.RESTORE) for each in events):
+        return list(rows)  # what was removed may have been collected
+    added = {uuid for each in events if each.kind == event.ADD for uuid in each.subjects}
+    return [row for row in rows if row.uuid in added]
+
+
+def _bring_nodes(context: Context, bundles: Iterable[Bundle]) -> None:
+    """Have the nodes of trees here, without which nobody knows what must be there for a bundle that comes back."""
+    some, tried = list(bundles), set[Digest]()
+    while missing := localizing.absent_nodes(context, some).keys() - tried:
+        tried |= missing
+        loads = transfer.loads(context.remote.known.places(missing))
+        transfer.receive(context.remote.backend, context.home.store, loads, progress=lambda _: None)
 
 
 def _runs(context: Context, bundles: Iterable[Bundle]) -> list[Event]:
@@ -189,14 +225,19 @@ def _plain_files(context: Context, bundles: Iterable[Bundle]) -> Iterator[PlainF
     if context.binding.layout == "plain":
         for each in bundles:
             for path, entry in needs.files(each, context.home.store.read).items():
-                yield PlainFile(each.uuid, path, entry.digest, entry.size_bytes)
+                if can_lie_plainly(context.binding.url, file_key(context.binding.name, each.uuid, path)):
+                    yield PlainFile(each.uuid, path, entry.digest, entry.size_bytes)
 
 
-def _plain(context: Context, files: Iterable[PlainFile]) -> Iterator[Outgoing]:
+def _moved(context: Context, files: Sequence[PlainFile]) -> plain.Plan:
+    """How plain files get to their places."""
     assert context.binding is not None
-    for each in files:
-        if each.digest is not None:
-            yield Outgoing(file_key(context.binding.name, each.uuid, each.path), each.digest, each.size_bytes)
+    wanted = [
+        Outgoing(file_key(context.binding.name, each.uuid, each.path), each.digest, each.size_bytes)
+        for each in files
+        if each.digest is not None
+    ]
+    return plain.plan(wanted, context.remote.known.places({each.digest for each in wanted}))
 
 
 def _counted_on(context: Context, work: _Work) -> set[str]:
@@ -204,10 +245,10 @@ def _counted_on(context: Context, work: _Work) -> set[str]:
     assert context.binding is not None
     said = Said(objects=[(each.digest, each.size_bytes) for each in work.outgoing], files=work.files)
     keys = {place.key for _, place in said.places(context.binding.name)}
-    new = [uuid for each in work.events if each.kind == event.ADD for uuid in each.subjects]
-    needed: set[Digest] = set(context.catalog.manifest_objects([row for row in work.rows if row.uuid in new]))
+    coming = _coming(work.rows, work.events)
+    needed: set[Digest] = set(context.catalog.manifest_objects(coming))
     with Needs() as nodes:
-        for bundle in context.catalog.bundles(new).values():
+        for bundle in context.catalog.bundles([row.uuid for row in coming]).values():
             needed |= {digest for digest, _ in needs.of_bundle(bundle, nodes, context.home.store.read)}
         needed |= set(nodes.all())
     places = context.remote.known.places(needed)
@@ -218,31 +259,80 @@ def _tell_nobody(_: int, __: int) -> None:
     """Whoever pushes shows nothing."""
 
 
-def _publish(context: Context, mirror: Mirror, work: _Work, progress: Progress, jobs: int) -> int | None:
-    """Send what is to be sent, and publish it; how many bytes went, or None where the plan does not hold any more."""
-    total, done, lock = work.size_bytes, 0, Lock()
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was published, and how many bytes were sent for it."""
+
+    work: _Work
+    bytes_sent: int
+
+
+def _publish(context: Context, mirror: Mirror, rows: Sequence[Row], progress: Progress, jobs: int) -> _Done | None:
+    """
+    Plan what is to be sent of bundles, send it, and publish it; None where the plan did not hold until then.
+
+    What is planned counts on what the remote has. Collection leaves that alone which began after the lease was written,
+    as long as that lives; what an earlier one condemned is struck from its list, before anything is sent, and of what
+    is sent, whose names are known only then, before it is published.
+    """
     with Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease:
+        mirror.heard(lease.stored_us)
+        fetching.into(context, mirror)
+        work = _work(context, _still_here(context, rows))
+        if not work.events:
+            return _Done(work, 0)
+        notes = resuming.Notes(context.directory, mirror.backend, disk=context.home.disk)
+        before = condemned.spare(mirror.backend, lambda: _counted_on(context, work) | notes.keys)
+        if before.gone:
+            return None
+        sent = _send(context, mirror, work, notes, _Told(work.total_bytes, progress, lease), jobs)
+        said = Said(work.events, sent.packs, sent.objects, work.files)
+        keys = {place.key for _, place in said.places(mirror.remote_context)}
+        after = condemned.spare(mirror.backend, lambda: keys)
+        if after.gone or before.lists - after.lists:
+            return None  # what was sent may have been deleted by who did not know that it was sent again
+        lease.outlive()
+        try:
+            mirror.publish(said, actor=runs.actor(), until_us=lease.ends_us)
+        except Overdue:
+            return None  # we slept
+        lease.finish()
+        notes.forget()
+    return _Done(work, sent.bytes_sent)
 
-        def told(size_bytes: int) -> None:
-            nonlocal done
-            with lock:
-                done += size_bytes
-                progress(min(done, total), total)
-                lease.renew()
 
-        if condemned.spare(mirror.backend, lambda: _counted_on(context, work)):
-            return None  # what we counted on is gone: it is planned anew
-        sent_before = resuming.Notes(context.directory, mirror.backend, disk=context.home.disk)
-        sent = transfer.send(
+def _send(
+    context: Context, mirror: Mirror, work: _Work, notes: resuming.Notes, told: Callable[[int], None], jobs: int
+) -> transfer.Sent:
+    def send(outgoing: Iterable[Outgoing]) -> transfer.Sent:
+        return transfer.send(
             mirror.backend,
             context.home.store,
-            work.outgoing,
+            outgoing,
             progress=told,
-            is_there=sent_before.is_there,
-            noted=sent_before.note,
+            is_there=notes.is_there,
+            noted=notes.note,
             jobs=jobs,
         )
-        said = Said(work.events, sent.packs, sent.objects, work.files)
-        mirror.publish(said, actor=runs.actor())
-        sent_before.forget()
-    return sent.bytes_sent
+
+    sent = send(work.outgoing)
+    gone = plain.copy(mirror.backend, work.copies, progress=told, is_there=notes.is_there, noted=notes.note, jobs=jobs)
+    sent.bytes_sent += send(gone).bytes_sent
+    return sent
+
+
+class _Told:
+    """Is told what was sent, by any thread; tells how much of all that is, and keeps the lease alive."""
+
+    def __init__(self, total_bytes: int, progress: Progress, lease: Lease) -> None:
+        self._total_bytes = total_bytes
+        self._progress = progress
+        self._lease = lease
+        self._done_bytes = 0
+        self._lock = Lock()
+
+    def __call__(self, size_bytes: int) -> None:
+        with self._lock:
+            self._done_bytes += size_bytes
+            self._progress(min(self._done_bytes, self._total_bytes), self._total_bytes)
+            self._lease.renew()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from disdat.core import tree
 from disdat.core.digest import Digest
 from disdat.errors import ObjectNotFound
-from disdat.store.peek import Peek
 
 Fresh = Callable[[Iterable[Digest]], Iterable[Digest]]
 """Those of some nodes below which something is still to be noted."""
 Note = Callable[[Iterable[Digest]], None]
 """Told what a node names: the files in it, and the nodes of its directories."""
+
+
+class Peek(Protocol):
+    """Reads objects, wherever they are."""
+
+    def read(self, digest: Digest) -> bytes:
+        """The bytes of an object, verified; ObjectNotFound where there is none, Corrupt where it is damaged."""
+
+    def read_many(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes | None]]:
+        """Yield objects with their bytes, in no order; None for those that :meth:`read` must look for."""
 
 
 def walk(peek: Peek, root: Digest, *, fresh: Fresh, note: Note, lost: Callable[[Digest], None] | None = None) -> None:

@@ -60,12 +60,13 @@ class Remote:
         with storage_errors(f"lock {self.directory / LOCK}"):
             lock.acquire_exclusive()
         try:
-            self._check()
+            self.check()
             yield Mirror(self.backend, self.binding.name, self.known, writer=self._writer(), clock_us=self._clock_us)
         finally:
             lock.release()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse what is not the store the context was bound to; raises what :meth:`mirror` does."""
         found = store_id(self.backend)
         if found is None:
             raise Unavailable(

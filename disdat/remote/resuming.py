@@ -26,6 +26,11 @@ class Notes:
         self._lock = Lock()
         self._before = self._read()
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """What was sent before, as far as was noted."""
+        return self._before
+
     def is_there(self, key: str, size_bytes: int) -> bool:
         """Whether something was sent before, and is still there."""
         if key not in self._before:

@@ -1,0 +1,261 @@
+"""
+Collection on a remote: what no bundle of any context there needs is condemned, and after a while deleted.
+
+How that is safe beside pushes, and beside other collections, is in :mod:`disdat.remote.collecting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from disdat.context import Context
+from disdat.core import event
+from disdat.core.digest import ALGORITHM, Digest
+from disdat.core.places import path_of_key
+from disdat.core.publication import Dropped, Said
+from disdat.errors import Conflict
+from disdat.ops import remotemarks, runs
+from disdat.ops.gc import Policy
+from disdat.ops.marks import Amount
+from disdat.ops.remotemarks import Remote, Say
+from disdat.remote import collecting, leases
+from disdat.remote.collecting import Keys, Lists, Turn
+from disdat.remote.condemned import Condemned
+from disdat.remote.mirror import Overdue
+from disdat.store.backend import Backend
+from disdat.store.backend import Stored as Kept
+
+_PORTION = 5000
+"""So many places are said to be gone in one publication."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What one collection condemned and is not deleted yet, and why."""
+
+    id: str
+    keys: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlan:
+    """What a collection would find on a remote."""
+
+    url: str
+    policy: Policy
+    contexts: tuple[str, ...]
+    kept: Amount
+    """What somebody needs."""
+    young: Amount
+    """What nobody needs, and was written within the grace: a push may be about to publish it."""
+    garbage: Amount
+    """What nobody needs, and is on no list yet."""
+    waiting: tuple[Waiting, ...]
+    shares: int
+    """What was shared for a time that is over."""
+    missing: int
+    """Objects that bundles need and that nobody published a place of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteDone:
+    """What a collection found and did."""
+
+    plan: RemotePlan
+    """What was left to find after all that was due was deleted."""
+    condemned: int
+    deleted: int
+    spared: int
+    """What had been condemned, and is needed by now, or was sent again."""
+    overtaken: bool
+    """Whether another collection took over."""
+
+
+def plan(context: Context, policy: Policy, *, say: Say = lambda _: None) -> RemotePlan:
+    """
+    What a collection of the remote of a context would find; changes nothing.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs.
+    """
+    backend = context.remote.backend
+    with remotemarks.opened(backend, context.home, say) as remote, Keys() as keys:
+        remote.fetch()
+        now_us = context.home.clock_us()
+        missing = remote.mark(keys, policy, now_us=now_us)
+        keys.look(backend)
+        return _planned(remote, keys, policy, missing, now_us)
+
+
+def collect(context: Context, policy: Policy, *, say: Say = lambda _: None) -> RemoteDone:
+    """
+    Collect on the remote of a context: delete what was condemned long enough ago, and condemn what nobody needs.
+
+    Others may push, fetch and collect meanwhile; who is cut off at any moment is gone on with by the next one. Nothing
+    that is published, or counted on by who is about to publish, is deleted.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        Unsupported: It has no conditional writes.
+        UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs; nothing was deleted.
+        PermissionDenied, Unavailable: The remote refused, or does not answer.
+    """
+    context.remote.check()
+    backend, home = context.remote.backend, context.home
+    lists = Lists(backend, by=event.ulid(home.clock_us()), clock_us=home.clock_us)
+    lists.check_able()
+    with remotemarks.opened(backend, home, say) as remote, Keys() as keys:
+        # First whether all can be understood: who cannot tell what is needed takes no turn.
+        remote.fetch()
+        return Collection(remote, keys, lists, policy, say).run()
+
+
+class Collection:
+    """One collection of a remote that was read already."""
+
+    def __init__(self, remote: Remote, keys: Keys, lists: Lists, policy: Policy, say: Say) -> None:
+        self._remote = remote
+        self._backend: Backend = remote.backend
+        self._keys = keys
+        self._lists = lists
+        self._policy = policy
+        self._say = say
+        self._deleted = self._spared = 0
+
+    def run(self) -> RemoteDone:
+        self._lists.hear()
+        self._lists.settle()
+        turns = self._lists.due(grace_us=self._policy.grace_us)
+        # What is published is listed after the leases: a push publishes first, and then ends its lease.
+        self._remote.fetch()
+        missing = self._remote.mark(self._keys, self._policy, now_us=self._lists.now_us())
+        self._keys.look(self._backend)
+        overtaken = False
+        for turn in turns:
+            try:
+                self._finish(turn)
+            except (Conflict, Overdue):
+                overtaken = True
+        self._keys.look(self._backend)
+        self._clear()
+        found = _planned(self._remote, self._keys, self._policy, missing, self._lists.now_us())
+        self._say("condemning what nobody needs")
+        condemned = self._lists.condemn(
+            each.key for each in _garbage(self._remote, self._keys, self._policy, self._now())
+        )
+        return RemoteDone(found, condemned, self._deleted, self._spared, overtaken)
+
+    def _now(self) -> int:
+        return self._lists.now_us()
+
+    def _finish(self, turn: Turn) -> None:
+        """Delete what is on a list and nobody needs; say so first, so that nobody counts on it."""
+        before = turn.listed.condemned
+        spared = {key for key in before.keys if self._keys.is_needed(key) or self._is_newer(key, before)}
+        turn = self._lists.strike(turn, spared)
+        self._spared += len(spared)
+        self._say(f"deleting {len(turn.listed.condemned.keys):,} objects and packs")
+        turn = self._drop(turn)
+        self._lists.delete(turn, told=self._count)
+
+    def _count(self, keys: int) -> None:
+        self._deleted += keys
+
+    def _is_newer(self, key: str, listed: Condemned) -> bool:
+        """Whether something was written after all who push could know that it is condemned: by one who needs it."""
+        modified_us = self._keys.modified_us(key)
+        return modified_us is not None and listed.since_us is not None and modified_us >= listed.since_us
+
+    def _drop(self, turn: Turn) -> Turn:
+        """Publish, in each context that knows of them, that these are gone."""
+        for name, view in self._remote.views.items():
+            known = sorted(view.known.containing(sorted(turn.listed.condemned.keys)))
+            for start in range(0, len(known), _PORTION):
+                turn = self._lists.go_on(turn)
+                said = Said(dropped=dropped(known[start : start + _PORTION], name))
+                view.mirror.heard(self._lists.now_us())
+                # After all that say the contrary, be their clocks ahead; before anybody else may take over.
+                after_us = view.known.newest_us() + 1000
+                view.mirror.publish(said, actor=runs.actor(), after_us=after_us, until_us=turn.until_us)
+        return turn
+
+    def _clear(self) -> None:
+        """Delete what was shared for a time that is over, and leases that nobody ended."""
+        now_us = self._now()
+        self._backend.delete_many(collecting.expired_shares(self._backend, now_us=now_us))
+        self._backend.delete_many(each.key for each in leases.ended(self._backend, now_us=now_us))
+
+
+def dropped(keys: Iterable[str], remote_context: str) -> Dropped:
+    """What a publication of a remote context says of keys that go; those of other contexts' files are left out."""
+    packs: list[str] = []
+    objects: list[Digest] = []
+    files: list[tuple[str, str]] = []
+    own = f"context/{remote_context}/files/"
+    for key in keys:
+        if key.startswith("packs/"):
+            packs.append(key.removeprefix("packs/").removesuffix(".pack"))
+        elif key.startswith("objects/"):
+            objects.append(Digest(f"{ALGORITHM}:{key.rpartition('/')[2]}"))
+        elif key.startswith(own):
+            uuid, _, path = key.removeprefix(own).partition("/")
+            files.append((uuid, path_of_key(path)))
+    return Dropped(tuple(packs), tuple(objects), tuple(files))
+
+
+def _planned(remote: Remote, keys: Keys, policy: Policy, missing: int, now_us: int) -> RemotePlan:
+    listed = collecting.on_lists(remote.backend)
+    kept = young = garbage = Amount()
+    for each in keys.kept():
+        one = Amount(1, each.size_bytes)
+        if keys.is_needed(each.key):
+            kept += one
+        elif not _is_old(each, policy, now_us):
+            young += one
+        elif not _is_listed(each.key, listed):
+            garbage += one
+    alive = {each.key for each in leases.live(remote.backend, now_us=now_us)}
+    return RemotePlan(
+        url=remote.backend.url,
+        policy=policy,
+        contexts=tuple(remote.views),
+        kept=kept,
+        young=young,
+        garbage=garbage,
+        waiting=tuple(_waiting(key, one, alive, policy, now_us) for key, one in listed.items()),
+        shares=sum(1 for _ in collecting.expired_shares(remote.backend, now_us=now_us)),
+        missing=missing,
+    )
+
+
+def _garbage(remote: Remote, keys: Keys, policy: Policy, now_us: int) -> Iterator[Kept]:
+    """Yield what nobody needs, lay there for the grace, and is on no list."""
+    listed = collecting.on_lists(remote.backend)
+    for each in keys.kept():
+        if _is_old(each, policy, now_us) and not keys.is_needed(each.key) and not _is_listed(each.key, listed):
+            yield each
+
+
+def _is_old(kept: Kept, policy: Policy, now_us: int) -> bool:
+    return now_us - kept.modified_us >= policy.grace_us
+
+
+def _is_listed(key: str, listed: Mapping[str, Condemned]) -> bool:
+    return any(key in each.keys for each in listed.values())
+
+
+def _waiting(key: str, one: Condemned, alive: set[str], policy: Policy, now_us: int) -> Waiting:
+    if one.deleting:
+        why = "being deleted, or left so by a collection that died"
+    elif one.since_us is None:
+        why = "just made"
+    elif one.leases & alive:
+        why = "a push that began before it is still running, or left its lease"
+    elif now_us - one.since_us < policy.grace_us:
+        why = f"due in {(policy.grace_us - now_us + one.since_us) // 3_600_000_000 + 1} h"
+    else:
+        why = "due"
+    return Waiting(key.rpartition("/")[2].removesuffix(".json"), len(one.keys), why)

@@ -70,7 +70,7 @@ class Tally:
 class Verdict(Enum):
     """What becomes of a thing in the trash."""
 
-    TAKEN_BACK = "taken back"
+    TAKEN_BACK = "taken_back"
     WAITS = "waits"
     PURGED = "purged"
 

@@ -47,6 +47,11 @@ def test_every_object_is_listed_with_its_reason(demo: Dsdt, removed: str) -> Non
 def test_what_is_applied_and_purged_is_said(demo: Dsdt, removed: str, home: Path) -> None:
     assert demo("gc", "--apply", "--retention", "0").lines == ["Moved to the trash: 1 object, 70.0 kB."]
     assert demo("gc", "--retention", "0").lines[-1] == "Trash: 1 thing, 70.0 kB; 0 things, 0 B lay there for 7d."
+    assert demo.json("gc", "--retention", "0")["trash"] == {
+        "taken_back": {"count": 0, "size_bytes": 0},
+        "waits": {"count": 1, "size_bytes": 70_000},
+        "purged": {"count": 0, "size_bytes": 0},
+    }
     done = demo.json("gc", "--purge", "--retention", "0", "--grace", "0s")
     assert (done["purged"], done["moved"], done["taken_back"]) == ({"count": 1, "size_bytes": 70_000}, False, 0)
     assert demo("gc", "--apply", "--purge").lines == ["To do: nothing.", "Deleted for good: 0 things, 0 B."]

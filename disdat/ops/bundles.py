@@ -257,6 +257,7 @@ def value(context: Context, uuid: str) -> object:
 def value_of(context: Context, bundle: Bundle) -> object:
     """The value of a bundle whose manifest was read already; see :func:`value`."""
     source = BundleSource(context, bundle)
+    source.bring()
     for _ in range(_ATTEMPTS):
         # Of a bundle that was removed, collection may move an object away after it was found and before it is opened.
         with suppress(FileNotFoundError):

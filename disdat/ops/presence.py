@@ -1,10 +1,17 @@
-"""Which bytes of bundles are here: a fact of the home, noted beside the context where it is not all of them."""
+"""
+Which bytes of bundles are here: a fact of the home.
+
+What is noted of a bundle beside its context is what is kept here for it: nothing for one that was only fetched, or was
+delocalized. Other bundles may have the same bytes, so what is here is found by looking.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
+from disdat.catalog.keeping import Keeping
 from disdat.context import Context
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
@@ -13,15 +20,32 @@ from disdat.errors import Corrupt, NotFound
 from disdat.ops import needs
 from disdat.ops.needs import Needs
 from disdat.remote.known import Presence
+from disdat.store.collect import portions
 
+MOST_LOOKED_AT = 500
+"""Of so many bundles it is looked whether bytes that were not kept are here all the same; of more, what is noted."""
 _TOGETHER = 500
+_LOOKED = "presence"
+"""The fact that what is not noted was looked for: ``mirror.db`` may be new."""
 
 
 def of_rows(context: Context, uuids: Sequence[str]) -> dict[str, Presence]:
     """Of each bundle whether its bytes are here, as far as is known: what was never fetched was made here."""
+    found = kept(context, uuids)
+    doubtful = [uuid for uuid, state in found.items() if state is not Presence.LOCAL]
+    if len(doubtful) <= MOST_LOOKED_AT:
+        found |= _look(context, doubtful)
+    return found
+
+
+def kept(context: Context, uuids: Sequence[str]) -> dict[str, Presence]:
+    """Of each bundle whether its bytes are kept here for it, whatever other bundles have."""
     if context.binding is None:
         return dict.fromkeys(uuids, Presence.LOCAL)
-    noted = context.remote.known.presence(uuids)
+    known = context.remote.known
+    if known.fact(_LOOKED) is None:
+        _look_at_all(context)
+    noted = known.presence(uuids)
     return {uuid: noted.get(uuid, Presence.LOCAL) for uuid in uuids}
 
 
@@ -29,20 +53,15 @@ def note_fetched(context: Context, adds: Iterable[Event]) -> None:
     """Note of bundles that were just fetched whether their bytes are here; looks at no more than their manifests."""
     needed = {uuid: _named(each) for each in adds for uuid in each.subjects}
     there = context.home.store.has_many({digest for of_one in needed.values() for digest in of_one})
-    found = {uuid: _presence(of_one, there) for uuid, of_one in needed.items()}
-    # Where the root of a large tree is here, what lies below it may not be.
-    doubtful = [uuid for uuid, state in found.items() if state is not Presence.REMOTE and needed[uuid]]
-    context.remote.known.note_presence(
-        {uuid: state for uuid, state in found.items() if state is not Presence.LOCAL} | look(context, doubtful)
-    )
+    # Where some is here all is to be looked at: below the root of a large tree, say.
+    doubtful = [uuid for uuid, named in needed.items() if named & there]
+    remote = {uuid: Presence.REMOTE for uuid, named in needed.items() if named and not named & there}
+    _note(context, remote | _look(context, doubtful))
 
 
 def look(context: Context, uuids: Sequence[str]) -> dict[str, Presence]:
-    """Look whether the bytes of bundles are here, and note it."""
-    found: dict[str, Presence] = {}
-    for start in range(0, len(uuids), _TOGETHER):
-        some = uuids[start : start + _TOGETHER]
-        found |= _look(context, some)
+    """Look whether the bytes of bundles are here, and note that what is here is kept."""
+    found = _look(context, uuids)
     context.remote.known.note_presence(found)
     return found
 
@@ -56,16 +75,84 @@ def absent(context: Context, bundle: Bundle) -> dict[Digest, int]:
     return {digest: size_bytes for digest, size_bytes in wanted.items() if digest not in there}
 
 
-def _look(context: Context, uuids: Sequence[str]) -> Mapping[str, Presence]:
+def bytes_here(context: Context, uuids: Sequence[str]) -> dict[str, int]:
+    """Of each bundle how many bytes of values and files are here."""
+    found = dict.fromkeys(uuids, 0)
+    for of_some, there in _each(context, uuids):
+        for uuid, data in of_some.items():
+            if data is not None:
+                found[uuid] = sum(size_bytes for digest, size_bytes in data.objects.items() if digest in there)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """The objects of a bundle's value and files with their sizes, as far as its tree is here, and whether all is."""
+
+    objects: Mapping[Digest, int]
+    is_all: bool
+
+
+def _look_at_all(context: Context) -> None:
+    """Note of all bundles that lack something what is here: where it is not known what was noted before."""
+    now = context.home.context(context.name)
+
+    def ask(keeping: Keeping) -> list[str]:
+        uuids = {each.number: each.uuid for each in keeping.present()}
+        stored = {number for number, _ in keeping.stored_trees()}
+        return [uuids[number] for number in sorted(stored | _lacking(now, keeping)) if number in uuids]
+
+    _note(now, _look(now, now.catalog.keeping(ask)))
+    now.remote.known.note({_LOOKED: 1})
+
+
+def _lacking(context: Context, keeping: Keeping) -> set[int]:
+    """The numbers of the bundles whose manifests name what is not here."""
+    found: set[int] = set()
+    for some in portions(keeping.objects(), _TOGETHER):
+        here = {digest.raw for digest in context.home.store.has_many(Digest.from_raw(raw) for raw, _ in some)}
+        found.update(number for raw, number in some if raw not in here)
+    return found
+
+
+def _note(context: Context, found: Mapping[str, Presence]) -> None:
+    context.remote.known.note_presence({uuid: state for uuid, state in found.items() if state is not Presence.LOCAL})
+
+
+def _look(context: Context, uuids: Sequence[str]) -> dict[str, Presence]:
+    return {uuid: _presence(data, there) for of_some, there in _each(context, uuids) for uuid, data in of_some.items()}
+
+
+def _each(context: Context, uuids: Sequence[str]) -> Iterator[tuple[dict[str, _Data | None], set[Digest]]]:
+    """Yield the data of some bundles at a time, and which of their objects are here."""
+    for some in portions(uuids, _TOGETHER):
+        of_some = _data(context, some)
+        objects = {digest for data in of_some.values() if data is not None for digest in data.objects}
+        yield of_some, context.home.store.has_many(objects)
+
+
+def _data(context: Context, uuids: Sequence[str]) -> dict[str, _Data | None]:
+    """What bundles are made of; None of one whose manifest is not here."""
     try:
         bundles = context.catalog.bundles(uuids)
-    except (Corrupt, NotFound):  # a manifest that is an object, and not here
+    except (Corrupt, NotFound):  # a manifest that is an object
         bundles = {uuid: each for uuid in uuids if (each := _bundle(context, uuid)) is not None}
-    with Needs() as nodes:
-        read = needs.tolerant(context.home.store.read)
-        wanted = {uuid: {d for d, _ in needs.of_bundle(each, nodes, read)} for uuid, each in bundles.items()}
-    there = context.home.store.has_many({digest for of_one in wanted.values() for digest in of_one})
-    return {uuid: _presence(wanted.get(uuid), there) for uuid in uuids}
+    return {uuid: _data_of(context, bundles[uuid]) if uuid in bundles else None for uuid in uuids}
+
+
+def _data_of(context: Context, bundle: Bundle) -> _Data:
+    lacking: list[Digest] = []
+
+    def read(digest: Digest) -> bytes:
+        try:
+            return context.home.store.read(digest)
+        except (Corrupt, NotFound):
+            lacking.append(digest)
+            raise
+
+    files = needs.files(bundle, needs.tolerant(read))
+    objects = {frame.digest: frame.size_bytes for frame in bundle.frames if frame.digest is not None}
+    return _Data(objects | {each.digest: each.size_bytes for each in files.values()}, not lacking)
 
 
 def _named(add: Event) -> set[Digest]:
@@ -86,7 +173,9 @@ def _bundle(context: Context, uuid: str) -> Bundle | None:
         return None
 
 
-def _presence(wanted: set[Digest] | None, there: set[Digest]) -> Presence:
-    if wanted is None or (wanted and not wanted & there):
+def _presence(data: _Data | None, there: set[Digest]) -> Presence:
+    if data is None:
         return Presence.REMOTE
-    return Presence.LOCAL if wanted <= there else Presence.PARTIAL
+    if data.is_all and data.objects.keys() <= there:
+        return Presence.LOCAL
+    return Presence.PARTIAL if data.objects.keys() & there else Presence.REMOTE

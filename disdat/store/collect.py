@@ -171,7 +171,7 @@ class Collector:
         """Write what is needed of some packs into new ones, durable, and only then move them; those that stay."""
         left: list[Left] = []
         going: list[str] = []
-        written = _Rewriting(self, needed)
+        written = Rewriting(self, needed)
         try:
             for name in names:
                 try:
@@ -182,7 +182,7 @@ class Collector:
             with storage_errors(f"write packs to {self.parts.root}"):
                 written.finish()
         finally:
-            self._staging.discard_all()
+            written.discard()
         return left + self._move_packs(going)
 
     def move_bundles(self, directories: Iterable[tuple[str, Path]]) -> list[Left]:
@@ -385,7 +385,7 @@ def portions(items: Iterable[T], count: int) -> Iterator[tuple[T, ...]]:
         yield some
 
 
-class _Rewriting:
+class Rewriting:
     """Gathers what is needed of packs, and writes it into new ones of a bounded size."""
 
     def __init__(self, collector: Collector, needed: Needed) -> None:
@@ -409,6 +409,15 @@ class _Rewriting:
                             self._hold(entry.digest, reader.read(entry))
                         except DigestMismatch:
                             self._hold(entry.digest, self._peek.read(entry.digest))
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the new packs have, once they are finished."""
+        return sum(self._parts.packed.path(pack.name).stat().st_size for _, pack in self._new)
+
+    def discard(self) -> None:
+        """Forget what was written and is not part of the store."""
+        self._staging.discard_all()
 
     def finish(self) -> None:
         """Make the new packs durable and part of the store."""

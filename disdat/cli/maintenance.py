@@ -41,7 +41,8 @@ def verify(choices: Choices, ref: str | None, *, sample: float | None, as_json: 
     Read everything, and find what is damaged.
 
     Of REF, or of every bundle of the context and its log: every byte is read, whatever is known from before. What is
-    damaged, missing or changed is listed with the bundles that need it and what to do, and the exit code is 1.
+    damaged, missing or changed is listed with the bundles that need it and what to do, and the exit code is 1. What is
+    on the remote only is counted.
     """
     context = opening.context(choices)
     with ByteBar("verifying", shown=opening.wants_progress(choices)) as progress:
@@ -80,6 +81,8 @@ def _report_lines(report: VerifyReport) -> Iterator[str]:
     ]
     result = "not all is right" if _harm(report) else "all is right"
     yield f"Verified {', '.join(seen)}, {render.size(report.size_bytes)}: {result}."
+    if report.remote_only:
+        yield f"{render.count(report.remote_only, 'object')} more on the remote only, not read."
 
 
 def _harm(report: VerifyReport) -> int:
@@ -106,6 +109,7 @@ def _report_json(report: VerifyReport) -> Json:
         "files": report.files,
         "events": report.events,
         "size_bytes": report.size_bytes,
+        "remote_only": report.remote_only,
         "findings": [_finding_json(finding) for finding in report.findings],
     }
 

@@ -24,7 +24,8 @@ from disdat.core.digest import Digest
 from disdat.core.tree import Entry, Tree, TreeRef, encode_path, from_nodes
 from disdat.durable import storage_errors
 from disdat.errors import Conflict, Corrupt, InvalidInput, NotFound, PathNotFound, PermissionDenied
-from disdat.ops import find
+from disdat.ops import find, localizing
+from disdat.ops.reading import BundleSource
 from disdat.store import checkout as deciding
 from disdat.store.additions import SMALL_BYTES
 from disdat.store.carryout import Writer, left_over, remove
@@ -85,13 +86,15 @@ def checkout(
             done. Or somebody wrote to the directory meanwhile.
         InvalidInput: The bundle has no files, or the directory is none, or is inside the home.
         PathNotFound: The bundle has no such path.
-        StorageError: The disk refused; what was there is there, or is what was wanted.
+        StorageError: The disk refused; what was there is there, or is what was wanted. Unavailable where bytes are on a
+            remote that does not answer.
     """
     asked = _Asked(context, reference, directory, paths, link=link)
     with asked.alone(), context.home.store.kept():
         with _no_search_for_cycles():
             planned = asked.plan(force=force)
         planned.check()
+        planned.bring(progress)
         planned.carry_out(progress or (lambda _, __: None))
     return planned.outcome
 
@@ -189,7 +192,7 @@ class _Asked:
             return tree
         if record.tree == tree.root:
             return {path: written.entry for path, written in record.files.items()}
-        return from_nodes(tree.root, self.store.read)
+        return BundleSource(self.context, self.bundle).tree
 
     def begun_tree(self, record: Record) -> Mapping[str, Entry]:
         """The tree of a checkout that did not finish; none where it cannot be read any more."""
@@ -258,7 +261,8 @@ class _Planned:
         self._written = written
         self._sight = sight
         self._plan = plan
-        self._size_bytes = sum(wanted[path].size_bytes for path in (*plan.write, *plan.replace))
+        self._changing = *plan.write, *plan.replace
+        self._size_bytes = sum(wanted[path].size_bytes for path in self._changing)
 
     @property
     def outcome(self) -> CheckedOut:
@@ -283,6 +287,11 @@ class _Planned:
         there = directories & self._sight.directories
         for directory in there if there == directories else {*there, ""}:
             _check_writable(place(self._asked.root, directory) if directory else self._asked.root)
+
+    def bring(self, progress: Progress | None) -> None:
+        """Fetch what is to be written and is not here."""
+        sizes = {(each := self._wanted[path]).digest: each.size_bytes for path in self._changing}
+        localizing.bring_absent(self._asked.context, sizes, progress=progress)
 
     def carry_out(self, progress: Progress) -> None:
         root = self._asked.root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,12 @@ from disdat.catalog.queries import Row
 from disdat.context import Context
 from disdat.core import canonical
 from disdat.core.bundle import Bundle, Frame, Run
+from disdat.core.digest import Digest
 from disdat.core.tree import Tree
 from disdat.errors import Corrupt, ObjectNotFound
+from disdat.ops import elsewhere, presence
 from disdat.ops.reading import BundleSource
+from disdat.remote.known import Presence
 
 if TYPE_CHECKING:  # 100 ms that only tables need
     import pyarrow as pa
@@ -53,13 +56,20 @@ class Details:
     """The value as Python prints it, where it is a small literal."""
     why: str
     """Why the run made it; empty where that is not known."""
+    presence: Presence
+    """Whether its bytes are here."""
 
 
 def of(context: Context, row: Row) -> Details:
-    """The details of a bundle; of its bytes, reads only what tells the types and first rows of a table."""
+    """
+    The details of a bundle; of its bytes, reads only what tells the types and first rows of a table.
+
+    Of what is on a remote only, the directories of a large tree are fetched, and no values and files.
+    """
     bundle = context.catalog.bundle(row.uuid)
     ref, source = bundle.lineage.run, BundleSource(context, bundle)
-    tables = {frame.name: _table(source, frame) for frame in bundle.frames if frame.kind == "table"}
+    away = _on_remote_only(context, bundle)
+    tables = {frame.name: _table(source, frame, away) for frame in bundle.frames if frame.kind == "table"}
     return Details(
         row=row,
         bundle=bundle,
@@ -70,7 +80,13 @@ def of(context: Context, row: Row) -> Details:
         heads={name: head for name, (_, head) in tables.items()},
         literal=_literal(context, bundle),
         why=_why(context, ref.id, row.uuid) if ref else "",
+        presence=presence.of_rows(context, [row.uuid])[row.uuid],
     )
+
+
+def _on_remote_only(context: Context, bundle: Bundle) -> set[Digest]:
+    values = {frame.digest for frame in bundle.frames if frame.digest is not None}
+    return elsewhere.on_remote(context, values - context.home.store.has_many(values))
 
 
 def _why(context: Context, run_id: str, uuid: str) -> str:
@@ -86,13 +102,15 @@ def _literal(context: Context, bundle: Bundle) -> str | None:
     return repr(values.load(bundle.frames, BundleSource(context, bundle)))
 
 
-def _table(source: BundleSource, frame: Frame) -> tuple[list[Column], Sequence[Sequence[str]]]:
+def _table(source: BundleSource, frame: Frame, away: Set[Digest]) -> tuple[list[Column], Sequence[Sequence[str]]]:
     from disdat.values import tablefile  # 100 ms that only tables need
 
     names = cast("Sequence[str]", frame.details.get("columns", ()))
     files = cast("Sequence[str]", frame.details.get("files", ()))
     types: Mapping[str, str] = {}
     head: Sequence[Sequence[str]] = ()
+    if frame.digest in away:
+        return [Column(name, "", name in files) for name in names], head
     # What is known without the bytes is shown all the same.
     with suppress(Corrupt, ObjectNotFound, ValueError, KeyError), tablefile.opened(frame, source) as table:
         types = tablefile.type_names(frame, table.schema_arrow, tablefile.fields(frame, table))

@@ -12,10 +12,11 @@ from disdat.context import Context
 from disdat.core import tree
 from disdat.core.bundle import Bundle, CodeRef, Dependency, Frame
 from disdat.core.canonical import Json
+from disdat.core.digest import Digest
 from disdat.core.reserved import is_reserved
 from disdat.core.tree import TreeRef
-from disdat.errors import RefNotFound
-from disdat.ops import find, when
+from disdat.errors import ObjectNotFound, RefNotFound
+from disdat.ops import find, localizing, when
 from disdat.ops.reading import BundleSource
 from disdat.values import compare
 from disdat.values.compare import Progress, Side
@@ -144,6 +145,8 @@ class _Files:
 
     def __init__(self, context: Context, old: Bundle, new: Bundle) -> None:
         self.old, self.new = BundleSource(context, old), BundleSource(context, new)
+        self._context = context
+        self._bundles = old, new
         self._trees = old.tree, new.tree
         self._fetch = context.home.store.read
 
@@ -152,8 +155,17 @@ class _Files:
         """How all files differ; of trees that are stored as objects, only what is not in both is read."""
         old, new = self._trees
         if isinstance(old, TreeRef) and isinstance(new, TreeRef):
-            return tree.diff_nodes(old.root, new.root, self._fetch)
+            return self._of_nodes(old.root, new.root)
         return tree.diff(self.old.tree, self.new.tree)
+
+    def _of_nodes(self, old: Digest, new: Digest) -> tree.Diff:
+        try:
+            return tree.diff_nodes(old, new, self._fetch)
+        except ObjectNotFound:
+            if self._context.binding is None:
+                raise
+            localizing.bring_trees(self._context, self._bundles)
+            return tree.diff_nodes(old, new, self._fetch)
 
     def diff(self, old: Frame, new: Frame) -> tree.Diff:
         """How the files of two frames differ."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +20,12 @@ from disdat.catalog.catalog import Catalog
 from disdat.catalog.keeping import Keeping, Refolded
 from disdat.catalog.log import Log
 from disdat.context import Context, Home
+from disdat.core.digest import Digest
 from disdat.durable import storage_errors
 from disdat.errors import ContextNotFound, Corrupt, DisdatError, ObjectNotFound, UnknownFormat
 from disdat.making import UNFINISHED
+from disdat.remote import known
+from disdat.remote.known import Known
 from disdat.store.collect import Collector
 from disdat.store.peek import Peek
 from disdat.store.trash import Trash
@@ -79,9 +82,20 @@ class Asked:
         """Those of some bundles that are present. Raises as :meth:`ask`."""
         return self._wherever_it_is(lambda: set(self._catalog.rows(uuids)))
 
+    def on_remote(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of some objects that its remote has, as far as is known here."""
+        return set(self._known.places(digests)) if self._known is not None else set()
+
+    def check_elsewhere(self, digest: Digest) -> None:
+        """ObjectNotFound unless the remote has an object that is not here."""
+        if not self.on_remote([digest]):
+            raise ObjectNotFound(f"object {digest} is neither in the store nor in its trash")
+
     def close(self) -> None:
         """Let go of its files."""
         self._catalog.close()
+        if self._known is not None:
+            self._known.close()
         if self._refolded is not None:
             self._refolded.close()
 
@@ -92,6 +106,8 @@ class Asked:
             self.directory, writer=lambda: home.id, now_us=home.clock_us, fetch=fetch, disk=home.disk
         )
         self._refolded = Refolded(log, fetch) if self._asking.refold else None
+        is_bound = os.path.exists(self.directory / known.NAME)
+        self._known = Known(self.directory, disk=home.disk) if is_bound else None
 
     def _ask(self, look: Callable[[Keeping], T]) -> T:
         try:
@@ -149,9 +165,9 @@ def contexts(asking: Asking, *, without: Sequence[Path] = ()) -> Iterator[list[A
                     Context(asking.home, directory.name).settings  # noqa: B018 - refuses one of a later version
                 found.append(Asked(directory, asking, is_deleted=False))
         # Listed last: one that is deleted meanwhile is met in one of its places at least.
-        known = {each.inode for each in found}
+        inodes = {each.inode for each in found}
         for path, _ in asking.trash.contexts():
-            if path not in without and _inode_or_none(path) not in known:
+            if path not in without and _inode_or_none(path) not in inodes:
                 found.append(Asked(path, asking, is_deleted=True))
         yield found
     finally:

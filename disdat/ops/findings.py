@@ -54,6 +54,8 @@ class VerifyReport:
     size_bytes: int
     """Bytes that were read of packs, objects and files."""
     findings: tuple[Finding, ...]
+    remote_only: int = 0
+    """Objects that are not here, and are on the remote; they were not read."""
 
     @property
     def is_sound(self) -> bool:

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import cast
 
 from disdat import making
+from disdat.catalog.queries import Filter
 from disdat.context import FORMAT, Context, check_context_name
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
 from disdat.durable import storage_errors
+from disdat.ops import presence
+from disdat.remote.known import Presence
 
 
 def fork(source: Context, name: str) -> Context:
     """
     Make a context that has every bundle of *source*, and all its history; both go on by themselves.
 
-    It is there whole or not at all. Whoever changes *source* waits meanwhile. Its remote is not taken over.
+    It is there whole or not at all. Whoever changes *source* waits meanwhile. Its remote is not taken over,
+    unless bytes of some bundles are only there: the fork is bound to it then too.
 
     Raises:
         AlreadyExists: There is a context of this name.
@@ -40,6 +44,12 @@ def fork(source: Context, name: str) -> Context:
     return home.context(name)
 
 
+def _is_lacking(source: Context) -> bool:
+    """Whether bytes of some bundles are not kept here."""
+    states = presence.kept(source, [row.uuid for row in source.catalog.search(Filter())])
+    return any(state is not Presence.LOCAL for state in states.values())
+
+
 def _fill(source: Context, hidden: Path) -> None:
     disk, now_us = source.home.disk, source.home.clock_us()
     source.catalog.fork(hidden)
@@ -49,7 +59,7 @@ def _fill(source: Context, hidden: Path) -> None:
     fields: dict[str, Json] = {
         "format": FORMAT,
         "id": event.ulid(now_us),
-        "remote": None,
+        "remote": source.binding.to_json() if source.binding is not None and _is_lacking(source) else None,
         "settings": settings,
         "forked": {"id": source.id, "name": source.name, "time": now_us},
     }

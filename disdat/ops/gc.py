@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from disdat import config
@@ -238,11 +239,11 @@ class Collection:
 
             def add(context: Asked, keeping: Keeping) -> None:
                 self.say(f"asking the context {context.name} what it needs")
-                marks.add(context.name, keeping)
+                marks.add(context.name, keeping, lost=context.check_elsewhere)
 
             everywhere.ask_all(contexts, add)
             self.say("looking at the store")
-            found = marks.sort(self.collector.here, is_missing=lambda digest: not peek.trashed_in(digest))
+            found = marks.sort(self.collector.here, is_missing=partial(_is_missing, peek, contexts))
             if found.garbage.count:
                 self.say("looking for what needed it last")
                 everywhere.ask_all(contexts, lambda context, keeping: marks.explain(context.name, keeping))
@@ -374,6 +375,10 @@ class Marked:
                 with suppress(Purged):  # and its directories with it
                     present = context.present([path.name for path in some])
                     yield from (Orphan(context.name, path) for path in some if path.name not in present)
+
+
+def _is_missing(peek: Peek, contexts: Sequence[Asked], digest: Digest) -> bool:
+    return not (peek.trashed_in(digest) or any(each.on_remote([digest]) for each in contexts))
 
 
 def fate_in(tallies: Mapping[int, Tally], place: int) -> Fate:

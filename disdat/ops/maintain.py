@@ -18,11 +18,12 @@ from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.tree import Entry, decode_path
 from disdat.errors import Corrupt, InvalidInput, NotFound
-from disdat.ops import find, findings, needs
+from disdat.ops import elsewhere, find, findings, needs
 from disdat.ops.checkobjects import ObjectCheck, Progress
 from disdat.ops.findings import Finding, Use, VerifyReport
 from disdat.ops.needs import Needs
 from disdat.store import files
+from disdat.store.collect import portions
 
 Pages = Callable[[], Iterator[Sequence[Row]]]
 
@@ -38,7 +39,8 @@ def verify(
 
     Of a context: its log, every byte that its bundles need of the store, and all of the packs these are in; files
     as users see them are compared with that. With *sample*, a share above 0 and up to 1, the bytes of that share of
-    the objects and files are read, chosen at random; whether all are there is looked at in any case.
+    the objects and files are read, chosen at random; whether all are there is looked at in any case. What is not here
+    and is on the context's remote is counted, and is not lost.
 
     Writes nothing but to the cache of what was read, and takes what is missing out of the trash, as reading does.
     Others may read and write meanwhile. Memory does not grow with what is read.
@@ -96,7 +98,8 @@ class _Check:
         self._unread: dict[str, _Unread] = {}
         self._copies: dict[Digest, Path] = {}
         """Files of bundles that have the right bytes of an object, where the store has them wrong or not at all."""
-        self._bundles = self._files = self._events = 0
+        self._knows_remote = True
+        self._bundles = self._files = self._events = self._remote_only = 0
 
     def of_context(self) -> VerifyReport:
         self._check_settings()
@@ -106,6 +109,7 @@ class _Check:
         else:
             self._pages = _no_pages
             self._needed.add(self._store.sizes())  # nobody knows which of them are needed
+        self._leave_remote()
         if self._share < 1:
             self._objects.share()
         else:
@@ -115,6 +119,7 @@ class _Check:
     def of_bundle(self, row: Row) -> VerifyReport:
         self._pages = lambda: iter([[row]])
         self._gather()
+        self._leave_remote()
         self._objects.few()
         return self._report()
 
@@ -124,6 +129,7 @@ class _Check:
             Context(self._context.home, self._context.name).settings  # noqa: B018 - reads the file
         except Corrupt as exc:
             self._findings.append(findings.broken("settings", path, exc))
+            self._knows_remote = False
 
     def _check_log(self) -> bool:
         """Whether the bundles can be listed, whatever is wrong with the log."""
@@ -158,6 +164,15 @@ class _Check:
                 if "body" not in each.payload:
                     self._needed.add([(name, 0)])
 
+    def _leave_remote(self) -> None:
+        """Look for nothing that is not here and is on the remote."""
+        for some in portions(self._needed.all(), _TOGETHER) if self._knows_remote else ():
+            there = elsewhere.on_remote(self._context, set(some) - self._store.has_many(some))
+            self._needed.forget(there)
+            self._remote_only += len(there)
+            for uuid in [uuid for uuid, unread in self._unread.items() if unread.manifest in there]:
+                del self._unread[uuid]
+
     def _load(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Bundle]]:
         """Some bundles, in parts that bound memory; those that cannot be read are noted."""
         for start in range(0, len(rows), _TOGETHER):
@@ -187,6 +202,7 @@ class _Check:
             objects=self._needed.count,
             files=self._files,
             events=self._events,
+            remote_only=self._remote_only,
             size_bytes=self._objects.read_bytes,
             findings=tuple(self._findings),
         )

@@ -11,6 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from disdat.catalog.catalog import Added, looking_at
@@ -28,8 +29,9 @@ from disdat.errors import (
     ObjectNotFound,
     PermissionDenied,
 )
-from disdat.ops import contexts, find, needs, runs
+from disdat.ops import contexts, elsewhere, find, needs, presence, runs
 from disdat.ops.bundles import check_name
+from disdat.remote.known import Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,12 @@ def plan(source: Context, rows: Sequence[Row], target: str) -> Taken:
     try:
         there = contexts.named(source.home, target)
     except ContextNotFound:
+        _check_here(source, None, rows)
         return Taken(source.name, contexts.local_name(target), tuple(sorted(rows, key=_age)), ())
     _check_apart(source, there)
-    return _taken(source, there, rows, there.catalog.rows([row.uuid for row in rows]))
+    taken = _taken(source, there, rows, there.catalog.rows([row.uuid for row in rows]))
+    _check_here(source, there, taken.new)
+    return taken
 
 
 def found_or_made(home: Home, name: str) -> Context:
@@ -173,13 +178,17 @@ def _copy(
         there = {uuid: row for uuid, row in present.items() if uuid not in replaced}
         taken = _taken(source, target, [now.get(row.uuid, row) for row in rows], there)
         _check_bytes(source, taken.new)
+        absent = _check_here(source, target, taken.new)
         before = [row.uuid for row in taken.new if row.uuid in known]
         drafts = [*void, *_drafts(source, target, taken.new, before)]
         unused = [row.uuid for row in taken.new if row.uuid not in known | replaced]
         try:
-            return taken, target.catalog.commit(drafts, actor=runs.actor(), unused=unused)
+            written = target.catalog.commit(drafts, actor=runs.actor(), unused=unused)
         except AlreadyExists:  # another process copied one meanwhile, and may have removed it
             continue
+        if absent:
+            target.remote.known.note_presence(absent)
+        return taken, written
 
 
 def _check_bytes(source: Context, rows: Sequence[Row]) -> None:
@@ -191,13 +200,35 @@ def _check_bytes(source: Context, rows: Sequence[Row]) -> None:
     objects = source.catalog.manifest_objects(removed)
     inline = source.catalog.added([row.uuid for row in removed if row.manifest not in objects])
     data = {uuid: each.data for uuid, each in inline.items()}
-    lost = needs.lost(source.home.store, ((row.uuid, row.manifest, data.get(row.uuid)) for row in removed))
+    manifests = ((row.uuid, row.manifest, data.get(row.uuid)) for row in removed)
+    lost = needs.lost(source.home.store, manifests, elsewhere=partial(elsewhere.on_remote, source))
     if gone := [row for row in removed if row.uuid in lost]:
         raise ObjectNotFound(
             f"{len(gone)} of {len(rows)} cannot be copied: bytes of {gone[0].name or '(unnamed)'} {gone[0].uuid[:8]}"
             " were purged",
             hint="what was purged is gone for good; restore it from a backup of the home",
         )
+
+
+def _check_here(source: Context, target: Context | None, rows: Sequence[Row]) -> Mapping[str, Presence]:
+    """Refuse bundles whose bytes are on a remote only, where *target* is not bound to that; else what is here."""
+    states = presence.of_rows(source, [row.uuid for row in rows])
+    absent = {uuid: state for uuid, state in states.items() if state is not Presence.LOCAL}
+    if absent and (target is None or not _is_one(source, target)):
+        first = next(row for row in rows if row.uuid in absent)
+        assert source.binding is not None
+        raise InvalidInput(
+            f"bytes of {len(absent)} of {len(rows)} are not here, and only contexts of {source.binding.url} get them:"
+            f" {first.name or '(unnamed)'} {first.uuid[:8]}",
+            hint=f"`dsdt pull -l {first.name}` or `dsdt localize` fetches them first",
+        )
+    return absent
+
+
+def _is_one(source: Context, target: Context) -> bool:
+    """Whether both are bound to one remote context."""
+    ours, theirs = source.binding, target.binding
+    return ours is not None and theirs is not None and (ours.id, ours.name) == (theirs.id, theirs.name)
 
 
 def _removed(source: Context, target: Context, taken: Taken) -> bool:

@@ -19,9 +19,12 @@ from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.tree import NODE_FORMAT, Tree, TreeRef, from_nodes, links
 from disdat.errors import Corrupt, NotFound, ObjectNotFound
+from disdat.store.collect import portions
 from disdat.store.objects import ObjectStore
 
 Fetch = Callable[[Digest], bytes]
+Elsewhere = Callable[[Iterable[Digest]], Set[Digest]]
+"""Those of some objects that are on a remote."""
 
 _BATCH = 500
 _EMPTY_NODE = canonical.encode({"format": NODE_FORMAT, "entries": []})
@@ -65,6 +68,10 @@ class Needs:
                 (digest.raw, random.random() < self._share),
             )
             return cursor.rowcount > 0
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Let objects not be among them."""
+        self._database.executemany("DELETE FROM need WHERE digest = ?", [(digest.raw,) for digest in digests])
 
     def among(self, digests: Iterable[Digest]) -> set[Digest]:
         """Those of *digests* that are needed."""
@@ -140,34 +147,70 @@ def of_bundle(bundle: Bundle, nodes: Needs, fetch: Fetch) -> Iterator[tuple[Dige
         yield entry.digest, entry.size_bytes
 
 
-def lost(store: ObjectStore, bundles: Iterable[tuple[str, Digest, bytes | None]]) -> set[str]:
+def nowhere(_: Iterable[Digest]) -> set[Digest]:
+    """The :data:`Elsewhere` of who has no remote."""
+    return set()
+
+
+def lost(
+    store: ObjectStore, bundles: Iterable[tuple[str, Digest, bytes | None]], *, elsewhere: Elsewhere = nowhere
+) -> set[str]:
     """
-    Those of some bundles some of whose bytes are neither in the store nor in its trash.
+    Those of some bundles some of whose bytes are neither in the store, nor in its trash, nor *elsewhere*.
 
     Of each is given its uuid, its manifest's digest, and the manifest's bytes where they are no object. Where several
     share what is lost, one of them at least is told. Memory does not grow with how many files they have.
     """
     found: set[str] = set()
     with Needs() as nodes:
-        for uuid in store.lacking(_needed(bundles, nodes, store.read_unlocked, lost=found)):
-            found.add(uuid)
+        needed = _needed(bundles, nodes, store.read_unlocked, lost=found, elsewhere=elsewhere)
+        lacking = store.lacking(((uuid, digest), digest) for uuid, digest in needed)
+        for some in portions(lacking, _BATCH):
+            there = elsewhere({digest for _, digest in some})
+            found.update(uuid for uuid, digest in some if digest not in there)
     return found
 
 
 def _needed(
-    bundles: Iterable[tuple[str, Digest, bytes | None]], nodes: Needs, fetch: Fetch, *, lost: set[str]
+    bundles: Iterable[tuple[str, Digest, bytes | None]],
+    nodes: Needs,
+    fetch: Fetch,
+    *,
+    lost: set[str],
+    elsewhere: Elsewhere,
 ) -> Iterator[tuple[str, Digest]]:
-    """Yield bundles with each object they need; one of which *fetch* cannot give what tells that is *lost*."""
+    """Yield bundles with each object they need; one of which nobody can give what tells that is *lost*."""
+
+    def read(digest: Digest) -> bytes:
+        try:
+            return fetch(digest)
+        except ObjectNotFound:
+            if elsewhere([digest]):
+                return _EMPTY_NODE  # with all below it, of which nobody here knows
+            raise
+
     for uuid, name, body in bundles:
         try:
-            bundle = manifest.decode(fetch(name) if body is None else body)
+            if (data := _manifest(name, fetch, elsewhere) if body is None else body) is None:
+                continue
+            bundle = manifest.decode(data)
             yield from ((uuid, digest) for digest, _ in _values(bundle))
             if isinstance(bundle.tree, TreeRef):
-                yield from ((uuid, digest) for digest in _files(bundle.tree.root, nodes, fetch))
+                yield from ((uuid, digest) for digest in _files(bundle.tree.root, nodes, read))
             else:
                 yield from ((uuid, entry.digest) for entry in bundle.tree.values())
         except ObjectNotFound:
             lost.add(uuid)
+
+
+def _manifest(name: Digest, fetch: Fetch, elsewhere: Elsewhere) -> bytes | None:
+    """A manifest that is an object; None where that is not here, and elsewhere with all it needs."""
+    try:
+        return fetch(name)
+    except ObjectNotFound:
+        if elsewhere([name]):
+            return None
+        raise
 
 
 def _files(root: Digest, nodes: Needs, fetch: Fetch) -> Iterator[Digest]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from disdat.catalog import history as known
 from disdat.catalog.history import History, Kinds
@@ -16,7 +17,7 @@ from disdat.context import Context
 from disdat.core import event
 from disdat.core.event import BundleState
 from disdat.errors import BadQuery, Conflict, InvalidInput, ObjectNotFound, RefNotFound
-from disdat.ops import needs, runs
+from disdat.ops import elsewhere, needs, runs
 from disdat.ops.bundles import check_text
 from disdat.ops.history import (
     OF_BUNDLES,
@@ -181,9 +182,10 @@ def _refuse_committed(committed: Sequence[Named]) -> None:
 
 
 def _check_bytes(context: Context, decision: _Decision) -> None:
-    """Refuse what would bring back a bundle some of whose bytes are neither in the store nor in its trash."""
+    """Refuse what would bring back a bundle some of whose bytes are neither here nor on the remote."""
     states = decision.back
-    lost = needs.lost(context.home.store, ((uuid, state.manifest, state.body) for uuid, state in states.items()))
+    manifests = ((uuid, state.manifest, state.body) for uuid, state in states.items())
+    lost = needs.lost(context.home.store, manifests, elsewhere=partial(elsewhere.on_remote, context))
     if lost:
         raise _purged(decision, [Named(uuid, decision.names.get(uuid, "")) for uuid in states if uuid in lost])
 

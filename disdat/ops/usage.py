@@ -18,10 +18,11 @@ from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Tally, Verdict
 from disdat.errors import BundleNotFound
-from disdat.ops import everywhere, gc, trees
+from disdat.ops import everywhere, gc, presence, trees
 from disdat.ops.everywhere import Asked, Asking
 from disdat.ops.gc import Policy, Progress
 from disdat.ops.marks import CACHE_KIB, Amount
+from disdat.remote.known import Presence
 from disdat.store.collect import IN_FILE
 from disdat.store.peek import Peek
 
@@ -49,7 +50,7 @@ class Usage:
     uuid: str | None
     versions: int
     size_bytes: int
-    """Of each version added up, however often the same bytes are in them."""
+    """What of each version is here, added up, however often the same bytes are in them."""
     unique_bytes: int
     frees_bytes: int
 
@@ -94,12 +95,13 @@ def usage(
     groups = [list(of_one) for _, of_one in groupby(keyed, key=lambda r: (r.name, r.uuid if versions else ""))]
     numbers = {row.uuid: number for number, of_one in enumerate(groups, 1) for row in of_one}
     held = _held(context, lambda bundle: numbers.get(bundle.uuid, _OTHERS))
+    sizes = _sizes(context, rows)
     entries = [
         Usage(
             name=of_one[0].name,
             uuid=of_one[0].uuid if versions else None,
             versions=len(of_one),
-            size_bytes=sum(row.size_bytes for row in of_one),
+            size_bytes=sum(sizes[row.uuid] for row in of_one),
             unique_bytes=held.unique_bytes([number]),
             frees_bytes=held.frees_bytes([number]),
         )
@@ -129,6 +131,13 @@ def _rows(context: Context, names: Sequence[str]) -> list[Row]:
             raise BundleNotFound(f"no bundle named {name!r} in the context {context.name}", hint="`dsdt ls` lists them")
         rows += found
     return rows
+
+
+def _sizes(context: Context, rows: Sequence[Row]) -> dict[str, int]:
+    """Of each bundle how many bytes of it are here."""
+    states = presence.kept(context, [row.uuid for row in rows])
+    absent = [uuid for uuid, state in states.items() if state is not Presence.LOCAL]
+    return {row.uuid: row.size_bytes for row in rows} | presence.bytes_here(context, absent)
 
 
 def _most_freed_first(each: Usage) -> tuple[int, int, int, str]:
@@ -185,7 +194,7 @@ def _held(context: Context, group: Group) -> _Held:
 
         def add(asked: Asked, keeping: Keeping) -> None:
             is_meant = asked.name == context.name and not asked.is_deleted
-            shares.add(keeping, group=group if is_meant else lambda _: _OTHERS)
+            shares.add(keeping, group=group if is_meant else lambda _: _OTHERS, lost=asked.check_elsewhere)
 
         everywhere.ask_all(contexts, add)
         return _Held(shares.matched(collector.here()))
@@ -211,8 +220,8 @@ class _Shares:
     ) -> None:
         self._database.close()
 
-    def add(self, keeping: Keeping, *, group: Group) -> None:
-        """Note what the present bundles of a context need."""
+    def add(self, keeping: Keeping, *, group: Group, lost: Callable[[Digest], None]) -> None:
+        """Note what the present bundles of a context need; *lost* is asked about nodes of trees that are not here."""
         groups = {bundle.number: group(bundle) for bundle in keeping.present()}
         self._note(
             (raw, number)
@@ -220,7 +229,7 @@ class _Shares:
             for number in {groups[bundle] for _, bundle in rows}
         )
         for number, root in keeping.stored_trees():
-            self._walk(root, groups[number])
+            self._walk(root, groups[number], lost)
         self._note((packages.raw, _OTHERS) for _, packages in keeping.package_sets())  # they stay with the runs
 
     def matched(self, here: Iterable[tuple[bytes, int, int]]) -> Iterator[tuple[bytes, int, int, int | None]]:
@@ -238,12 +247,13 @@ class _Shares:
             needed,
         )
 
-    def _walk(self, root: Digest, group: int) -> None:
+    def _walk(self, root: Digest, group: int, lost: Callable[[Digest], None]) -> None:
         trees.walk(
             self._peek,
             root,
             fresh=lambda nodes: self._to_walk(nodes, group),
             note=lambda digests: self._note((each.raw, group) for each in digests),
+            lost=lost,
         )
 
     def _to_walk(self, nodes: Iterable[Digest], group: int) -> Iterator[Digest]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO  # Any: what a contender reports is read as JSON
 
-from bench import material
+from bench import material, servers
 from bench.contenders import CONTENDERS, Contender
 from bench.report import DISK, FSYNC, LOAD
 from bench.results import Failure, Number, Results, Sample
@@ -114,12 +114,12 @@ def _run_one(plan: Plan, workload: Workload, contender: Contender, rep: int, res
         state = plan.work / "prepared" / _slug(f"{contender.name}-{workload.key}-{plan.scale:g}")
         if not (state / "ready").exists():
             put_aside(state, plan.work)
-            if reason := _spawn(plan, _spec(plan, workload, contender, state, prepare=True), contender, state)[1]:
+            if reason := _spawn(plan, workload, contender, state, prepare=True)[1]:
                 return f"preparing: {reason}"
             (state / "ready").touch()
     else:
         put_aside(state, plan.work)
-    found, reason = _spawn(plan, _spec(plan, workload, contender, state, prepare=False), contender, state)
+    found, reason = _spawn(plan, workload, contender, state, prepare=False)
     place = (workload.name, workload.variant, contender.name, rep)
     results.samples += [Sample(*place, **taken) for taken in found.get("taken", [])]
     results.numbers += [Number(*place, name, value) for name, value in found.get("values", {}).items()]
@@ -139,17 +139,23 @@ def _spec(plan: Plan, workload: Workload, contender: Contender, state: Path, *, 
     )
 
 
-def _spawn(plan: Plan, spec: Spec, contender: Contender, state: Path) -> tuple[dict[str, Any], str]:
+def _spawn(
+    plan: Plan, workload: Workload, contender: Contender, state: Path, *, prepare: bool
+) -> tuple[dict[str, Any], str]:
     """What the contender's process reported, and why it did not finish, or nothing."""
+    spec = _spec(plan, workload, contender, state, prepare=prepare)
     asked, answered = state / "spec.json", state / "result.json"
     spec.save(asked)
     answered.unlink(missing_ok=True)
     command = [str(contender.interpreter(plan.peers)), "-m", "bench.inside", str(asked), str(answered)]
-    os.sync()  # what others wrote is not this one's cost
-    with plan.log.open("ab") as log:
+    place = plan.work / "server"
+    put_aside(place, plan.work)
+    server = servers.running(workload.server, place)
+    with plan.log.open("ab") as log, server as led:
         log.write(f"\n=== {spec.workload}/{spec.variant} {spec.contender}\n".encode())
         log.flush()
-        code = _wait(command, _environment(plan, state), spec.work, log, timeout_s=plan.timeout_s)
+        os.sync()  # what others wrote is not this one's cost
+        code = _wait(command, _environment(plan, state) | led, spec.work, log, timeout_s=plan.timeout_s)
     if not answered.exists():
         return {}, f"exit {code} without a result, at most {plan.timeout_s} s were allowed"
     found = json.loads(answered.read_text("utf-8"))

@@ -88,7 +88,7 @@ class Verdict:
         return statistics.median(self.compared)
 
 
-SCALES: Mapping[str, float] = {S: 1, MS: 1000, MB: 1, TIMES: 1}
+SCALES: Mapping[str, float] = {S: 1, MS: 1000, MB: 1, TIMES: 1, "": 1}
 
 
 def judge(row: Row, results: Results) -> Verdict | None:
@@ -190,6 +190,36 @@ def _checkout() -> tuple[Row, ...]:
     )
 
 
+def _moved(variant: str, what: str, push_factor: float, pull_factor: float) -> Iterator[Row]:
+    for op, factor in (("push", push_factor), ("pull", pull_factor)):
+        ours, theirs = (Figure(op, variant, name, op) for name in ("ours", "s5cmd"))
+        yield Row(f"{op} {what}", ours, S, Times(factor, theirs), op)
+    if variant == "big":
+        for op in ("push", "pull"):
+            used, theirs = (Figure(op, variant, name, op, "cpu_s") for name in ("ours", "s5cmd"))
+            yield Row(f"{op} {what}: CPU of the client", used, S, Times(1, theirs), op)
+
+
+def _remotes() -> tuple[Row, ...]:
+    def much(op: str, measure: str) -> Figure:
+        return Figure("remote", "n100000", "ours", op, measure)
+
+    published = Figure("publish", "w48", "ours", "publish", "each_s")
+    slowest = Figure("publish", "w48", "ours", "slowest s", "value")
+    writers = "48 writers of one remote context, 30 ms of latency"
+    return (
+        *_moved("big", "1 GB", 1.1, 1.5),
+        *_moved("small", "10,000 files of 10 KB", 0.5, 0.5),
+        *_moved("medium", "1,000 files of 1 MB", 1.15, 1.15),
+        Row("push with nothing new, 100,000 bundles there", much("nothing", "each_s"), MS, AtMost(10, MS)),
+        Row("the same: requests", much("requests of pushing nothing", "value"), "", AtMost(3, "")),
+        Row("clone of a context of 100,000 bundles", much("clone", "wall_s"), S, AtMost(10, S)),
+        Row("the same: requests", much("requests of a clone", "value"), "", AtMost(200, "")),
+        Row(f"{writers}: publications", published, RATE, AtLeast(100)),
+        Row(f"{writers}: the slowest", slowest, S, AtMost(1, S)),
+    )
+
+
 def _as_of(variant: str, bundles: str) -> Iterator[Row]:
     for command in ("ls", "log", "cat", "show", "lineage"):
         now, then = (Figure("asof", variant, "ours", op, "cpu_s") for op in (command, f"{command}_then"))
@@ -271,4 +301,5 @@ ROWS: tuple[Row, ...] = (
     *_as_of("n100000", "100,000"),
     _pipeline("chain100"),
     _pipeline("fan100"),
+    *_remotes(),
 )

@@ -18,6 +18,8 @@ class Workload:
     """Of a workload that adds files: how large each is; that of a single file is what scales."""
     prepared: bool = False
     """Whether what it looks at is made once, untimed, and then read by every repetition."""
+    server: str = ""
+    """The S3 server it needs, of those in :mod:`bench.servers`; anew for each run of a contender."""
     optional: bool = False
     """Whether it is only done when it is asked for: it takes many minutes."""
 
@@ -37,11 +39,11 @@ class Workload:
         return sizes
 
 
-def _files(name: str) -> tuple[Workload, ...]:
+def _files(name: str, *, server: str = "") -> tuple[Workload, ...]:
     return (
-        Workload(name, "big", {"bytes": 10**9}),
-        Workload(name, "small", {"files": 10_000}, per_file_bytes=10_000),
-        Workload(name, "medium", {"files": 1_000}, per_file_bytes=1_000_000),
+        Workload(name, "big", {"bytes": 10**9}, server=server),
+        Workload(name, "small", {"files": 10_000}, per_file_bytes=10_000, server=server),
+        Workload(name, "medium", {"files": 1_000}, per_file_bytes=1_000_000, server=server),
     )
 
 
@@ -65,4 +67,8 @@ WORKLOADS = (
     Workload("gc", "plan", {"objects": 1_000_000}, {"objects": 20_000}, prepared=True),
     Workload("pipeline", "chain100", {"tasks": 100}, {"tasks": 10}),
     Workload("pipeline", "fan100", {"tasks": 100}, {"tasks": 10}),
+    *_files("push", server="rclone"),
+    *_files("pull", server="ministack"),
+    Workload("remote", "n100000", {"bundles": 100_000}, {"bundles": 200}, prepared=True, server="ministack"),
+    Workload("publish", "w48", {"publications": 1_440}, {"publications": 48}, server="ministack"),
 )

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any  # its package is not the one that is type-checked here
 
-from bench import material
+from bench import material, remote
 from bench.meter import Meter, own_bin, untimed
 from bench.spec import Spec, Work
 
@@ -98,6 +98,23 @@ def frame(meter: Meter, spec: Spec) -> None:
         api.Bundle(NAME, name="frame", data=table)
 
 
+def push(meter: Meter, spec: Spec) -> None:
+    api = _committed(spec)
+    with meter.op("push", **spec.amount):
+        api.push(NAME, "data")
+
+
+def pull(meter: Meter, spec: Spec) -> None:
+    """Into another context of the same home: it shares no bytes with the first one."""
+    api = _committed(spec)
+    api.push(NAME, "data")
+    api.context("other")
+    api.remote("other", NAME, f"s3://{remote.BUCKET}")
+    with meter.op("pull", **spec.amount):
+        api.pull("other", "data", localize=True)
+    assert api.get("other", "data") is not None
+
+
 def pipeline(meter: Meter, spec: Spec) -> None:
     tasks = import_module("bench.adapters.disdat12_tasks")
     count = spec.sizes["tasks"]
@@ -110,6 +127,15 @@ def pipeline(meter: Meter, spec: Spec) -> None:
     command = spec.graph_command("disdat12_tasks", "whole")
     meter.run("whole_first", command, count=count)
     meter.run("whole_again", command, count=count)
+
+
+def _committed(spec: Spec) -> Any:
+    """Files added and committed, in a context that is bound; their push is what is left to do."""
+    api = opened()
+    api.remote(NAME, NAME, f"s3://{remote.BUCKET}")
+    api.add(NAME, "data", spec.data)
+    api.commit(NAME, "data")
+    return api
 
 
 def _frame(rows: int) -> Any:
@@ -125,5 +151,7 @@ WORK: dict[str, Work] = {
     "catalog": catalog,
     "frame": frame,
     "pipeline": pipeline,
+    "push": push,
+    "pull": pull,
 }
 PREPARE: dict[str, Work] = {"startup": prepare_bundles, "catalog": prepare_bundles, "frame": prepare_frame}

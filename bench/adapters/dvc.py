@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from bench import material, remote
 from bench.meter import Meter, own_bin, untimed
 from bench.spec import Spec, Work
 
@@ -39,12 +40,33 @@ def readd(meter: Meter, spec: Spec) -> None:
     meter.run("readd", [DVC, "add", "-q", "data"], cwd=REPO, **spec.amount)
 
 
+def push(meter: Meter, spec: Spec) -> None:
+    _added_for_a_remote(spec)
+    meter.run("push", [DVC, "push", "-q"], cwd=REPO, **spec.amount)
+
+
+def pull(meter: Meter, spec: Spec) -> None:
+    _added_for_a_remote(spec)
+    untimed([DVC, "push", "-q"], cwd=REPO)
+    for had in (".dvc/cache", ".dvc/tmp", "data"):
+        (REPO / had).rename(f"had-{Path(had).name}")
+    meter.run("pull", [DVC, "pull", "-q"], cwd=REPO, **spec.amount)
+    assert material.bytes_below(REPO / "data") == spec.sizes["bytes"]
+
+
 def pipeline(meter: Meter, spec: Spec) -> None:
     opened()
     count = spec.sizes["tasks"]
     (REPO / "dvc.yaml").write_text("\n".join(["stages:", *_stages(spec.shape, count)]) + "\n", "utf-8")
     meter.run("whole_first", [DVC, "repro", "-q"], count=count, cwd=REPO)
     meter.run("whole_again", [DVC, "repro", "-q"], count=count, cwd=REPO)
+
+
+def _added_for_a_remote(spec: Spec) -> None:
+    _with_data(spec)
+    untimed([DVC, "remote", "add", "-d", "r", remote.URL], cwd=REPO)
+    untimed([DVC, "remote", "modify", "r", "endpointurl", remote.endpoint()], cwd=REPO)
+    untimed([DVC, "add", "-q", "data"], cwd=REPO)
 
 
 def _with_data(spec: Spec) -> None:
@@ -64,5 +86,12 @@ def _stages(shape: str, count: int) -> list[str]:
     return lines
 
 
-WORK: dict[str, Work] = {"startup": startup, "add": add, "readd": readd, "pipeline": pipeline}
+WORK: dict[str, Work] = {
+    "startup": startup,
+    "add": add,
+    "readd": readd,
+    "pipeline": pipeline,
+    "push": push,
+    "pull": pull,
+}
 PREPARE: dict[str, Work] = {}

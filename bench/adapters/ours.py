@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import material
-from bench.adapters import ours_contexts, ours_history, ours_space
+from bench.adapters import ours_contexts, ours_history, ours_remote, ours_space
 from bench.meter import Meter, own_bin, resident_mb
 from bench.spec import Spec, Work
 from disdat import api
@@ -262,6 +262,10 @@ WORK: dict[str, Work] = {
     "gc": ours_space.collect,
     "contexts": ours_contexts.measure,
     "pipeline": pipeline,
+    "push": ours_remote.send,
+    "pull": ours_remote.receive,
+    "remote": ours_remote.many,
+    "publish": ours_remote.publish,
 }
 PREPARE: dict[str, Work] = {
     "startup": prepare_bundles,
@@ -272,4 +276,5 @@ PREPARE: dict[str, Work] = {
     "asof": ours_history.prepare,
     "gc": ours_space.prepare,
     "contexts": prepare_bundles,
+    "remote": ours_remote.prepare_many,
 }

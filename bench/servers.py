@@ -1,0 +1,64 @@
+"""An S3 server for one run of one contender, with a proxy before it that counts and delays, and the way to both."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from bench.remote import BUCKET, CONTROL, PROXY
+from tests.servers import start
+from tests.servers.proxy import Proxy, proxied
+
+SERVERS = {"ministack": start.ministack, "rclone": start.rclone}
+
+
+@contextmanager
+def running(name: str, place: Path) -> Iterator[dict[str, str]]:
+    """
+    Run a server for the block, with an empty bucket; gives the variables that lead to it, and to its proxy.
+
+    With no name there is none, and there are no variables.
+    """
+    if not name:
+        yield {}
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        server = stack.enter_context(SERVERS[name](place))
+        server.bucket(BUCKET)
+        proxy = stack.enter_context(proxied(server.endpoint, log=place / "proxy.log"))
+        control = stack.enter_context(_controlled(proxy))
+        yield server.environment() | {PROXY: proxy.endpoint, CONTROL: control}
+
+
+@contextmanager
+def _controlled(proxy: Proxy) -> Iterator[str]:
+    """Let who is measured have the proxy begin anew, by GET /latency/<ms>, and ask what it counted, by GET /count."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            order, _, number = self.path.strip("/").partition("/")
+            if order == "latency":
+                proxy.reset()
+                proxy.latency(float(number))
+            answer = str(proxy.count()).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing of what works."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

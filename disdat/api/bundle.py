@@ -12,10 +12,11 @@ from disdat import ops
 from disdat.api import selection
 from disdat.api.draft import Draft
 from disdat.api.selection import ContextLike
-from disdat.api.stored import Known, Stored
+from disdat.api.stored import Stored
 from disdat.core import bundle as core
 from disdat.core.places import context_key
 from disdat.errors import BundleClosed, BundleNotFound, InvalidInput
+from disdat.ops.handles import Known
 
 if TYPE_CHECKING:  # they bring in SQLAlchemy, which importing the API must not
     from disdat.context import Context
@@ -130,7 +131,7 @@ class Bundle:
         The directory of its files.
 
         While the bundle is open it is there to be written to; what of it is named in the data becomes part of the
-        bundle. Of a closed one every file is there, read-only and verified.
+        bundle. Of a closed one every file is there, read-only, and verified when this is first asked for.
         """
         if isinstance(self._facts, Stored):
             return str(self._facts.directory())

@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TypeAlias
 
 from disdat import ops
 from disdat.core import bundle as core
-from disdat.core.reserved import COMMITTED
+from disdat.ops.handles import BundleHandle
 
-if TYPE_CHECKING:  # they bring in SQLAlchemy, which importing the API must not
-    from disdat.catalog.queries import Row
-    from disdat.context import Context
-
-
-class Known(Protocol):
-    """What both a row of the catalog and a manifest say."""
-
-    @property
-    def uuid(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def processing_name(self) -> str: ...
-    @property
-    def owner(self) -> str: ...
-    @property
-    def created_us(self) -> int: ...
-    @property
-    def params(self) -> Mapping[str, str]: ...
+_Stamp: TypeAlias = "tuple[int, int]"
+_SETTLED_NS = 100_000_000
+"""A directory is known only if it was this old when looked at: a change in the same tick leaves its time alone."""
 
 
-class Stored:
+class Stored(BundleHandle):
     """One bundle of a context; immutable but for its tags, which are those of the moment they are asked for."""
 
-    def __init__(self, context: Context, known: Known) -> None:
-        # Listings make ten thousands: what can be computed when it is asked for is.
-        self._context = context
-        self._known = known
-
-    @property
-    def uuid(self) -> str:
-        return self._known.uuid
-
-    @property
-    def name(self) -> str:
-        return self._known.name
-
-    @property
-    def processing_name(self) -> str:
-        return self._known.processing_name
-
-    @property
-    def owner(self) -> str:
-        return self._known.owner
-
-    @property
-    def creation_date(self) -> float:
-        return self._known.created_us / 1_000_000
-
-    @property
-    def row(self) -> Row:
-        """The catalog's row as it is now; BundleNotFound if the bundle was removed."""
-        return ops.find.need(self._context, uuid=self.uuid)
+    _verified: _Stamp | None = None
+    """What its directory was when all files in it were verified."""
 
     @property
     def manifest(self) -> core.Bundle:
@@ -82,16 +39,12 @@ class Stored:
         return ops.bundles.value(self._context, self.uuid)
 
     def directory(self) -> Path:
-        return ops.bundles.directory(self._context, self.uuid)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        row = self.row
-        return {**row.tags, COMMITTED: "True"} if row.committed else dict(row.tags)
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        return self._known.params
+        """Where its files are: verified when this is first asked, and again once one came, went or was replaced."""
+        path = self._context.bundle_directory(self.uuid)
+        if self._verified is None or self._verified != _stamp(path):
+            ops.bundles.directory(self._context, self.uuid)
+            self._verified = _stamp(path)
+        return path
 
     @property
     def inputs(self) -> dict[str, core.Dependency]:
@@ -117,3 +70,12 @@ class Stored:
     @property
     def _code(self) -> core.CodeRef:
         return self.manifest.lineage.code or core.CodeRef()
+
+
+def _stamp(directory: Path) -> _Stamp | None:
+    """What changes when something directly in a directory comes, goes or is replaced; None where that is not sure."""
+    try:
+        found = os.stat(directory)
+    except OSError:  # whoever needs it says what is wrong with it
+        return None
+    return (found.st_ino, found.st_mtime_ns) if found.st_mtime_ns + _SETTLED_NS <= time.time_ns() else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -436,6 +439,24 @@ def test_the_directory_of_a_closed_bundle_holds_all_its_files(ctx, tmp_path):
         (tmp_path / name).write_text(name)
     api.Bundle(ctx, "data", [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
     assert sorted(os.listdir(api.get(ctx, "data").local_dir)) == ["a.txt", "b.txt"]
+
+
+def test_the_files_of_a_bundle_are_looked_at_once_however_often_its_directory_is_asked_for(ctx, tmp_path, monkeypatch):
+    source = tmp_path / "a.txt"
+    source.write_text("a")
+    api.Bundle(ctx, "data", str(source))
+    found = api.get(ctx, "data")
+    [path] = Path(found.local_dir).iterdir()
+    os.utime(path.parent, (1, 1))  # nothing was put there or taken away for long
+    assert found.local_dir == str(path.parent)
+    with monkeypatch.context() as here:
+        for module in (builtins, io, os):
+            here.setattr(module, "open", lambda *args, **options: pytest.fail("it is looked at again"))
+        assert found.local_dir == str(path.parent)
+    path.unlink()
+    assert [each.read_text() for each in Path(found.local_dir).iterdir()] == ["a"], "it went, and is there again"
+    shutil.rmtree(path.parent)
+    assert (Path(found.local_dir) / path.name).read_text() == "a"
 
 
 def test_to_ask_for_the_directory_of_a_bundle_without_files_makes_none(ctx):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from disdat.context import Context
 from disdat.core.reserved import TRANSIENT
-from disdat.ops import bundles, localizing, push
+from disdat.ops import bundles
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ def publish(context: Context, uuids: Iterable[str]) -> None:
 
     Raises what :func:`disdat.ops.push.push` does.
     """
+    from disdat.ops import push  # most runs share nothing
+
     rows = [row for row in context.catalog.rows(list(uuids)).values() if TRANSIENT not in row.tags]
     if rows:
         bundles.commit(context, [row for row in rows if not row.committed])
@@ -37,4 +39,6 @@ def publish(context: Context, uuids: Iterable[str]) -> None:
 
 def bring(context: Context, uuids: Iterable[str]) -> None:
     """Have all bytes of bundles here; raises what :func:`disdat.ops.localizing.localize` does."""
+    from disdat.ops import localizing  # most runs share nothing
+
     localizing.localize(context, list(context.catalog.rows(list(uuids)).values()))

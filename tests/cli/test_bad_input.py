@@ -364,6 +364,11 @@ ENOUGH = {
     "cat": "data",
     "show": "data",
     "lineage": "data",
+    "remote": "",
+    "push": "",
+    "pull": "",
+    "fetch": "",
+    "clone": "file:///none",
     "log": "",
     "undo": "",
     "checkout": "data",
@@ -375,7 +380,7 @@ ENOUGH = {
     "reindex": "",
 }
 """What makes each command a whole one."""
-WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "gc", "doctor"}
+WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "clone", "gc", "doctor"}
 
 
 def options_of(name: str) -> list[click.Option]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from disdat import ops
-from disdat.cli import listing, opening, options, render
+from disdat.cli import listing, opening, options, remotecare, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar
@@ -33,17 +33,29 @@ def _share(ctx: click.Context, _: click.Parameter, value: str | None) -> float |
 
 @click.command(cls=Verb)
 @click.option("--sample", callback=_share, metavar="SHARE", help="Read only this share, such as 1%, chosen at random.")
+@click.option("--remote", "of_remote", is_flag=True, help="Whether the remote has all that was published.")
+@click.option("--repair", "repairs", is_flag=True, help="With --remote: send again what is wrong there and is here.")
 @options.json()
 @click.argument("ref", callback=options.text, required=False)
 @click.pass_obj
-def verify(choices: Choices, ref: str | None, *, sample: float | None, as_json: bool) -> None:
+def verify(
+    choices: Choices, ref: str | None, *, sample: float | None, of_remote: bool, repairs: bool, as_json: bool
+) -> None:
     """
     Read everything, and find what is damaged.
 
     Of REF, or of every bundle of the context and its log: every byte is read, whatever is known from before. What is
     damaged, missing or changed is listed with the bundles that need it and what to do, and the exit code is 1. What is
     on the remote only is counted.
+
+    With --remote it is looked whether all that was published is there, and as long as it was; its bytes are read with
+    --sample only, such as --sample 100%.
     """
+    if of_remote:
+        remotecare.verify(choices, ref, sample=sample, repairs=repairs, as_json=as_json)
+        return
+    if repairs:
+        raise WrongUsage("--repair goes with --remote", "what is wrong here says itself what to do")
     context = opening.context(choices)
     with ByteBar("verifying", shown=opening.wants_progress(choices)) as progress:
         report = ops.maintain.verify(context, reference=ref, sample=sample, progress=progress)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from disdat import ops
-from disdat.cli import listing, opening, options, render
+from disdat.cli import listing, opening, options, remotecare, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import Phases
@@ -42,6 +42,7 @@ _S = 1_000_000
     "--grace", metavar="TIME", callback=options.duration, help="Leave in the trash so long: days, or like 36h."
 )
 @click.option("-v", "--list", "each", is_flag=True, help="List every object, and why it is kept or not.")
+@click.option("--remote", "of_remote", is_flag=True, help="Of the remote of the current context, not of the home.")
 @options.json()
 @click.pass_obj
 def gc(
@@ -53,14 +54,21 @@ def gc(
     retention: int | None,
     grace: int | None,
     each: bool,
+    of_remote: bool,
     as_json: bool,
 ) -> None:
     """
     Find what nobody needs, and get its space back.
 
     Says what would be done, and does nothing without --apply or --purge. Bundles of every context of the home count,
-    those that were removed not longer ago than the retention, and what is being written.
+    those that were removed not longer ago than the retention, and what is being written. Of a remote, those of every
+    context there; --apply condemns what nobody needs, and deletes what was condemned for the grace.
     """
+    if of_remote:
+        if purges or digest is not None or each:
+            raise WrongUsage("--remote goes with --apply only", "leave out --purge, --why and --list")
+        remotecare.collect(choices, _policy(choices, retention, grace), applies=applies, as_json=as_json)
+        return
     if digest is not None and (applies or purges or each):
         raise WrongUsage("--why changes nothing and lists nothing else", "give it alone")
     if each and (applies or purges):

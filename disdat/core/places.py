@@ -82,6 +82,11 @@ def lease_key(id_: str) -> str:
     return f"leases/{id_}.json"
 
 
+def share_key(id_: str, name: str) -> str:
+    """Of a copy that others read by a URL."""
+    return f"shares/{id_}/{name}"
+
+
 def collection_key(id_: str) -> str:
     """Of what one collection condemned."""
     return f"gc/{id_}.json"

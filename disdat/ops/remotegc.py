@@ -6,7 +6,7 @@ How that is safe beside pushes, and beside other collections, is in :mod:`disdat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from disdat.context import Context
@@ -19,13 +19,14 @@ from disdat.ops import remotemarks, runs
 from disdat.ops.gc import Policy
 from disdat.ops.marks import Amount
 from disdat.ops.remotemarks import Remote, Say
-from disdat.remote import collecting, leases
+from disdat.remote import collecting, condemned, leases
 from disdat.remote.collecting import Keys, Lists, Turn
-from disdat.remote.condemned import Condemned
+from disdat.remote.condemned import Condemned, Listed
 from disdat.remote.mirror import Overdue
 from disdat.store.backend import Backend
 from disdat.store.backend import Stored as Kept
 
+_HOUR_US = 3_600_000_000
 _PORTION = 5000
 """So many places are said to be gone in one publication."""
 
@@ -143,10 +144,9 @@ class Collection:
         self._clear()
         found = _planned(self._remote, self._keys, self._policy, missing, self._lists.now_us())
         self._say("condemning what nobody needs")
-        condemned = self._lists.condemn(
-            each.key for each in _garbage(self._remote, self._keys, self._policy, self._now())
-        )
-        return RemoteDone(found, condemned, self._deleted, self._spared, overtaken)
+        condemning = (each.key for each in _garbage(self._keys, self._policy, self._now()))
+        count = self._lists.condemn(condemning)
+        return RemoteDone(found, count, self._deleted, self._spared, overtaken)
 
     def _now(self) -> int:
         return self._lists.now_us()
@@ -207,17 +207,19 @@ def dropped(keys: Iterable[str], remote_context: str) -> Dropped:
 
 
 def _planned(remote: Remote, keys: Keys, policy: Policy, missing: int, now_us: int) -> RemotePlan:
-    listed = collecting.on_lists(remote.backend)
+    alive = {each.key for each in leases.live(remote.backend, now_us=now_us)}
+    waiting = tuple(_waiting(each, alive, policy, now_us) for each in _noting(remote, keys))
     kept = young = garbage = Amount()
     for each in keys.kept():
         one = Amount(1, each.size_bytes)
         if keys.is_needed(each.key):
             kept += one
-        elif not _is_old(each, policy, now_us):
-            young += one
-        elif not _is_listed(each.key, listed):
+        elif keys.is_condemned(each.key):
+            continue
+        elif _is_old(each, policy, now_us):
             garbage += one
-    alive = {each.key for each in leases.live(remote.backend, now_us=now_us)}
+        else:
+            young += one
     return RemotePlan(
         url=remote.backend.url,
         policy=policy,
@@ -225,29 +227,33 @@ def _planned(remote: Remote, keys: Keys, policy: Policy, missing: int, now_us: i
         kept=kept,
         young=young,
         garbage=garbage,
-        waiting=tuple(_waiting(key, one, alive, policy, now_us) for key, one in listed.items()),
+        waiting=waiting,
         shares=sum(1 for _ in collecting.expired_shares(remote.backend, now_us=now_us)),
         missing=missing,
     )
 
 
-def _garbage(remote: Remote, keys: Keys, policy: Policy, now_us: int) -> Iterator[Kept]:
+def _garbage(keys: Keys, policy: Policy, now_us: int) -> Iterator[Kept]:
     """Yield what nobody needs, lay there for the grace, and is on no list."""
-    listed = collecting.on_lists(remote.backend)
     for each in keys.kept():
-        if _is_old(each, policy, now_us) and not keys.is_needed(each.key) and not _is_listed(each.key, listed):
+        if _is_old(each, policy, now_us) and not keys.is_needed(each.key) and not keys.is_condemned(each.key):
             yield each
+
+
+def _noting(remote: Remote, keys: Keys) -> Iterator[Listed]:
+    """Yield all lists, and note what is on them."""
+    keys.forget_condemned()
+    for each in condemned.listed(remote.backend):
+        keys.condemn(each.condemned.keys)
+        yield each
 
 
 def _is_old(kept: Kept, policy: Policy, now_us: int) -> bool:
     return now_us - kept.modified_us >= policy.grace_us
 
 
-def _is_listed(key: str, listed: Mapping[str, Condemned]) -> bool:
-    return any(key in each.keys for each in listed.values())
-
-
-def _waiting(key: str, one: Condemned, alive: set[str], policy: Policy, now_us: int) -> Waiting:
+def _waiting(listed: Listed, alive: set[str], policy: Policy, now_us: int) -> Waiting:
+    one = listed.condemned
     if one.deleting:
         why = "being deleted, or left so by a collection that died"
     elif one.since_us is None:
@@ -255,7 +261,7 @@ def _waiting(key: str, one: Condemned, alive: set[str], policy: Policy, now_us: 
     elif one.leases & alive:
         why = "a push that began before it is still running, or left its lease"
     elif now_us - one.since_us < policy.grace_us:
-        why = f"due in {(policy.grace_us - now_us + one.since_us) // 3_600_000_000 + 1} h"
+        why = f"due in {max(1, round((policy.grace_us - now_us + one.since_us) / _HOUR_US))} h"
     else:
         why = "due"
-    return Waiting(key.rpartition("/")[2].removesuffix(".json"), len(one.keys), why)
+    return Waiting(listed.key.rpartition("/")[2].removesuffix(".json"), len(one.keys), why)

@@ -47,6 +47,22 @@ def selected(context: Context, references: Sequence[str], *, tags: Mapping[str, 
     return list(found.values())
 
 
+def published(context: Context) -> list[Removal]:
+    """
+    All bundles of a context that are published, after a fetch.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        Unavailable: The remote does not answer.
+    """
+    fetching.fetch(context)
+    found: list[Removal] = []
+    for rows in context.catalog.pages():
+        there = _published(context, [row.uuid for row in rows])
+        found += [Removal(row.uuid, row.name, row) for row in rows if row.uuid in there]
+    return found
+
+
 def remove(context: Context, removals: Sequence[Removal]) -> None:
     """
     Remove bundles for everybody, here too; published on return. Their bytes go by collection, after the retention.
@@ -121,15 +137,20 @@ def _of_uuid(context: Context, uuid: str, tags: Mapping[str, str]) -> Removal:
 
 def _refuse_unpublished(context: Context, removals: Iterable[Removal]) -> None:
     by_uuid = {each.uuid: each for each in removals}
-    events = history.ask(context.catalog, lambda of: list(of.events(of.about(list(by_uuid)))))
-    adds = [each for each in events if each.kind == event.ADD]
-    known = context.remote.known.published([each.write_key for each in adds])
-    published = {uuid for each in adds if each.write_key in known for uuid in each.subjects}
+    there = _published(context, list(by_uuid))
     for uuid, each in by_uuid.items():
-        if uuid not in published:
+        if uuid not in there:
             raise InvalidInput(
                 f"{each.name or '(unnamed)'} {uuid[:8]} was never pushed", hint="`dsdt rm` removes it here"
             )
+
+
+def _published(context: Context, uuids: Sequence[str]) -> set[str]:
+    """Those of some bundles that others know of."""
+    events = history.ask(context.catalog, lambda of: list(of.events(of.about(uuids))))
+    adds = [each for each in events if each.kind == event.ADD]
+    known = context.remote.known.published([each.write_key for each in adds])
+    return {uuid for each in adds if each.write_key in known for uuid in each.subjects}
 
 
 def _is_uuid(text: str) -> bool:

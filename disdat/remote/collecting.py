@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from types import TracebackType
@@ -33,6 +33,8 @@ AFTER_US = 3_600_000_000
 """So long after the end of a turn another process may take over: what was asked for by then is done, or never is."""
 LIST_KEYS = 20_000
 """So many keys go into one list."""
+LISTS = 25
+"""So many lists one collection deletes: they are held in memory."""
 _TOGETHER = 1000
 _HOUR_US = 3_600_000_000
 
@@ -53,6 +55,7 @@ class Keys:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE needed (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID")
         self._database.execute("CREATE TABLE root (context TEXT, uuid TEXT, PRIMARY KEY (context, uuid)) WITHOUT ROWID")
         self._database.execute(
             "CREATE TABLE kept (key TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID"
@@ -70,6 +73,18 @@ class Keys:
     def need(self, keys: Iterable[str]) -> None:
         """Note that somebody needs what is under these."""
         self._database.executemany("INSERT OR IGNORE INTO needed VALUES (?)", ((key,) for key in keys))
+
+    def condemn(self, keys: Iterable[str]) -> None:
+        """Note that these are on a list."""
+        self._database.executemany("INSERT OR IGNORE INTO listed VALUES (?)", ((key,) for key in keys))
+
+    def forget_condemned(self) -> None:
+        """Forget what was noted to be on lists."""
+        self._database.execute("DELETE FROM listed")
+
+    def is_condemned(self, key: str) -> bool:
+        """Whether a key was noted to be on a list."""
+        return self._database.execute("SELECT 1 FROM listed WHERE key = ?", (key,)).fetchone() is not None
 
     def need_files(self, bundles: Iterable[tuple[str, str]]) -> None:
         """Note that somebody needs all files in the plain layout of these bundles, each by remote context and uuid."""
@@ -93,6 +108,11 @@ class Keys:
         """Yield what :meth:`look` found, in order of the keys."""
         for key, size_bytes, modified_us in self._database.execute("SELECT * FROM kept ORDER BY key"):
             yield Kept(key, size_bytes, modified_us)
+
+    def size_bytes(self, key: str) -> int | None:
+        """How many bytes :meth:`look` found under a key; None if it found nothing."""
+        found = self._database.execute("SELECT size FROM kept WHERE key = ?", (key,)).fetchone()
+        return int(found[0]) if found else None
 
     def modified_us(self, key: str) -> int | None:
         """When what :meth:`look` found under a key was written; None if it found nothing."""
@@ -167,10 +187,11 @@ class Lists:
                 self._swap(each, replace(each.condemned, since_us=since_us, leases=alive, by=self._by))
 
     def due(self, *, grace_us: int) -> list[Turn]:
-        """Those that may be deleted now, each of which nobody else deletes for as long as our turn lasts."""
+        """Some of those that may be deleted now, each of which nobody else deletes for as long as our turn lasts."""
         alive = {each.key for each in leases.live(self.backend, now_us=self.now_us())}
-        due = [one for one in condemned.listed(self.backend) if self._is_due(one.condemned, alive, grace_us)]
-        return [turn for one in due if (turn := self._take(one)) is not None]
+        lists = condemned.listed(self.backend)
+        due = islice((one for one in lists if self._is_due(one.condemned, alive, grace_us)), LISTS)
+        return [turn for one in list(due) if (turn := self._take(one)) is not None]
 
     def strike(self, turn: Turn, keys: Set[str]) -> Turn:
         """The turn, with a list that has these keys no more. Raises what :meth:`go_on` does."""
@@ -241,11 +262,6 @@ def expired_shares(backend: Backend, *, now_us: int) -> Iterator[str]:
         ends_us = min(event.ulid_time_us(found[1]), each.modified_us + LONGEST_SIGNED_S * 1_000_000)
         if now_us - ends_us > _HOUR_US:
             yield each.key
-
-
-def on_lists(backend: Backend) -> Mapping[str, Condemned]:
-    """The lists there are, by their keys."""
-    return {each.key: each.condemned for each in condemned.listed(backend)}
 
 
 def _collectable(backend: Backend) -> Iterator[Kept]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from disdat.core.digest import Digest, of_bytes
+from disdat.core.digest import Digest, Hasher, of_bytes
 from disdat.core.places import Place
-from disdat.errors import DigestMismatch, ObjectNotFound
+from disdat.errors import DigestMismatch, DisdatError, ObjectNotFound
 from disdat.remote import transfer
 from disdat.store.backend import Backend, KeyNotFound
 
@@ -15,6 +15,8 @@ Places = Callable[[Iterable[Digest]], Mapping[Digest, Sequence[Place]]]
 """Says where objects lie."""
 
 _READERS = 16
+_CHECKERS = 4
+"""So many keys are read at once where all is: packs may be large."""
 _TOGETHER = 2000
 
 
@@ -56,3 +58,50 @@ def _right(backend: Backend, load: transfer.Load) -> dict[Digest, bytes]:
         return {digest: data for digest, data in transfer.read_small(backend, load) if of_bytes(data) == digest}
     except KeyNotFound:
         return {}
+
+
+def wrong(
+    backend: Backend, places: Mapping[Digest, Sequence[Place]], *, progress: Callable[[int], None]
+) -> dict[Digest, DisdatError]:
+    """
+    Read objects; those that are right in none of their places, and why not.
+
+    *progress* is told bytes as they are read, by any thread. StorageError where the remote does not answer.
+    """
+    left = {digest: list(of_one) for digest, of_one in places.items()}
+    failed: dict[Digest, DisdatError] = {}
+    with ThreadPoolExecutor(_CHECKERS) as pool:
+        while loads := transfer.loads({digest: of_one for digest, of_one in left.items() if of_one}):
+            found: dict[Digest, DisdatError] = {}
+            for of_load in pool.map(lambda load: _wrong(backend, load, progress), loads):
+                found |= of_load
+            tried = {digest: place for load in loads for digest, place in load.wanted}
+            failed = {digest: exc for digest, exc in failed.items() if digest not in tried} | found
+            left = {digest: [place for place in left[digest] if place != tried[digest]] for digest in found}
+    return failed
+
+
+def _wrong(backend: Backend, load: transfer.Load, progress: Callable[[int], None]) -> dict[Digest, DisdatError]:
+    """Those objects of one key that are not right there, and why not."""
+    failed: dict[Digest, DisdatError] = {}
+    try:
+        for digest, found, size_bytes in _large(backend, load) if load.is_large else _small(backend, load):
+            progress(size_bytes)
+            if found != digest:
+                failed[digest] = transfer.damaged(backend, load.key, digest, found)
+    except KeyNotFound as exc:
+        return dict.fromkeys((digest for digest, _ in load.wanted), exc)
+    return failed
+
+
+def _small(backend: Backend, load: transfer.Load) -> Iterator[tuple[Digest, Digest, int]]:
+    for digest, data in transfer.read_small(backend, load):
+        yield digest, of_bytes(data), len(data)
+
+
+def _large(backend: Backend, load: transfer.Load) -> Iterator[tuple[Digest, Digest, int]]:
+    for digest, place in load.wanted:
+        hasher = Hasher(expected_bytes=place.length)
+        for piece in backend.read_pieces(load.key, offset=place.offset, length=place.length):
+            hasher.update(piece)
+        yield digest, hasher.digest(), place.length

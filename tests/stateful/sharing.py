@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from disdat.catalog.queries import Filter
@@ -26,6 +27,8 @@ from disdat.errors import DisdatError
 from disdat.ops import bundles, contexts, fetching, find, push, remotegc, remotes, rmr, undo
 from disdat.ops.bundles import Birth
 from disdat.ops.gc import Policy
+from disdat.ops.push import PushResult
+from disdat.ops.remotegc import RemoteDone
 from disdat.remote import compaction, condemned
 from disdat.remote.known import Known
 from disdat.remote.mirror import Mirror
@@ -56,11 +59,12 @@ DELAYS_US = [60_000_000, 20 * 60_000_000, 50 * 60_000_000]
 VALUES = [
     "a" * 100_000,
     "b" * 100_000,
-    ["a" * 100_000, "c" * 40_000],
-    ["c" * 40_000, "d" * 40_000],
-    ["d" * 40_000, "e" * 40_000],
+    [np.full(5000, 1.0), np.full(20_000, 7.0)],
+    [np.full(5000, 1.0), np.full(5000, 2.0)],
+    [np.full(5000, 2.0), np.full(5000, 3.0)],
     "f",
 ]
+"""Objects of 64 KiB and more lie by themselves, others in packs, and what is small in no object at all."""
 LAST = 40
 """About so many requests one thing that somebody does takes at most."""
 
@@ -136,9 +140,9 @@ class Sharing:
         made = bundles.write(context, VALUES[value], Birth(name=f"n{next(self.names)}"))
         bundles.commit(context, [find.by_uuid(context, made.uuid)])
 
-    def push(self, who: str) -> Callable[[], object]:
+    def push(self, who: str, *, at_most: int | None = None) -> Callable[[], PushResult]:
         context = self.contexts[who]
-        return lambda: push.push(context, push.selected(context), jobs=1)
+        return lambda: push.push(context, push.selected(context)[:at_most], jobs=1)
 
     def remove(self, who: str, number: int) -> Callable[[], object]:
         context = self.contexts[who]
@@ -146,14 +150,16 @@ class Sharing:
         def do() -> None:
             fetching.fetch(context)
             if rows := find.search(context, Filter(committed=True)):
-                rmr.remove(context, rmr.selected(context, [rows[number % len(rows)].uuid]))
+                first = number % len(rows)
+                some = [row.uuid for row in rows[first : first + 1 + number % 3]]
+                rmr.remove(context, rmr.selected(context, some))
 
         return do
 
     def undo(self, who: str) -> Callable[[], object]:
         return lambda: undo.undo(self.contexts[who], force=True)
 
-    def collect(self, who: str) -> Callable[[], object]:
+    def collect(self, who: str) -> Callable[[], RemoteDone]:
         return lambda: remotegc.collect(self.contexts[who], POLICY)
 
     def fetch(self, who: str) -> Callable[[], object]:
@@ -234,9 +240,9 @@ class SharingMachine(RuleBasedStateMachine):
     def wait(self, us: int) -> None:
         self.all.world.advance(us)
 
-    @rule(who=who, script=st.dictionaries(requests, fates, max_size=2))
-    def push(self, who: str, script: dict[int, Action]) -> None:
-        self.all.act(who, self.all.push(who), script)
+    @rule(who=who, at_most=st.sampled_from([1, None, None]), script=st.dictionaries(requests, fates, max_size=2))
+    def push(self, who: str, at_most: int | None, script: dict[int, Action]) -> None:
+        self.all.act(who, self.all.push(who, at_most=at_most), script)
 
     @rule(who=who, number=numbers, script=st.dictionaries(requests, fates, max_size=1))
     def remove(self, who: str, number: int, script: dict[int, Action]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from disdat import config, ops
 from disdat.api import selection
 from disdat.api.bundle import Bundle, stored
-from disdat.api.remotes import clone, fetch, localize, pull, push, remote
+from disdat.api.remotes import clone, delocalize, fetch, localize, pull, push, remote, rmr
 from disdat.api.selection import ContextLike
 from disdat.api.space import du, gc
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
     from disdat.context import Context
     from disdat.ops.checkout import CheckedOut
     from disdat.ops.contexts import Status
+    from disdat.ops.delocalizing import Delocalized
     from disdat.ops.diff import BundleDifference
     from disdat.ops.fetching import FetchResult
     from disdat.ops.history import Change
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
 
 __all__ = [
     "Bundle",
+    "Delocalized",
     "FetchResult",
     "Localized",
     "PullResult",
@@ -56,6 +58,7 @@ __all__ = [
     "copy_bundles",
     "current_context",
     "delete_context",
+    "delocalize",
     "diff",
     "du",
     "fetch",
@@ -73,6 +76,7 @@ __all__ = [
     "remote",
     "rename",
     "rm",
+    "rmr",
     "search",
     "set_aws_profile",
     "status",
@@ -83,6 +87,7 @@ __all__ = [
 ]
 
 _RESULTS = {
+    "Delocalized": "disdat.ops.delocalizing",
     "FetchResult": "disdat.ops.fetching",
     "Localized": "disdat.ops.localizing",
     "PullResult": "disdat.ops.pull",

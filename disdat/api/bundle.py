@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,6 @@ from disdat.api.draft import Draft
 from disdat.api.selection import ContextLike
 from disdat.api.stored import Stored
 from disdat.core import bundle as core
-from disdat.core.places import context_key
 from disdat.errors import BundleClosed, BundleNotFound, InvalidInput
 from disdat.ops.handles import Known
 
@@ -140,9 +140,8 @@ class Bundle:
 
     @property
     def remote_dir(self) -> str | None:
-        """The URL below which files of its own lie on the remote, in the plain layout; None without a remote."""
-        binding = self._context.binding
-        return None if binding is None else f"{binding.url}/{context_key(binding.name, f'files/{self.uuid}')}"
+        """The URL below which its files lie on the remote in the plain layout; None without a remote."""
+        return ops.paths.remote_directory(self._context, self.uuid)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -286,15 +285,18 @@ class Bundle:
         ops.bundles.commit(self._context, [self._stored.row])
         return self
 
-    def push(self) -> Bundle:
+    def push(self, delocalize: bool = False) -> Bundle:
         """
-        Send it to the remote; others see all of it on return.
+        Send it to the remote; others see all of it on return. With *delocalize*, its bytes here are dropped then.
 
         Raises:
             InvalidInput: It is not committed.
             NotConfigured: Its context has no remote.
         """
-        ops.push.push(self._context, ops.push.selected(self._context, uuid=self._stored.uuid))
+        rows = ops.push.selected(self._context, uuid=self._stored.uuid)
+        ops.push.push(self._context, rows)
+        if delocalize:
+            ops.delocalizing.delocalize(self._context, rows)
         return self
 
     def pull(self, localize: bool = False) -> Bundle:
@@ -302,9 +304,38 @@ class Bundle:
         ops.pull.pull(self._context, uuid=self._stored.uuid, with_bytes=localize)
         return self
 
-    def localize(self) -> Bundle:
-        """Fetch its bytes that are not here."""
+    def localize(self, path: str | os.PathLike[str] | None = None) -> str:
+        """
+        Fetch the file, or directory, that its data names by this URL or path, or all its bytes; where that is here.
+
+        Raises:
+            InvalidInput, PathNotFound: It has no such file.
+            ObjectNotFound, DigestMismatch: The remote lacks it too, or has it damaged.
+        """
+        if path is not None:
+            return str(ops.paths.localize(self._context, self._stored.row, os.fspath(path)))
         ops.localizing.localize(self._context, [self._stored.row])
+        return self.local_dir
+
+    def delocalize(self, path: str | os.PathLike[str] | None = None) -> str:
+        """
+        Drop the bytes of a file, of a directory, or all its bytes here, once the remote is proved to have them.
+
+        The result is what it is read by from now on: its URL in the plain layout, else the path at which it will be
+        when it is asked for again. Bytes that another bundle needs stay.
+
+        Raises:
+            InvalidInput, PathNotFound: It was not pushed, or has no such file; nothing was dropped.
+            ObjectNotFound, DigestMismatch: The remote lacks some, or has it damaged; nothing was dropped.
+        """
+        if path is not None:
+            return ops.paths.delocalize(self._context, self._stored.row, os.fspath(path))
+        ops.delocalizing.delocalize(self._context, [self._stored.row])
+        return self.remote_dir or ""
+
+    def rmr(self) -> Bundle:
+        """Remove it for everybody who shares the remote context, here too; InvalidInput if it was never pushed."""
+        ops.rmr.remove(self._context, ops.rmr.selected(self._context, [self._stored.uuid]))
         return self
 
     def __eq__(self, other: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from disdat import config, ops
@@ -10,6 +10,9 @@ from disdat.api import selection
 from disdat.api.selection import ContextLike
 
 if TYPE_CHECKING:  # they bring in sqlite3 and more, which importing the API must not
+    from disdat.catalog.queries import Row
+    from disdat.context import Context
+    from disdat.ops.delocalizing import Delocalized
     from disdat.ops.fetching import FetchResult
     from disdat.ops.localizing import Localized
     from disdat.ops.pull import PullResult
@@ -34,11 +37,13 @@ def push(
     bundle_name: str | None = None,
     tags: Mapping[str, str] | None = None,
     uuid: str | None = None,
+    delocalize: bool = False,
 ) -> PushResult:
     """
     Send the newest committed bundle that matches to the remote, or all committed ones, if nothing is named.
 
-    What is there already is not sent again. On return others see all of it.
+    What is there already is not sent again. On return others see all of it. With *delocalize*, the bytes of these
+    bundles are dropped here then, as :func:`delocalize` does.
 
     Raises:
         BundleNotFound: None matches.
@@ -47,7 +52,11 @@ def push(
         PermissionDenied, Unavailable: The remote refused, or does not answer; pushing again goes on.
     """
     here = selection.context(local_context)
-    return ops.push.push(here, ops.push.selected(here, bundle_name, uuid=uuid, tags=tags or {}))
+    rows = ops.push.selected(here, bundle_name, uuid=uuid, tags=tags or {})
+    pushed = ops.push.push(here, rows)
+    if delocalize and rows:
+        ops.delocalizing.delocalize(here, rows)
+    return pushed
 
 
 def pull(
@@ -101,5 +110,46 @@ def localize(
         ObjectNotFound, DigestMismatch: The remote lacks some too, or they are damaged there.
     """
     here = selection.context(local_context)
-    ops.find.check_named(bundle_name, uuid, tags or {})
-    return ops.localizing.localize(here, [ops.find.need(here, bundle_name, uuid=uuid, tags=tags or {})])
+    return ops.localizing.localize(here, [_meant(here, bundle_name, uuid, tags or {})])
+
+
+def delocalize(
+    local_context: ContextLike,
+    bundle_name: str | None = None,
+    uuid: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Delocalized:
+    """
+    Drop the bytes of the latest bundle that matches here, once the remote is proved to have them.
+
+    They come back when they are asked for. Those that another bundle needs stay.
+
+    Raises:
+        BundleNotFound: None matches; BadQuery where nothing is named.
+        InvalidInput: It was not pushed; nothing was dropped.
+        ObjectNotFound, DigestMismatch: The remote lacks some, or has it damaged; nothing was dropped.
+    """
+    here = selection.context(local_context)
+    return ops.delocalizing.delocalize(here, [_meant(here, bundle_name, uuid, tags or {})])
+
+
+def rmr(local_context: ContextLike, refs: str | Iterable[str], tags: Mapping[str, str] | None = None) -> list[str]:
+    """
+    Remove bundles for everybody who shares the remote context, here too; their uuids.
+
+    Each is named exactly: a name (its latest, with *tags* the latest that has them), ``name@version`` or a whole uuid.
+
+    Raises:
+        BadQuery: Nothing is named, or the beginning of a uuid; nothing was removed.
+        BundleNotFound: One names nothing; nothing was removed.
+        InvalidInput: One was never pushed; nothing was removed.
+    """
+    here = selection.context(local_context)
+    removals = ops.rmr.selected(here, [refs] if isinstance(refs, str) else list(refs), tags=tags or {})
+    ops.rmr.remove(here, removals)
+    return [each.uuid for each in removals]
+
+
+def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mapping[str, str]) -> Row:
+    ops.find.check_named(bundle_name, uuid, tags)
+    return ops.find.need(here, bundle_name, uuid=uuid, tags=tags)

@@ -44,17 +44,19 @@ FUNCTIONS = {
     "du": "(local_context, names=(), *, versions=False)",
     "gc": "(apply=False, purge=False, *, retention=None, grace=None)",
     "remote": "(local_context, remote_context, remote_url)",
-    "push": "(local_context, bundle_name=None, tags=None, uuid=None)",
+    "push": "(local_context, bundle_name=None, tags=None, uuid=None, delocalize=False)",
     "pull": "(local_context, bundle_name=None, uuid=None, localize=False)",
     "fetch": "(local_context)",
     "clone": "(remote_url, name=None)",
     "localize": "(local_context, bundle_name=None, uuid=None, tags=None)",
+    "delocalize": "(local_context, bundle_name=None, uuid=None, tags=None)",
+    "rmr": "(local_context, refs, tags=None)",
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"
     " force_all=False, params=None, output_bundle_uuid=None, central_scheduler=False, workers=1,"
     " incremental_push=False, incremental_pull=False)",
 }
-TYPES = {"Bundle", "FetchResult", "Localized", "PullResult", "PushResult"}
+TYPES = {"Bundle", "Delocalized", "FetchResult", "Localized", "PullResult", "PushResult"}
 METHODS = {
     "__init__": "(self, local_context, name=None, data=None, processing_name=None, owner=None, tags=None, params=None,"
     " dependencies=None, code_method=None, vc_info=None, start_time=0, stop_time=0)",
@@ -73,9 +75,11 @@ METHODS = {
     "cat": "(self)",
     "rm": "(self, *, force=False)",
     "commit": "(self)",
-    "push": "(self)",
+    "push": "(self, delocalize=False)",
     "pull": "(self, localize=False)",
-    "localize": "(self)",
+    "localize": "(self, path=None)",
+    "delocalize": "(self, path=None)",
+    "rmr": "(self)",
 }
 PROPERTIES = {
     "closed": False,

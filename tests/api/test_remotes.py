@@ -15,6 +15,7 @@ from disdat.errors import (
     ContextNotFound,
     InvalidInput,
     NotConfigured,
+    PathNotFound,
 )
 
 OTHER = "import os; os.environ['DISDAT_HOME'] += '-of-another'; "
@@ -59,7 +60,7 @@ def test_the_results_say_what_was_done(bound: str, url: str, tmp_path: Path) -> 
     assert isinstance(pulled, api.PullResult)
     assert [row.uuid for row in pulled.rows] == [made.uuid]
     assert isinstance(api.localize("other", "large"), api.Localized)
-    assert Path(api.get("other", "large").data).read_bytes() == bytes(100_000)
+    assert Path(api.cat("other", "large")).read_bytes() == bytes(100_000)
 
 
 def test_bytes_come_at_once_where_it_is_asked_for(
@@ -78,9 +79,83 @@ def test_what_others_say_of_a_bundle_comes_by_pulling_it(bound: str, url: str) -
     ours = api.Bundle(bound, "n", 1).commit().push()
     api.clone(url, "theirs")
     api.tag("theirs", "n", {"checked": "yes"})
-    api.get("theirs", "n").push()
+    api.push("theirs", "n")
     assert ours.pull().tags == {"checked": "yes", "committed": "True"}
-    assert ours.localize() is ours
+
+
+def files_of_two(bound: str, tmp_path: Path, url: str) -> tuple[api.Bundle, list[str]]:
+    """A bundle of two files that was pushed, with the paths its data names."""
+    for name, byte in (("a.bin", 1), ("b c.bin", 2)):
+        (tmp_path / name).write_bytes(bytes([byte]) * 100_000)
+    made = api.add(bound, "files", [tmp_path / "a.bin", tmp_path / "b c.bin"]).commit().push()
+    return made, list(made.data)
+
+
+def test_what_is_dropped_here_comes_back_when_it_is_asked_for(bound: str, url: str, tmp_path: Path) -> None:
+    made, (first, second) = files_of_two(bound, tmp_path, url)
+    dropped = api.delocalize(bound, "files")
+    assert isinstance(dropped, api.Delocalized)
+    assert (dropped.objects, dropped.kept) == (2, 0)
+    assert not Path(first).exists()
+    assert made.localize(first) == first
+    assert Path(first).read_bytes() == bytes([1]) * 100_000
+    assert not Path(second).exists()
+    assert list(made.cat()) == [first, second]
+    assert Path(second).read_bytes() == bytes([2]) * 100_000
+
+
+def test_one_file_is_dropped_and_fetched_by_its_path(bound: str, url: str, tmp_path: Path) -> None:
+    made, (first, second) = files_of_two(bound, tmp_path, url)
+    assert made.delocalize(second) == second
+    assert (Path(first).exists(), Path(second).exists()) == (True, False)
+    assert made.localize(Path(second)) == second
+    assert Path(second).exists()
+    assert made.localize() == made.local_dir
+    with pytest.raises(InvalidInput, match="not a file of this bundle's"):
+        made.delocalize(tmp_path / "a.bin")
+    with pytest.raises(InvalidInput, match="not a URL of this bundle's"):
+        made.localize("s3://other/place")
+    with pytest.raises(PathNotFound):
+        made.localize("no.bin")
+
+
+def test_in_the_plain_layout_what_is_dropped_is_read_by_its_url(
+    ctx: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISDAT_REMOTE_LAYOUT", "plain")
+    api.remote(ctx, "team", url)
+    made, (first, second) = files_of_two(ctx, tmp_path, url)
+    there = made.delocalize(second)
+    assert there == f"{made.remote_dir}/{Path(second).name.replace(' ', '%20')}"
+    assert list(made.cat()) == [first, there]
+    assert made.localize(there) == second
+    assert made.delocalize() == made.remote_dir
+
+
+def test_who_pushes_may_drop_the_bytes_at_once(bound: str, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(100_000))
+    made = api.add(bound, "a", tmp_path / "a.bin").commit()
+    assert len(api.push(bound, "a", delocalize=True).sent) == 1
+    assert api.delocalize(bound, "a").objects == 0
+    assert Path(made.cat()).read_bytes() == bytes(100_000)
+    made.push(delocalize=True)
+    assert api.delocalize(bound, uuid=made.uuid).objects == 0
+
+
+def test_a_bundle_is_removed_for_everybody(bound: str, url: str) -> None:
+    first, second = (api.Bundle(bound, name, 1).commit().push() for name in ("first", "second"))
+    api.clone(url, "theirs")
+    assert api.rmr(bound, ["first"]) == [first.uuid]
+    assert second.rmr() is second
+    assert api.search(bound) == []
+    assert set(api.fetch("theirs").gone) == {first.uuid, second.uuid}
+    draft = api.Bundle(bound, "draft", 1).commit()
+    with pytest.raises(InvalidInput, match="never pushed"):
+        draft.rmr()
+    with pytest.raises(BadQuery):
+        api.rmr(bound, [])
+    with pytest.raises(InvalidInput, match="not pushed"):
+        draft.delocalize()
 
 
 def test_of_several_remote_contexts_one_is_named(bound: str, url: str) -> None:

@@ -14,12 +14,10 @@ from disdat.context import Context, Home, resolve
 
 def settings(choices: Choices) -> Settings:
     """The settings, with what stands on the command line over what the environment and the file say."""
+    if choices.profile is not None:
+        config.set_aws_profile(choices.profile)  # for what opens remotes by itself, and for tasks in other processes
     found = config.load()
-    return replace(
-        found,
-        context=found.context if choices.context is None else choices.context,
-        profile=found.profile if choices.profile is None else choices.profile,
-    )
+    return found if choices.context is None else replace(found, context=choices.context)
 
 
 def home(choices: Choices) -> Home:

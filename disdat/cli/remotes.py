@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import click
@@ -12,7 +12,7 @@ from disdat.catalog.queries import Row
 from disdat.cli import listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
-from disdat.cli.progress import ByteBar
+from disdat.cli.progress import ByteBar, Phases
 from disdat.core.canonical import Json
 from disdat.errors import NotConfigured
 from disdat.ops import when
@@ -51,15 +51,18 @@ def remote(
     the remote context of that name there. Nothing is moved.
     """
     context = opening.context(choices)
+    if unbind and name is not None:
+        raise WrongUsage("--unbind takes no name", "leave out REMOTE_CONTEXT and URL")
+    if layout is not None and url is None:
+        raise WrongUsage("--layout is for binding", "give REMOTE_CONTEXT and URL, or leave it out")
     if unbind:
-        if name is not None:
-            raise WrongUsage("--unbind takes no name", "leave out REMOTE_CONTEXT and URL")
         before = ops.remotes.unbind(context)
         render.say(choices, f"Unbound from {_named(before)}" if before else f"{context.name} has no remote")
     elif name is None:
         _show(choices, context.binding, context.name, as_json=as_json)
     elif url is None:
-        raise WrongUsage("no URL is given", f"`dsdt remote {name} s3://BUCKET/PREFIX` binds to it")
+        words = f"{context.remote_name} {name}" if "://" in name else f"{name} s3://BUCKET/PREFIX"
+        raise WrongUsage("it takes both a remote context and a URL", f"`dsdt remote {words}` binds to it")
     else:
         chosen = layout or opening.settings(choices).layout
         bound = ops.remotes.bind(context, name, url, layout=chosen)
@@ -160,7 +163,8 @@ def pull(
 def fetch(choices: Choices, *, as_json: bool) -> None:
     """Learn what others pushed, removed and tagged; bytes stay where they are."""
     context = opening.context(choices)
-    done = ops.fetching.fetch(context)
+    with Phases(shown=opening.wants_progress(choices)) as phases:
+        done = ops.fetching.fetch(context, progress=_publications(phases))
     _warn(choices, done)
     render.out(render.as_json(_fetched_json(done)) if as_json else [_fetched_line(done)])
 
@@ -179,10 +183,18 @@ def clone(choices: Choices, url: str, name: str | None, *, layout: str | None) -
     """
     home = opening.home(choices)
     chosen = layout or opening.settings(choices).layout
-    made = ops.remotes.clone(home, url, ops.remotes.meant(url, name), layout=chosen)
+    with Phases(shown=opening.wants_progress(choices)) as phases:
+        told = _publications(phases)
+        made = ops.remotes.clone(home, url, ops.remotes.meant(url, name), layout=chosen, progress=told)
     _warn(choices, made.fetched)
     local = made.bound.context.name
     render.say(choices, f"Cloned {_named(made.bound.binding)} into the context {local}: {_fetched_line(made.fetched)}")
+
+
+def _publications(phases: Phases) -> Callable[[int, int], None]:
+    """Tells how many publications of how many were read."""
+    phases("asking what was published")
+    return lambda read, total: phases(f"read {read:,} of {total:,} publications")
 
 
 @contextmanager

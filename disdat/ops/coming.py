@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from disdat.catalog import history
-from disdat.catalog.queries import Filter
+from disdat.catalog.queries import Filter, Row
 from disdat.context import Context
 from disdat.core import event, manifest
 from disdat.core.bundle import NOTHING, Bundle
@@ -65,7 +65,7 @@ def plan(
         published = [each for stored in mirror.unread() for each in stored.publication.said.events]
     new = list(_new(context, published, pull.removed_here(context, name, uuid)))
     if name is None and uuid is None and not tags:
-        return _plan(context, new, _absent_here(context, Filter()) if with_bytes else [], with_bytes=with_bytes)
+        return _plan(context, new, _absent_here(context) if with_bytes else [], with_bytes=with_bytes)
     here = _here(context, Filter(name=name, uuid=uuid, tags=tags))
     meant = [each for each in new if _matches(each, name, uuid, tags)] + here
     if not meant:
@@ -95,15 +95,19 @@ def _found(state: BundleState) -> _Found:
 
 
 def _here(context: Context, wanted: Filter) -> list[_Found]:
-    rows = find.search(context, wanted)
-    return [_Found(Coming(r.uuid, r.name, r.made_us, r.size_bytes, is_new=False), None, r.tags) for r in rows]
+    """The bundles that are known here, and on the remote."""
+    return [_known(row) for row in pull.published(context, find.search(context, wanted))]
 
 
-def _absent_here(context: Context, wanted: Filter) -> list[_Found]:
+def _absent_here(context: Context) -> list[_Found]:
     """The bundles that are known here, and whose bytes are not."""
-    found = _here(context, wanted)
-    states = presence.of_rows(context, [each.coming.uuid for each in found])
-    return [each for each in found if states[each.coming.uuid] is not Presence.LOCAL]
+    rows = find.search(context, Filter())
+    states = presence.of_rows(context, [row.uuid for row in rows])
+    return [_known(row) for row in rows if states[row.uuid] is not Presence.LOCAL]
+
+
+def _known(row: Row) -> _Found:
+    return _Found(Coming(row.uuid, row.name, row.made_us, row.size_bytes, is_new=False), None, row.tags)
 
 
 def _matches(found: _Found, name: str | None, uuid: str | None, tags: Mapping[str, str]) -> bool:

@@ -14,11 +14,14 @@ from disdat.core import event, similar
 from disdat.core.bundle import NOTHING
 from disdat.core.event import Event
 from disdat.errors import BundleNotFound
-from disdat.ops import fetching, find, localizing, presence, runs
+from disdat.ops import fetching, find, holding, localizing, presence, runs
 from disdat.ops.fetching import FetchResult
 from disdat.ops.localizing import Localized, Progress
 from disdat.remote import transfer
 from disdat.remote.known import Presence
+
+_NAMED = 2000
+"""Among so many bundles one is looked for that may have been meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,34 @@ def _named(
 ) -> list[Row]:
     """The bundles that are meant; what was removed here, and not for all, is there again."""
     _restore(context, name, uuid)
-    which = find.Which.ALL if every_version else find.Which.LATEST
-    found = find.select(context, name, uuid=uuid, tags=tags, which=which)
+    versions = find.select(context, name, uuid=uuid, tags=tags, which=find.Which.ALL)
+    if every_version:
+        found = published(context, versions)
+    else:  # the latest may be one that was never pushed
+        found = published(context, versions[:1]) or published(context, versions)[:1]
     if not found:
         raise not_there(context, name, uuid)
     return found
 
 
+def published(context: Context, rows: Sequence[Row]) -> list[Row]:
+    """Those of some bundles that are on the remote, as far as is known here."""
+    missing = holding.unpublished(context, [row.uuid for row in rows])
+    return [row for row in rows if row.uuid not in missing]
+
+
 def not_there(context: Context, name: str | None, uuid: str | None, also_there: Iterable[str] = ()) -> BundleNotFound:
-    """What to raise where nothing that is known here, or *also_there*, is named so."""
+    """What to raise where nothing that was fetched, or is *also_there*, is named so."""
     meant = repr(name if name is not None else uuid) if name is not None or uuid is not None else "with these tags"
-    names = sorted({*context.catalog.names(), *also_there})
+    names = sorted({*_published_names(context), *also_there})
     there = similar.closest(name, names) if name else None
     hint = f"did you mean {there!r}?" if there else _what_is_there(names)
     return BundleNotFound(f"{_where(context)} has no bundle {meant}", hint=hint)
+
+
+def _published_names(context: Context) -> set[str]:
+    """The names of what is on the remote, as far as is known here; of much, the newest."""
+    return {row.name for row in published(context, find.search(context, Filter(committed=True, limit=_NAMED)))}
 
 
 def _restore(context: Context, name: str | None, uuid: str | None) -> None:

@@ -104,7 +104,7 @@ def meant(url: str, name: str | None) -> Meant:
     return Meant(chosen, local or chosen)
 
 
-def clone(home: Home, url: str, chosen: Meant, *, layout: str) -> Cloned:
+def clone(home: Home, url: str, chosen: Meant, *, layout: str, progress: fetching.Progress | None = None) -> Cloned:
     """
     Make a context, bind it, and fetch what a remote context has; no bytes of values and files.
 
@@ -115,7 +115,7 @@ def clone(home: Home, url: str, chosen: Meant, *, layout: str) -> Cloned:
     context = contexts.create(home, chosen.local)
     try:
         bound = bind(context, chosen.name, url, layout=layout)
-        fetched = fetching.fetch(bound.context)
+        fetched = fetching.fetch(bound.context, progress=progress)
     except BaseException:
         if not context.catalog.counts().bundles:
             contexts.delete(home, chosen.local)

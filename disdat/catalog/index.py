@@ -1,16 +1,16 @@
 """
 Keeping a catalog's rows what the fold of the log's events says they are.
 
-A bundle whose only event is the one that adds it is inserted as it is. Every other bundle that new events
-touch is *tangled*: all its events, and those that undo them, are folded again by :mod:`disdat.core.event`, and its
-rows are replaced. So SQL knows nothing of what events mean, and the rows depend on the set of events only.
+A bundle that nothing was known of, and of which nothing is undone, is inserted. Every other one that new events touch
+is *tangled*: all its events, and those that undo them, are folded again by :mod:`disdat.core.event`, and its rows are
+replaced. So SQL knows nothing of what events mean, and the rows depend on the set of events only.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -122,9 +122,8 @@ def unknown(connection: sqlite3.Connection, events: Iterable[Event]) -> list[Eve
 def receive(connection: sqlite3.Connection, appended: Appended, *, log: Log, fetch: Fetch) -> None:
     """Index what was just appended and was fetched, of any times and order, in the transaction that is open."""
     indexer = _Indexer(connection, log, fetch)
-    rest = iter(appended.entries)
-    while portion := list(islice(rest, PORTION_EVENTS)):
-        indexer.add(portion, crossed=indexer.crossed(portion))
+    # All together: what adds a bundle and what commits it, with a thousand others, are rarely next to each other.
+    indexer.add(appended.entries, crossed=indexer.crossed(appended.entries))
     _mark(connection, appended.end, max(each.event.time_us for each in appended.entries))
 
 
@@ -210,10 +209,13 @@ class _Indexer:
 
     def add(self, entries: Sequence[Entry], *, crossed: Set[str]) -> None:
         self._in_hand = self._number(entries)
-        tangling = self._tangling(crossed)
-        self._insert_plain({number: each for number, each in self._in_hand.items() if number not in tangling})
+        new = self._new(crossed)
+        self._insert(new)
+        tangling = {
+            n: each for n, each in self._in_hand.items() if not (each.subjects and new.keys() >= {*each.subjects})
+        }
         if tangling:
-            self._refold(self._touched(tangling))
+            self._refold(self._touched(tangling, but=new.keys()))
 
     def folded(self, uuids: Sequence[str]) -> Folded:
         return self._folded(uuids, self._with_undoing(self._events(self._placed(queries.SPEAKING_OF, uuids))))
@@ -243,36 +245,52 @@ class _Indexer:
         self._connection.executemany(_WRITER_SEQ, list(seqs.items()))
         return numbered
 
-    def _tangling(self, crossed: Set[str]) -> dict[int, Event]:
-        """The events of the batch that are more than the first and only one of a new bundle."""
-        mentions = Counter([uuid for each in self._in_hand.values() for uuid in each.subjects])
-        new = {uuid for uuid, times in mentions.items() if times == 1} - self._values(_KNOWN_UUIDS, mentions)
+    def _new(self, crossed: Set[str]) -> dict[str, list[int]]:
+        """The bundles that nothing was known of, each added once, by events that count, with the numbers of these."""
+        spoken: dict[str, list[int]] = defaultdict(list)
+        for number, each in self._in_hand.items():
+            for uuid in set(each.subjects):
+                spoken[uuid].append(number)
+        known = self._values(_KNOWN_UUIDS, spoken)
+        batch = self._in_hand.items()
+        undone = {target for _, each in batch for target in each.undoes} | crossed
+        doubtful = {n for n, each in batch if each.undoes or each.id in undone or each.write_id not in ("", each.id)}
+        adding = {n for n, each in batch if each.kind == event.ADD}
+        return {
+            uuid: numbers
+            for uuid, numbers in spoken.items()
+            if uuid not in known and doubtful.isdisjoint(numbers) and len(adding.intersection(numbers)) == 1
+        }
 
-        def is_plain(each: Event) -> bool:
-            if each.kind != event.ADD or each.undoes or each.id in crossed or each.write_id not in ("", each.id):
-                return False
-            return new.issuperset(each.subjects)
-
-        return {number: each for number, each in self._in_hand.items() if not is_plain(each)}
-
-    def _insert_plain(self, plain: Mapping[int, Event]) -> None:
-        """Insert bundles that nothing was known of."""
+    def _insert(self, new: Mapping[str, Sequence[int]]) -> None:
+        """Insert bundles of which all there is to know is in this batch."""
+        several = {uuid: numbers for uuid, numbers in new.items() if len(numbers) > 1}
+        states = event.fold([self._in_hand[number] for number in {n for numbers in several.values() for n in numbers}])
+        subjects = [PairRow(uuid, number) for uuid, numbers in several.items() for number in numbers]
+        unreadable: list[tuple[Value, ...]] = []
         first = self._next("bundles", "id")
         made: list[Rows] = []
-        for number, each in plain.items():
-            [uuid] = each.subjects
+        for uuid, numbers in new.items():
+            if uuid in several and uuid not in states:
+                continue  # it was removed
+            number = next(number for number in numbers if self._in_hand[number].kind == event.ADD)
+            add = self._in_hand[number]
             try:
-                fields = _manifest_added(uuid, each, self._fetch)
-                made.append(rows.bundle_rows(first + len(made), fields, _at_birth(number, fields, each)))
+                fields = _manifest_added(uuid, add, self._fetch)
+                state = states.get(uuid)
+                standing = _standing(number, fields, state) if state else _at_birth(number, fields, add)
+                made.append(rows.bundle_rows(first + len(made), fields, standing))
             except (Corrupt, NotFound) as exc:
-                self._write({"subjects": [PairRow(uuid, number)], "unreadable": [(uuid, str(exc))]})
-        self._write(rows.merged(made))
+                unreadable.append((uuid, str(exc)))
+                if uuid not in several:
+                    subjects.append(PairRow(uuid, number))
+        self._write({"subjects": subjects, "unreadable": unreadable, **rows.merged(made)})
 
-    def _touched(self, tangling: Mapping[int, Event]) -> list[str]:
-        """The bundles whose events must be folded again; also remembers which events speak of them."""
-        subjects = [PairRow(uuid, number) for number, each in tangling.items() for uuid in set(each.subjects)]
+    def _touched(self, tangling: Mapping[int, Event], *, but: Set[str]) -> list[str]:
+        """The bundles whose events must be folded again, *but* some; also remembers which events speak of them."""
+        subjects = [PairRow(uuid, number) for number, each in tangling.items() for uuid in {*each.subjects} - but]
         self._write({"subjects": subjects})
-        touched = sorted(self._spoken_of(tangling))
+        touched = sorted(self._spoken_of(tangling) - but)
         self._connection.execute(_REMEMBER_ADDS, (json.dumps(touched),))
         return touched
 

@@ -23,7 +23,7 @@ class Encoded(dict[str, Json]):
 
     def __init__(self, fields: Mapping[str, Json]) -> None:
         super().__init__(fields)
-        self.encoded = encode(self)
+        self.encoded = _encoded(self)
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -31,7 +31,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, sort_keys=True, 
 
 def encode(value: Json) -> bytes:
     """The canonical bytes of *value*. Mapping keys must be str; tuples are written as arrays."""
-    return _ENCODER.encode(value).encode("ascii")
+    return value.encoded if isinstance(value, Encoded) else _encoded(value)
 
 
 def decode(data: bytes | str) -> Json:
@@ -42,6 +42,10 @@ def decode(data: bytes | str) -> Json:
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     return decoded
+
+
+def _encoded(value: Json) -> bytes:
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def _float(text: str) -> float:

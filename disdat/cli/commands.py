@@ -61,6 +61,12 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "disdat.cli.remotes:fetch", "Learn what others pushed, removed and tagged; bytes stay where they are."
         ),
         "clone": Entry("disdat.cli.remotes:clone", "Make a context that has what a remote has."),
+        "localize": Entry("disdat.cli.here:localize", "Fetch the bytes of a bundle that are not here."),
+        "delocalize": Entry("disdat.cli.here:delocalize", "Drop the bytes of a bundle here that the remote has."),
+        "rmr": Entry("disdat.cli.remotecare:rmr", "Remove bundles for everybody who shares the remote."),
+        "share": Entry(
+            "disdat.cli.remotecare:share", "Print URLs by which anybody can read the files and values of a bundle."
+        ),
     },
     "History": {
         "log": Entry("disdat.cli.history:log", "Show what happened in the context: who did what, and when."),

@@ -42,9 +42,12 @@ def init(choices: Choices) -> None:
 @click.option("-d", "--delete", is_flag=True, help="Delete NAME. Asks first, for which it needs a terminal.")
 @click.option("-y", "--yes", is_flag=True, help="With -d: do not ask.")
 @click.option("-f", "--force", is_flag=True, help="With -d: the same as --yes.")
+@click.option("-r", "--remote", "of_all", is_flag=True, help="With -d: remove its bundles for everybody first.")
 @options.json("List the contexts as JSON.")
 @click.pass_obj
-def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, force: bool, as_json: bool) -> None:
+def context(
+    choices: Choices, name: str | None, *, delete: bool, yes: bool, force: bool, of_all: bool, as_json: bool
+) -> None:
     """
     List data contexts, create one, or delete one.
 
@@ -52,8 +55,10 @@ def context(choices: Choices, name: str | None, *, delete: bool, yes: bool, forc
     without switching to it; REMOTE/LOCAL also records the name it goes by on a remote.
     """
     home = opening.home(choices)
+    if of_all and not delete:
+        raise WrongUsage("--remote is for deleting", "add -d to delete, or leave it out")
     if name is not None:
-        act = _delete if delete else _create
+        act = _delete_for_all if of_all else _delete if delete else _create
         act(choices, home, name, sure=yes or force)
     elif delete:
         raise WrongUsage("no context is named", "`dsdt context -d NAME` deletes it")
@@ -116,6 +121,18 @@ def _delete(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
     render.say(choices, f"Disdat deleted data context {found.context}.")
 
 
+def _delete_for_all(choices: Choices, home: Home, name: str, *, sure: bool) -> None:
+    found = ops.contexts.to_delete(home, name)
+    removals = ops.rmr.published(found)
+    names = sorted({each.name for each in removals})
+    what = f"{render.count(len(removals), 'bundle')}{_of_names(names)} for everybody, and the context {found.name}"
+    if not sure and not _confirmed(f"Remove {what}?"):
+        raise DisdatError("nothing was deleted")
+    ops.rmr.remove(found, removals)
+    ops.contexts.delete(home, name)
+    render.say(choices, f"Removed {what}.")
+
+
 def _confirmed(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise WrongUsage("cannot ask whether to delete: this is not a terminal", "--yes deletes without asking")
@@ -151,10 +168,16 @@ def _status_lines(found: Status, uncommitted: list[str]) -> list[str]:
             ("bundles", f"{found.bundles:,} of {render.count(found.names, 'name')}"),
             ("files", f"{found.files:,}"),
             ("size", render.size(found.size_bytes)),
+            ("not here", _not_here(found)),
             ("committed", f"{found.committed:,}"),
             ("uncommitted", f"{found.uncommitted:,}" + _of_names(uncommitted)),
         ]
     )
+
+
+def _not_here(found: Status) -> str:
+    only = f"{render.count(found.remote_only, 'bundle')} on the remote only" if found.remote_only else ""
+    return ", ".join(part for part in (only, f"{found.partial:,} in part" if found.partial else "") if part)
 
 
 def _of_names(names: list[str]) -> str:
@@ -174,6 +197,8 @@ def _status_json(found: Status, uncommitted: list[str]) -> Json:
         "names": found.names,
         "files": found.files,
         "size_bytes": found.size_bytes,
+        "remote_only": found.remote_only,
+        "partial": found.partial,
         "committed": found.committed,
         "uncommitted": found.uncommitted,
         "uncommitted_names": uncommitted,

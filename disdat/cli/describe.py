@@ -11,6 +11,7 @@ from disdat.core.canonical import Json
 from disdat.ops import when
 from disdat.ops.details import Column, Details
 from disdat.ops.lineage import Ancestor
+from disdat.remote.known import Presence
 
 _SHOWN_FILES = 20
 _SHOWN_COLUMNS = 50
@@ -33,6 +34,7 @@ def lines(found: Details) -> Iterator[str]:
             ("metrics", render.pairs({key: str(value) for key, value in bundle.metrics.items()})),
             ("size", f"{render.size(row.size_bytes)} in {render.count(row.file_count, 'file')}"),
             ("directory", render.one_line(str(found.directory))),
+            ("presence", "" if found.presence is Presence.LOCAL else found.presence.value),
             ("manifest", row.manifest),
             *_origin(bundle.lineage),
         ]
@@ -50,6 +52,7 @@ def as_json(found: Details) -> Json:
         "made": listing.utc(found.row.made_us),
         "manifest": found.row.manifest,
         "directory": str(found.directory),
+        "presence": found.presence.value,
         "creator": bundle.creator,
         "home": bundle.home,
         "metrics": dict(bundle.metrics),

@@ -35,18 +35,20 @@ _COMMANDS: Mapping[str, str] = {
     "rm": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --old --uncommitted -f --force --dry-run",
     "undo": "nothing -f --force --dry-run --json",
     "ls": "name -v --long --verbose -p --print-tags -a --print-args -i --intermediates -r --roots -c --committed"
-    " --uncommitted -l --latest-by-date -A= --after= -B= --before= -t=tag --tag=tag -u=uuid --uuid=uuid --as-of="
-    " --json",
+    " --uncommitted --remote -l --latest-by-date -A= --after= -B= --before= -t=tag --tag=tag -u=uuid --uuid=uuid"
+    " --as-of= --json",
     "cat": "ref -t=tag --tag=tag -u=uuid --uuid=uuid -f= --file= --as-of=",
     "checkout": "ref --link -f --force --dry-run --json",
     "show": "ref --as-of= --json",
     "lineage": "ref -d= --depth= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
     "remote": "context url --unbind --layout= --json",
-    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --dry-run --jobs= --json",
+    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -d --delocalize --dry-run --jobs= --json",
     "pull": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -l --localize --dry-run --jobs= --json",
     "fetch": "--json",
     "clone": "url context --layout=",
+    "localize": "ref --all --jobs= --json",
+    "delocalize": "ref --all --dry-run --jobs= --json",
     "log": "name -n= --number= -k= --kind= --by= --since= --until= -u=uuid --uuid=uuid --as-of= --json",
     "verify": "ref --sample= --json",
     "du": "name … --versions --json",

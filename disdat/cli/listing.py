@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from disdat.catalog.queries import Row
 from disdat.cli import render
@@ -12,8 +12,11 @@ from disdat.ops import when
 
 PADS = (20, 20, 8, 18, 8, 40)
 """How wide Disdat's columns are, but for the last; a cell that is longer pushes the others aside."""
-_HEADER = ("NAME", "PROC_NAME", "OWNER", "DATE", "COMMITTED", "UUID", "TAGS")
+_HEADER = ("NAME", "PROC_NAME", "OWNER", "DATE", "COMMITTED", "UUID")
+_PRESENCE_CHARS = 8
 UNNAMED = "(unnamed)"
+HERE = "local"
+"""How the presence of a bundle is called of which all is here."""
 
 
 def names(rows: Iterable[Row]) -> Iterator[str]:
@@ -21,19 +24,39 @@ def names(rows: Iterable[Row]) -> Iterator[str]:
     return map(shown_name, dict.fromkeys(row.name for row in rows))
 
 
-def long(rows: Iterable[Row], *, widths: Sequence[int], tags: bool, params: bool) -> Iterator[str]:
-    """Disdat's table: cells padded to *widths* between tabs, none cut; *params* adds a line to each bundle."""
-    yield _line(_HEADER, widths)
+def marked_names(rows: Sequence[Row], presence: Mapping[str, str]) -> list[str]:
+    """The names of *rows*, each with whether the bundle is here, where not all of it is."""
+    marks = [presence[row.uuid] for row in rows]
+    cells = [[shown_name(row.name), "" if mark == HERE else f"({mark})"] for row, mark in zip(rows, marks, strict=True)]
+    return render.table(cells) if cells else []
+
+
+def long(
+    rows: Iterable[Row],
+    *,
+    widths: Sequence[int],
+    tags: bool,
+    params: bool,
+    presence: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """
+    Disdat's table: cells padded to *widths* between tabs, none cut; *params* adds a line to each bundle.
+
+    With *presence*, one more column says of each bundle whether its bytes are here.
+    """
+    also, padded = ([], widths) if presence is None else (["PRESENCE"], [*widths, _PRESENCE_CHARS])
+    yield _line([*_HEADER, *also, "TAGS"], padded)
     for row in rows:
         shown = render.pairs(user_tags(row)) if tags else ""
-        yield _line([*_cells(row), shown], widths)
+        here = [] if presence is None else [presence[row.uuid]]
+        yield _line([*_cells(row), *here, shown], padded)
         if params:
             yield f"\t ARGS: {render.pairs(row.params)}"
 
 
 def fitting(rows: Iterable[Row]) -> list[int]:
     """Widths at which no cell of *rows* or the header pushes others aside; Disdat's where they are enough."""
-    found = [max(pad, len(title)) for pad, title in zip(PADS, _HEADER[:-1], strict=True)]
+    found = [max(pad, len(title)) for pad, title in zip(PADS, _HEADER, strict=True)]
     for row in rows:
         found = [max(width, len(cell)) for width, cell in zip(found, _cells(row), strict=True)]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -24,6 +24,7 @@ from disdat.context import Context
 @click.option("-r", "--roots", is_flag=True, help="Only the last outputs of pipeline runs; with -i everything.")
 @click.option("-c", "--committed", is_flag=True, help="Only committed bundles.")
 @click.option("--uncommitted", is_flag=True, help="Only bundles that are not committed; with -c everything.")
+@click.option("--remote", is_flag=True, help="Only bundles that are on the remote, as of the last fetch.")
 @click.option("-l", "--latest-by-date", is_flag=True, help="Of what passes all else, the newest of each name.")
 @click.option("-A", "--after", callback=options.moment, metavar="DATE", help="Created at that moment or later.")
 @click.option("-B", "--before", callback=options.last_moment, metavar="DATE", help="Created at that moment or earlier.")
@@ -44,6 +45,7 @@ def ls(
     roots: bool,
     committed: bool,
     uncommitted: bool,
+    remote: bool,
     latest_by_date: bool,
     after: int | None,
     before: int | None,
@@ -58,6 +60,8 @@ def ls(
     Newest first, each name once; every version with -v. PATTERN is a name; where no bundle has it, it is a glob
     if it has one of *?[ and a regular expression between slashes (/…/). A dot is a dot. DATE is 2026-03-01,
     2026-03-01T09:00, 03-01-2026 [09:00:00], or as -v shows it (03-01-26 09:00:00), local time.
+
+    Where the context has a remote, -v says of each bundle whether its bytes are here (local, partial, remote).
     """
     context = opening.context(choices, as_of=as_of)
     wanted = replace(
@@ -68,14 +72,21 @@ def ls(
         root=_only(roots, intermediates),
         after_us=after,
         before_us=before,
-        latest_only=latest_by_date,
+        latest_only=latest_by_date and not remote,
     )
     rows = ops.find.search(context, wanted)
+    if remote:
+        rows = _published(context, rows, latest_only=latest_by_date)
     if as_json:
-        render.out(render.as_json([listing.as_json(row) for row in rows]))
+        presence = _presence(context, rows)
+        render.out(render.as_json([listing.as_json(row) | {"presence": presence[row.uuid]} for row in rows]))
     elif long or print_tags or print_args:
         widths = listing.PADS if opening.width() is None else listing.fitting(rows)
-        render.out(listing.long(rows, widths=widths, tags=print_tags, params=print_args))
+        marks = _presence(context, rows) if context.binding is not None else None
+        render.out(listing.long(rows, widths=widths, tags=print_tags, params=print_args, presence=marks))
+    elif context.binding is not None and opening.width() is not None:
+        newest = _newest(rows)
+        render.out(listing.marked_names(newest, _presence(context, newest)))
     else:
         render.out(listing.names(rows))
 
@@ -107,6 +118,7 @@ def cat(
     """
     context = opening.context(choices, as_of=as_of)
     row = _one(context, name, uuid=uuid, tags=tags)
+    _bring(choices, context, row)
     value, directory = ops.bundles.value(context, row.uuid), context.bundle_directory(row.uuid)
     if target is not None:
         present.write_csv(value, directory, Path(target))
@@ -149,6 +161,37 @@ def lineage(choices: Choices, ref: str, *, depth: int | None, as_of: int | None,
     context = opening.context(choices, as_of=as_of)
     found = ops.lineage.lineage(context, ops.find.resolve(context, ref).uuid, max_depth=depth)
     render.out(render.as_json(describe.lineage_json(found)) if as_json else describe.lineage_lines(found))
+
+
+def _presence(context: Context, rows: Sequence[Row]) -> Mapping[str, str]:
+    """Of each bundle whether its bytes are here."""
+    if context.binding is None:
+        return dict.fromkeys((row.uuid for row in rows), listing.HERE)
+    states = ops.presence.of_rows(context, [row.uuid for row in rows])
+    return {uuid: state.value for uuid, state in states.items()}
+
+
+def _published(context: Context, rows: Sequence[Row], *, latest_only: bool) -> list[Row]:
+    """Those of some bundles, newest first, that are on the remote; of these only the newest of each name."""
+    context.remote  # noqa: B018 - it must have one
+    found = ops.pull.published(context, rows)
+    return _newest(found) if latest_only else found
+
+
+def _newest(rows: Sequence[Row]) -> list[Row]:
+    """Of bundles, newest first, the first of each name."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        found.setdefault(row.name, row)
+    return list(found.values())
+
+
+def _bring(choices: Choices, context: Context, row: Row) -> None:
+    """Fetch what is not here of a bundle all of which is about to be read."""
+    if context.binding is not None:
+        from disdat.cli import here  # what moves bytes, which listing bundles does not wait for
+
+        here.bring(choices, context, row)
 
 
 def _only(yes: bool, no: bool) -> bool | None:

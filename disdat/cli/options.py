@@ -123,6 +123,16 @@ def uuid(help_text: str) -> Callable[[F], F]:
     return click.option("-u", "--uuid", callback=text, metavar="UUID", help=help_text)
 
 
+def jobs() -> Callable[[F], F]:
+    """The option ``--jobs N``."""
+    return click.option("--jobs", type=AtLeast(1), help="So many transfers at once.")
+
+
+def with_jobs(jobs: int | None) -> dict[str, int]:
+    """The argument that ``--jobs`` is to a function; none where it was not given."""
+    return {} if jobs is None else {"jobs": jobs}
+
+
 def json(help_text: str = "Print JSON for other programs.") -> Callable[[F], F]:
     """The option ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help=help_text)

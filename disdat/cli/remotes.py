@@ -9,7 +9,7 @@ import click
 
 from disdat import ops
 from disdat.catalog.queries import Row
-from disdat.cli import listing, opening, options, render
+from disdat.cli import here, listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar, Phases
@@ -26,7 +26,6 @@ from disdat.store.backend import Abilities
 
 _KEPT_THERE = "what was sent is kept, and seen by nobody until `dsdt push` goes on"
 _KEPT_HERE = "what arrived is kept; `dsdt pull` goes on"
-_JOBS = click.option("--jobs", type=options.AtLeast(1), help="So many transfers at once.")
 _LAYOUT = click.option(
     "--layout",
     type=click.Choice(["packed", "plain"]),
@@ -73,8 +72,9 @@ def remote(
 @options.tags("Only bundles with this tag; repeatable.")
 @options.uuid("The bundle with this uuid, or first digits of it.")
 @click.option("--all", "every", is_flag=True, help="Every committed version of NAME, not only the latest.")
+@click.option("-d", "--delocalize", is_flag=True, help="Then drop the bytes here that it is proved to have.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@_JOBS
+@options.jobs()
 @options.json("Print what was sent as JSON.")
 @click.argument("name", callback=options.any_text, required=False)
 @click.pass_obj
@@ -85,6 +85,7 @@ def push(
     tags: Mapping[str, str],
     uuid: str | None,
     every: bool,
+    delocalize: bool,
     dry_run: bool,
     jobs: int | None,
     as_json: bool,
@@ -93,7 +94,7 @@ def push(
     Send committed bundles to the remote.
 
     Of NAME the newest committed version; without NAME all committed bundles. What the remote has is not sent again, and
-    others see what was sent only when all of it is there.
+    others see what was sent only when all of it is there. With -d the bytes are dropped here, as by `dsdt delocalize`.
     """
     context = opening.context(choices)
     rows = ops.push.selected(context, name, uuid=uuid, tags=tags, every_version=every)
@@ -101,13 +102,18 @@ def push(
         done = ops.push.plan(context, rows)
     else:
         with _interruptible(_KEPT_THERE), ByteBar("Pushing", shown=opening.wants_progress(choices)) as bar:
-            done = ops.push.push(context, rows, progress=bar, **_with_jobs(jobs))
+            done = ops.push.push(context, rows, progress=bar, **options.with_jobs(jobs))
+    dropped = ops.delocalizing.delocalize(context, rows) if delocalize and rows and not dry_run else None
     if as_json:
-        render.out(render.as_json(_pushed_json(done)))
-    elif done.sent:
+        also: dict[str, Json] = {"delocalized": here.delocalized_json(dropped)} if dropped else {}
+        render.out(render.as_json(_pushed_json(done) | also))
+        return
+    if done.sent:
         render.out(_pushed_lines(done, would=dry_run, where=context.binding))
     else:
         render.out(["Nothing to push: the remote has it all." if rows else "Nothing to push: no bundle is committed."])
+    if dropped:
+        render.out(here.delocalized_lines(dropped))
 
 
 @click.command(cls=Verb)
@@ -116,7 +122,7 @@ def push(
 @click.option("--all", "every", is_flag=True, help="Every version of NAME, not only the latest.")
 @click.option("-l", "--localize", is_flag=True, help="Fetch the bytes too, not only what is known of the bundles.")
 @click.option("--dry-run", is_flag=True, help="Say what would come, and take over nothing.")
-@_JOBS
+@options.jobs()
 @options.json("Print what came as JSON.")
 @click.argument("name", callback=options.any_text, required=False)
 @click.pass_obj
@@ -151,7 +157,7 @@ def pull(
             every_version=every,
             with_bytes=localize,
             progress=bar,
-            **_with_jobs(jobs),
+            **options.with_jobs(jobs),
         )
     _warn(choices, done.fetched)
     render.out(render.as_json(_pulled_json(done)) if as_json else _pulled_lines(done))
@@ -204,10 +210,6 @@ def _interruptible(kept: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(kept) from None
-
-
-def _with_jobs(jobs: int | None) -> dict[str, int]:
-    return {} if jobs is None else {"jobs": jobs}
 
 
 def _show(choices: Choices, binding: Binding | None, name: str, *, as_json: bool) -> None:
@@ -267,7 +269,7 @@ def _pushed_lines(done: PushResult, *, would: bool, where: Binding | None) -> Se
     return [*lines, what + ("" if would else f" in {done.seconds:.1f} s")]
 
 
-def _pushed_json(done: PushResult) -> Json:
+def _pushed_json(done: PushResult) -> dict[str, Json]:
     return {
         "sent": _rows_json(done.sent),
         "skipped": _rows_json(done.skipped),

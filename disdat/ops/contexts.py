@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from disdat.catalog.queries import Filter
 from disdat.context import Context, Home, check_context_name
 from disdat.core import similar
 from disdat.errors import BadName, ContextNotFound
@@ -35,6 +38,10 @@ class Status:
     files: int
     size_bytes: int
     """Bytes of values and files, counted once per bundle that has them."""
+    remote_only: int
+    """Bundles of which nothing is here, and all on the remote."""
+    partial: int
+    """Bundles of which only some is here."""
 
 
 def listing(home: Home) -> list[ContextInfo]:
@@ -98,6 +105,7 @@ def to_delete(home: Home, name: str) -> Context:
 def status(context: Context) -> Status:
     """Counts and sizes of what is in a context."""
     counts = context.catalog.counts()
+    kept = _kept(context)
     return Status(
         context=context.name,
         home=context.home.root,
@@ -108,7 +116,19 @@ def status(context: Context) -> Status:
         uncommitted=counts.bundles - counts.committed,
         files=counts.files,
         size_bytes=counts.size_bytes,
+        remote_only=kept.get("remote", 0),
+        partial=kept.get("partial", 0),
     )
+
+
+def _kept(context: Context) -> Mapping[str, int]:
+    """How many bundles are here, by how much of them is."""
+    if context.binding is None:
+        return {}
+    from disdat.ops import presence  # most contexts have no remote, and every command reads this module
+
+    uuids = [row.uuid for row in context.catalog.search(Filter())]
+    return Counter(state.value for state in presence.kept(context, uuids).values())
 
 
 def _url(context: Context) -> str | None:

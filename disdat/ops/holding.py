@@ -20,13 +20,12 @@ _S = 1_000_000
 
 
 def unpublished(context: Context, uuids: Sequence[str]) -> set[str]:
-    """Those of some bundles that nobody else can have: what added them here is not published, as far as is known."""
+    """Those of some bundles that are not on the remote, by what is published of them and known here."""
     if context.binding is None:
         return set(uuids)
     said = history.ask(context.catalog, lambda of: list(of.events(of.about(uuids))))
-    adds = [each for each in said if each.kind == event.ADD]
-    published = context.remote.known.published([each.write_key for each in adds])
-    return set(uuids) - {uuid for each in adds if each.write_key in published for uuid in each.subjects}
+    published = context.remote.known.published([each.write_key for each in said])
+    return set(uuids) - event.fold(each for each in said if each.write_key in published).keys()
 
 
 def needed_here(context: Context, digests: Set[Digest], *, dropping: Set[str]) -> dict[Digest, str]:
@@ -85,7 +84,9 @@ class _OfContext:
         if self._context is None or not self._is_bound:
             return others
         states = presence.kept(self._context, [each.uuid for each in others])
-        return {each for each in others if states[each.uuid] is not Presence.REMOTE}
+        away = [uuid for uuid, state in states.items() if state is Presence.REMOTE]
+        needless = set(away) - unpublished(self._context, away) if away else set()
+        return {each for each in others if each.uuid not in needless}
 
     def _in_trees(self, digests: Set[Digest]) -> Iterator[tuple[Digest, str]]:
         stored = dict(self._keeping.stored_trees())

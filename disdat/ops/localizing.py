@@ -128,7 +128,7 @@ def bring(
         if not left:
             return total
         if look < _LOOKS - 1:
-            fetching.fetch(context)  # it may lie elsewhere by now
+            fetching.fetch(context.home.context(context.name))  # it may lie elsewhere by now
     raise _lost(context, left)
 
 
@@ -176,7 +176,7 @@ def _lost(context: Context, left: Mapping[Digest, DisdatError]) -> DisdatError:
     digest = next(iter(left))
     return ObjectNotFound(
         f"{len(left)} objects are neither here nor at {context.remote.backend.url}, first {digest}",
-        hint="`dsdt push` by who made the bundle sends them again; `dsdt verify --remote` lists what is missing",
+        hint="who has their bytes sends them again by `dsdt verify --remote --repair`",
     )
 
 

@@ -7,7 +7,7 @@ delocalized. Other bundles may have the same bytes, so what is here is found by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -96,20 +96,23 @@ class _Data:
 def _look_at_all(context: Context) -> None:
     """Note of all bundles that lack something what is here: where it is not known what was noted before."""
     now = context.home.context(context.name)
+    known = now.remote.known
 
     def ask(keeping: Keeping) -> list[str]:
         uuids = {each.number: each.uuid for each in keeping.present()}
-        stored = {number for number, _ in keeping.stored_trees()}
-        return [uuids[number] for number in sorted(stored | _lacking(now, keeping)) if number in uuids]
+        noted = known.presence(list(uuids.values()))  # it was fetched since
+        doubtful = {number for number, uuid in uuids.items() if uuid not in noted}
+        stored = {number for number, _ in keeping.stored_trees()} & doubtful
+        return [uuids[number] for number in sorted(stored | _lacking(now, keeping, doubtful))]
 
     _note(now, _look(now, now.catalog.keeping(ask)))
-    now.remote.known.note({_LOOKED: 1})
+    known.note({_LOOKED: 1})
 
 
-def _lacking(context: Context, keeping: Keeping) -> set[int]:
-    """The numbers of the bundles whose manifests name what is not here."""
+def _lacking(context: Context, keeping: Keeping, bundles: Set[int]) -> set[int]:
+    """The numbers of those of some bundles whose manifests name what is not here."""
     found: set[int] = set()
-    for some in portions(keeping.objects(), _TOGETHER):
+    for some in portions((each for each in keeping.objects() if each[1] in bundles), _TOGETHER):
         here = {digest.raw for digest in context.home.store.has_many(Digest.from_raw(raw) for raw, _ in some)}
         found.update(number for raw, number in some if raw not in here)
     return found
@@ -160,10 +163,13 @@ def _named(add: Event) -> set[Digest]:
     body = add.payload.get("body")
     if not isinstance(body, Mapping):
         return {Digest(str(add.payload["manifest"]))}
-    tree = cast("Mapping[str, Any]", body.get("tree", {}))
-    named = [each.get("digest") for each in cast("Sequence[Mapping[str, Any]]", body.get("frames", ()))]
-    named += [each.get("digest") for each in tree.get("entries", ())]
-    return {Digest(text) for text in [*named, tree.get("root")] if isinstance(text, str)}
+    try:
+        tree = cast("Mapping[str, Any]", body.get("tree", {}))
+        named = [each.get("digest") for each in cast("Sequence[Mapping[str, Any]]", body.get("frames", ()))]
+        named += [each.get("digest") for each in tree.get("entries", ())]
+        return {Digest.parse(text) for text in [*named, tree.get("root")] if text is not None}
+    except (TypeError, ValueError, AttributeError):
+        return set()
 
 
 def _bundle(context: Context, uuid: str) -> Bundle | None:

@@ -58,6 +58,10 @@ def unproved(
     return failed
 
 
+_LARGE_AT_ONCE = 2
+"""So many large objects are read back at a time: some pieces of each are in memory."""
+
+
 class _Prover:
     """Looks at one key at a time; several threads may share it."""
 
@@ -68,6 +72,7 @@ class _Prover:
         self._progress = progress
         self._one_pack = threading.Lock()
         """Held while there is a pack in memory."""
+        self._few_large = threading.Semaphore(_LARGE_AT_ONCE)
 
     def prove(self, load: Load) -> dict[Digest, DisdatError]:
         """Those of a key's objects that are not right there, and why not."""
@@ -116,9 +121,10 @@ class _Prover:
     def _large(self, load: Load) -> Iterator[tuple[Digest, Digest]]:
         for digest, place in load.wanted:
             hasher = Hasher(expected_bytes=place.length)
-            for piece in self._backend.read_pieces(load.key, offset=place.offset, length=place.length):
-                hasher.update(piece)
-                self._progress(len(piece))
+            with self._few_large:
+                for piece in self._backend.read_pieces(load.key, offset=place.offset, length=place.length):
+                    hasher.update(piece)
+                    self._progress(len(piece))
             yield digest, hasher.digest()
 
     def _small(self, load: Load) -> Iterator[tuple[Digest, Digest]]:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from disdat.core.digest import Digest
 from disdat.core.reach import Tally
@@ -60,7 +59,7 @@ def _drop_file(collector: Collector, digest: Digest) -> int | None:
 
 def _drop_packed(collector: Collector, digests: Set[Digest]) -> Dropped:
     objects = bytes_left = 0
-    going: list[Path] = []
+    going: list[str] = []
     rewriting = Rewriting(collector, lambda some: set(some) - digests)
     try:
         for name, tally in _tallies(collector, digests).items():
@@ -69,7 +68,7 @@ def _drop_packed(collector: Collector, digests: Set[Digest]) -> Dropped:
                 continue
             with suppress(Corrupt, ObjectNotFound, PermissionError):  # it stays: `dsdt verify` tells of it
                 rewriting.take(name)
-                going.append(collector.parts.packed.path(name))
+                going.append(name)
                 objects += tally.dead
         rewriting.finish()
     finally:
@@ -90,10 +89,12 @@ def _tallies(collector: Collector, digests: Set[Digest]) -> dict[str, Tally]:
     return found
 
 
-def _delete(collector: Collector, packs: list[Path]) -> int:
+def _delete(collector: Collector, names: list[str]) -> int:
     """Delete packs, of which what is needed lies in others by now; how many bytes they had."""
+    # First: else nobody would look for what was in them, should we be killed before it is forgotten.
+    collector.parts.packed.forget(names)
     size_bytes = 0
-    for path in packs:
+    for path in map(collector.parts.packed.path, names):
         found = path.stat()
         collector.parts.cache.forget_object(found)
         collector.parts.disk.unlink(path)

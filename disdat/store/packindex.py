@@ -81,6 +81,14 @@ class PackIndex:
         if self._compared != self._state.generation:
             self.refresh()
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Know nothing of packs that are about to be deleted; whoever finds one that is there indexes it again."""
+        gone: list[Row] = [(name,) for name in names]
+        self._state.change(
+            ("DELETE FROM packed WHERE pack = (SELECT id FROM pack WHERE name = ?)", gone),
+            ("DELETE FROM pack WHERE name = ?", gone),
+        )
+
     def names(self) -> list[str]:
         """The names of the packs in the directory, sorted."""
         if not self.directory.is_dir():

@@ -19,6 +19,7 @@ _NO_ANSWER = ("HTTP error", "error sending request", "operation timed out")
 _CUT = ("request or response body error", "error decoding response body", "end of file before message length")
 _BUSY = {"", "ConditionalRequestConflict", "OperationAborted"}
 _PAST_THE_END = "but object was only"
+_WHOLE = "Received non-partial response"
 _REDIRECTED = "incorrectly configured region"
 _SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -77,6 +78,11 @@ class Answer:
     @property
     def is_past_the_end(self) -> bool:
         return self.status == 416 or _PAST_THE_END in self.text
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of an object was answered where a part was asked for, as a server may do."""
+        return _WHOLE in self.text
 
     @property
     def is_about_credentials(self) -> bool:

@@ -64,6 +64,12 @@ def moto(servers: Path) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
+def rclone(servers: Path) -> Iterator[S3Server]:
+    """A directory as S3, without conditions; it answers with all of an object where a part is asked for."""
+    yield from run(start.rclone, servers / "rclone")
+
+
+@pytest.fixture(scope="session")
 def azurite(servers: Path) -> Iterator[AzureServer]:
     """Azure's blobs. It ignores the offset of a listing."""
     yield from run(start.azurite, servers / "azurite")

@@ -142,6 +142,19 @@ def test_what_fails_for_a_moment_is_done_all_the_same(backend: Backend, proxy: P
     assert backend.get("key") == b"bytes"
 
 
+def test_a_server_that_answers_a_part_with_the_whole_is_understood_where_it_may(
+    rclone: S3Server, use: Callable[[S3Server], None]
+) -> None:
+    """Where all from there on was asked for: no more is held in memory than that."""
+    use(rclone)
+    backend = open_backend(f"s3://{rclone.fresh_bucket()}", settings(timeout_s=2))
+    backend.put("key", b"bytes")
+    assert backend.get_range("key", 0, 100) == b"bytes"
+    assert backend.get_range("key", 2, 100) == b"tes"
+    with pytest.raises(StorageError, match="non-partial"):
+        backend.get_range("key", 0, 2)
+
+
 def test_an_answer_that_is_cut_is_asked_for_again(backend: Backend, proxy: Proxy) -> None:
     backend.put("large", LARGE)
     proxy.add(Rule(CutReply(1000), method="GET", times=3))

@@ -33,6 +33,7 @@ AHEAD_US = 86_400_000_000
 
 _ENTRY = struct.Struct("<32sQQ")
 _MAX_BYTES = 1 << 53
+_NAMES_BODY = b'"body":{"digest":'
 _HEX = re.compile(r"[0-9a-f]{64}")
 _WRITER = re.compile(r"[0-9A-Z]{26}\.[0-9A-Z]{26}")
 _NAME = re.compile(r"([0-9A-HJKMNP-TV-Z]{26})-([0-9A-HJKMNP-TV-Z]{26})\.json")
@@ -196,6 +197,17 @@ def decode(data: bytes, read_body: Callable[[Digest, int], bytes]) -> Publicatio
     except (InvalidInput, KeyError, TypeError, ValueError, AttributeError) as exc:
         raise _refused(exc) from exc
     return replace(whole, body=digest)
+
+
+def body_of(data: bytes) -> tuple[Digest, int] | None:
+    """The object that holds what a publication says, and its size; None where there is none, as far as can be seen."""
+    if _NAMES_BODY not in data:
+        return None
+    try:
+        body = cast("Mapping[str, Any]", canonical.decode(data.partition(b"\n")[0]))["body"]
+        return Digest.parse(body["digest"]), _count(body["size"])
+    except (InvalidInput, KeyError, TypeError, ValueError, AttributeError):
+        return None  # whoever decodes it says what is wrong
 
 
 def from_json(fields: Mapping[str, Any]) -> Publication:

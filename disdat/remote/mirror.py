@@ -6,11 +6,12 @@ There is no server: a publication is one object, created where there was none, a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias
 
 import zstandard
 
@@ -25,8 +26,6 @@ from disdat.remote.known import Known, Stored
 from disdat.store.backend import Backend, KeyNotFound
 from disdat.store.backend import Stored as Listed
 
-_T = TypeVar("_T")
-
 OVERLAP_US = 15 * 60 * 1_000_000
 """Listing begins so long before the last publication that is known, which is longer than one may be late and count."""
 LONGEST_BYTES = publication.INLINE_BYTES + 1024
@@ -35,11 +34,13 @@ LATE_US = 5 * 60 * 1_000_000
 """A publication whose id is further than this from the moment it was stored is made again under another."""
 _EARLY_US = 2 * LATE_US
 """So far ahead one may be; that delays nobody's seeing it. It must be after those whose clocks are ahead, too."""
-PORTION = 64
-"""So many publications are read at once and taken over together."""
+PORTION = 500
+"""So many publications are taken over together at most."""
 PORTION_EVENTS = 5000
 """At most about so many events go into one record of the log."""
 READERS = 16
+AHEAD = 2 * READERS
+"""The bytes of so many publications are fetched ahead; what they say takes ten times as much, and is read in turn."""
 _LISTINGS = 4
 _ATTEMPTS = 6
 _ZSTD_LEVEL = 3
@@ -64,6 +65,10 @@ class Fetched:
 
     publications: int = 0
     refused: list[Refused] = field(default_factory=list)
+
+
+_Parts: TypeAlias = "tuple[bytes, bytes | None]"
+"""The bytes of a publication, and those of its body, where it has one."""
 
 
 class Overdue(Exception):
@@ -183,10 +188,7 @@ class Mirror:
 
     def read(self, key: str) -> Publication:
         """The publication under a key; KeyNotFound where there is none, Corrupt where it cannot be used."""
-        found = publication.decode(self.backend.get(key), self._read_body)
-        if found.name != self._name(key):
-            raise Corrupt(f"{key} holds the publication {found.name}")
-        return found
+        return self._decoded(key, self.backend.get(key), None)
 
     def unread(self) -> Iterator[Stored]:
         """Yield the publications that a fetch would take over, maybe twice, and take over none."""
@@ -194,7 +196,7 @@ class Mirror:
         unseen = self.known.unseen(list(listed))
         sources = [snapshots.read(self.backend, listed[name].key) for name in unseen if snapshots.is_name(name)]
         sources.append(self.read_all(listed[name] for name in unseen if publication.parse_name(name)))
-        for some in _batched(chain.from_iterable(sources), PORTION):
+        for some in _portions(chain.from_iterable(sources)):
             unknown = set(self.known.unseen([each.publication.name for each in some]))
             yield from self._counting([each for each in some if each.publication.name in unknown], Fetched())
 
@@ -215,8 +217,7 @@ class Mirror:
             UnknownFormat: A later version wrote one.
             KeyNotFound: One was deleted meanwhile.
         """
-        for some in _batched(listed, PORTION):
-            yield from self._read_each(some, lambda _, exc: _check_known(exc))
+        return self._read_each(listed, lambda _, exc: _check_known(exc))
 
     def _store(self, made: Publication) -> int | None:
         """Create the object; the store's time of it, or None where another one has its name."""
@@ -241,9 +242,8 @@ class Mirror:
             if snapshots.is_name(name):
                 self._take_snapshot(by_name[name], receive, fetched)
         loose = [by_name[name] for name in self.known.unseen(names) if publication.parse_name(name)]
-        for some in _batched(loose, PORTION):
-            found = self._read_each(some, lambda key, exc: fetched.refused.append(Refused(key, str(exc))))
-            self._take_over(found, receive, fetched)
+        for some in _portions(self._read_each(loose, lambda key, exc: fetched.refused.append(Refused(key, str(exc))))):
+            self._take_over(some, receive, fetched)
             read += len(some)
             told(read, len(loose))
         self._note_reached(listed, fetched)
@@ -258,7 +258,7 @@ class Mirror:
     def _take_snapshot(self, listed: Listed, receive: Receive, fetched: Fetched) -> None:
         try:
             count = 0
-            for some in _batched(snapshots.read(self.backend, listed.key), PORTION):
+            for some in _portions(snapshots.read(self.backend, listed.key)):
                 count += len(some)
                 unseen = set(self.known.unseen([each.publication.name for each in some]))
                 self._take_over([each for each in some if each.publication.name in unseen], receive, fetched)
@@ -268,37 +268,57 @@ class Mirror:
             self.known.see([self._name(listed.key)])
             self.known.note({"gathered": max(count, self.known.number("gathered"))})
 
-    def _read_each(self, listed: Iterable[Listed], refuse: Callable[[str, Corrupt], None]) -> list[Stored]:
-        found = []
+    def _read_each(self, listed: Iterable[Listed], refuse: Callable[[str, Corrupt], None]) -> Iterator[Stored]:
+        """Yield publications; those that cannot be used are told. Of some the bytes are fetched ahead."""
+        rest = iter(listed)
         with ThreadPoolExecutor(READERS) as pool:
-            reading = [(each, pool.submit(self._read_listed, each)) for each in listed]
-            for each, future in reading:
-                try:
-                    found.append(Stored(future.result(), each.modified_us))
-                except Corrupt as exc:
-                    refuse(each.key, exc)
-        return found
+            ahead = deque((each, pool.submit(self._fetched, each)) for each in islice(rest, AHEAD))
+            try:
+                while ahead:
+                    each, coming = ahead.popleft()
+                    ahead.extend((one, pool.submit(self._fetched, one)) for one in islice(rest, 1))
+                    try:
+                        yield Stored(self._read_listed(each, coming), each.modified_us)
+                    except Corrupt as exc:
+                        refuse(each.key, exc)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-    def _read_listed(self, listed: Listed) -> Publication:
-        if listed.size_bytes > LONGEST_BYTES:
-            raise Corrupt(f"no publication takes {listed.size_bytes:,} bytes")
+    def _fetched(self, listed: Listed) -> _Parts:
+        _check_length(listed)
+        data = self.backend.get(listed.key)
+        body = publication.body_of(data)
+        return data, None if body is None else self._packed_body(*body)
+
+    def _read_listed(self, listed: Listed, coming: Future[_Parts]) -> Publication:
+        _check_length(listed)
         try:
-            return self.read(listed.key)
+            return self._decoded(listed.key, *coming.result())
         except UnknownFormat:
             raise
         except Corrupt:
             return self.read(listed.key)  # it may have been damaged on its way only
 
+    def _decoded(self, key: str, data: bytes, packed: bytes | None) -> Publication:
+        """The publication in some bytes, and in those of its body, if these were fetched already."""
+
+        def said(digest: Digest, size_bytes: int) -> bytes:
+            return _unpacked(digest, self._packed_body(digest, size_bytes) if packed is None else packed)
+
+        found = publication.decode(data, said)
+        if found.name != self._name(key):
+            raise Corrupt(f"{key} holds the publication {found.name}")
+        return found
+
     def _take_over(self, stored: Sequence[Stored], receive: Receive, fetched: Fetched) -> None:
         """Keep the events of publications, and then note that these are known."""
         counting = list(self._counting(stored, fetched))
-        for some in _portions(counting):
-            events = [each for one in some for each in one.publication.said.events]
-            self.known.locate(some, self.remote_context)
-            if events:
-                receive(events, [one.publication.id for one in some])
-            self.known.apply(some)
-            fetched.publications += len(some)
+        events = [each for one in counting for each in one.publication.said.events]
+        self.known.locate(counting, self.remote_context)
+        if events:
+            receive(events, [one.publication.id for one in counting])
+        self.known.apply(counting)
+        fetched.publications += len(counting)
         if len(counting) < len(stored):
             kept = {each.publication.name for each in counting}
             refused = {self._name(each.key) for each in fetched.refused}
@@ -328,30 +348,38 @@ class Mirror:
         self.backend.put(object_key(digest), packed)
         return digest, len(packed)
 
-    def _read_body(self, digest: Digest, size_bytes: int) -> bytes:
+    def _packed_body(self, digest: Digest, size_bytes: int) -> bytes:
         if size_bytes > snapshots.MAX_BYTES:
             raise Corrupt(f"the body of a publication would take {size_bytes:,} bytes")
         try:
-            packed = self.backend.get_range(object_key(digest), 0, size_bytes + 1)
+            return self.backend.get_range(object_key(digest), 0, size_bytes + 1)
         except KeyNotFound as exc:
             raise Corrupt(f"the body of a publication, {digest}, is not there") from exc
-        if (found := of_bytes(packed)) != digest:
-            raise DigestMismatch("the body of a publication", expected=digest, found=found)
-        return snapshots.decompress(packed)
 
     @staticmethod
     def _name(key: str) -> str:
         return key.rpartition("/")[2]
 
 
-def _portions(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
+def _unpacked(digest: Digest, packed: bytes) -> bytes:
+    if (found := of_bytes(packed)) != digest:
+        raise DigestMismatch("the body of a publication", expected=digest, found=found)
+    return snapshots.decompress(packed)
+
+
+def _check_length(listed: Listed) -> None:
+    if listed.size_bytes > LONGEST_BYTES:
+        raise Corrupt(f"no publication takes {listed.size_bytes:,} bytes")
+
+
+def _portions(stored: Iterable[Stored]) -> Iterator[list[Stored]]:
     """Yield them in groups that have about as many events as one record of the log may have."""
     some: list[Stored] = []
     count = 0
     for each in stored:
         some.append(each)
         count += len(each.publication.said.events)
-        if count >= PORTION_EVENTS:
+        if count >= PORTION_EVENTS or len(some) == PORTION:
             yield some
             some, count = [], 0
     if some:
@@ -361,12 +389,6 @@ def _portions(stored: Sequence[Stored]) -> Iterator[list[Stored]]:
 def _check_known(exc: Corrupt) -> None:
     if isinstance(exc, UnknownFormat):
         raise exc
-
-
-def _batched(items: Iterable[_T], count: int) -> Iterator[list[_T]]:
-    rest = iter(items)
-    while some := list(islice(rest, count)):
-        yield some
 
 
 def _tell_nobody(_: int, __: int) -> None:

@@ -116,15 +116,15 @@ class Catalog:
             writer = self._writer if isinstance(self._writer, str) else self._writer()
             return self._indexed.commit(Change(drafts, writer, actor, write_ids, unused, check))
 
-    def receive(self, events: Sequence[Event], *, note: Draft, actor: str = "") -> None:
+    def receive(self, events: Sequence[Event], *, note: Draft, actor: str = "") -> int:
         """
         Take over events that others published, of any times and order, after *note*, which says where from.
 
-        Those that are known are left out; durable on return. Raises what :meth:`commit` does.
+        Those that are known are left out; how many were not. Durable on return. Raises what :meth:`commit` does.
         """
         with _Errors(self._directory):
             writer = self._writer if isinstance(self._writer, str) else self._writer()
-            self._indexed.receive(events, Change([note], writer, actor, None, (), None))
+            return self._indexed.receive(events, Change([note], writer, actor, None, (), None))
 
     def known(self, uuids: Sequence[str]) -> set[str]:
         """Those of *uuids* that a bundle has here, or had."""
@@ -137,6 +137,11 @@ class Catalog:
     def rows(self, uuids: Sequence[str]) -> dict[str, Row]:
         """Those of *uuids* that are here."""
         return self._read(lambda connection: _rows(connection, uuids))
+
+    def present(self, uuids: Sequence[str]) -> list[str]:
+        """Those of *uuids* that are here."""
+        values = (json.dumps(uuids),)
+        return self._read(lambda connection: [uuid for (uuid,) in connection.execute(queries.PRESENT, values)])
 
     def uuids_starting(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Up to *limit* uuids that begin with *prefix*, in order."""

@@ -34,6 +34,8 @@ _NEWEST = "SELECT {columns} FROM events AS e WHERE e.id < ? AND {kinds} ORDER BY
 _SAME_MS = "SELECT {columns} FROM events AS e WHERE e.id >= ? AND e.id < ? AND {kinds} ORDER BY e.id DESC"
 _BEFORE = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.number < ? ORDER BY e.number DESC"
 _AFTER = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.number > ? ORDER BY e.number"
+_FROM = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.number >= ? ORDER BY e.number"
+_LAST = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e ORDER BY e.number DESC LIMIT 1"
 _STARTING = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? ORDER BY e.id LIMIT ?"
 _AT = f"SELECT {queries.EVENT_COLUMNS} FROM events AS e WHERE e.id >= ? AND e.id < ? AND e.time_us = ?"
 # Not by max() and min(), for which SQLite would look at every event of the past (see `asof`).
@@ -116,6 +118,15 @@ class History:
             since = event.ulid(event.ulid_time_us(found[-1].id), entropy=0)
             found += self._rows(_SAME_MS.format(**where), (since, found[-1].id, listed))
         return newest_first(found)
+
+    def last(self) -> EventRow | None:
+        """The event that was indexed last; None if there is none."""
+        return next(iter(self._rows(_LAST, ())), None)
+
+    def since(self, number: int, id_: str) -> list[EventRow] | None:
+        """The events that were indexed after one, in this order; None where that has this number no more."""
+        found = self._rows(_FROM, (number,))
+        return found[1:] if found and (found[0].number, found[0].id) == (number, id_) else None
 
     def record(self, row: EventRow) -> list[EventRow]:
         """The events of the change that an event is of, in the order they were written."""

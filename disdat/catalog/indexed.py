@@ -120,13 +120,13 @@ class IndexedLog:
         """Make a change, durable on return; once it is in the log, that the index cannot be written is no error."""
         return self._repairing(lambda: self._commit(change))
 
-    def receive(self, events: Sequence[Event], change: Change) -> None:
+    def receive(self, events: Sequence[Event], change: Change) -> int:
         """
-        Take over events of others that are not known yet, after the one that *change* makes; durable on return.
+        Take over events of others that are not known yet, after the one that *change* makes; how many.
 
-        Nothing is written where all are known.
+        Durable on return; nothing is written where all are known.
         """
-        self._repairing(lambda: self._receive(events, change))
+        return self._repairing(lambda: self._receive(events, change))
 
     def ask(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         """What *query* finds in an index that has seen the whole log."""
@@ -170,7 +170,8 @@ class IndexedLog:
                 raise
         return recorded
 
-    def _receive(self, events: Sequence[Event], change: Change) -> None:
+    def _receive(self, events: Sequence[Event], change: Change) -> int:
+        fresh: list[Event] = []
         is_recorded = False
         try:
             with self._lock.held(), self._usable() as lent:
@@ -179,7 +180,7 @@ class IndexedLog:
                     seen = self._caught_up(lent, left)
                     fresh = index.unknown(lent.connection, events)
                     if not fresh:
-                        return
+                        return 0
                     seq = index.last_seq(lent.connection, change.writer) + 1
                     told = change.events(self._moment(seen.newest_us), seq)
                     appended = self._log.append(seen.position, [*told, *fresh])
@@ -189,6 +190,7 @@ class IndexedLog:
             # Once it is in the log, it is taken over: whoever looks next indexes it, or says what is wrong.
             if not is_recorded:
                 raise
+        return len(fresh)
 
     def _make(self, change: Change, lent: Lent, recorded: list[Event]) -> None:
         """Make a change; *recorded* gets its events once they are in the log."""

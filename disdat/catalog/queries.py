@@ -160,6 +160,7 @@ def statement(wanted: Filter) -> tuple[str, list[Value]]:
 
 
 BY_UUIDS = f"SELECT {_COLUMNS} FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
+PRESENT = "SELECT b.uuid FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value"
 PAGE = f"SELECT {_COLUMNS} FROM bundles AS b WHERE b.uuid > ? ORDER BY b.uuid LIMIT 1000"
 NAMES = "SELECT DISTINCT name FROM bundles ORDER BY name"
 COUNTS = """

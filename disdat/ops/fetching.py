@@ -12,7 +12,7 @@ from disdat.core import event
 from disdat.core.digest import Digest
 from disdat.core.event import Event
 from disdat.core.places import object_key
-from disdat.ops import presence
+from disdat.ops import pending, presence
 from disdat.remote import transfer
 from disdat.remote.mirror import Mirror, Refused
 
@@ -56,13 +56,14 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
         adds = [each for each in events if each.kind == event.ADD]
         lost.update(_bring_manifests(context, mirror, adds))
         uuids = [uuid for uuid in _subjects(context, events) if uuid not in spoken_of]
-        there.update(context.catalog.rows(uuids))
+        there.update(context.catalog.present(uuids))
         spoken_of.update(dict.fromkeys(uuids))
-        context.catalog.receive(events, note=note_of(context, publications))
+        if context.catalog.receive(events, note=note_of(context, publications)) < len(events):
+            pending.note_repeated(context)
         presence.note_fetched(context, adds)
 
     fetched = mirror.fetch(receive, progress=progress)
-    now = context.catalog.rows(list(spoken_of))
+    now = dict.fromkeys(context.catalog.present(list(spoken_of)))
     new = tuple(uuid for uuid in now if uuid not in there)
     gone = tuple(uuid for uuid in there if uuid not in now)
     refused = (*fetched.refused, *lost.values())

@@ -16,7 +16,7 @@ from disdat.core.event import Event
 from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
 from disdat.errors import InvalidInput
-from disdat.ops import fetching, find, localizing, needs, runs, unpublished
+from disdat.ops import fetching, find, localizing, needs, pending, runs, unpublished
 from disdat.ops.needs import Needs
 from disdat.remote import compaction, condemned, plain, resuming, transfer
 from disdat.remote.leases import Lease
@@ -141,6 +141,18 @@ def push(
         if sent and compaction.is_due(mirror):
             compaction.compact(mirror)
     return _result(rows, sent, objects, size_bytes, started_s)
+
+
+def push_all(context: Context, *, progress: Progress | None = None, jobs: int = transfer.JOBS) -> PushResult:
+    """
+    As :func:`push`, of all that is committed; looks only at that to which something happened since all was pushed last.
+
+    Raises what :func:`push` does.
+    """
+    found = pending.look(context)
+    done = push(context, found.rows, progress=progress, jobs=jobs)
+    pending.note_pushed(context, found)
+    return done
 
 
 def _result(rows: Sequence[Row], sent: Sequence[Row], objects: int, size_bytes: int, started_s: float) -> PushResult:

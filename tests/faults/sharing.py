@@ -120,15 +120,26 @@ def kill_at(proxy: Proxy, nth: int, context: Context, act: Act, *, arrives: bool
     proxy.fail_nth(nth, HoldRequest())
     root, name = context.home.root, context.name
     with child(lambda _: act(Home(root).context(name))) as (pid, reading):
-        while not (held := proxy.held()) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.002)
+        held = until_held_or_ended(proxy, pid)
         if not held:
-            assert not os.read(reading, 1 << 16)
+            assert not all_of(reading)
     if held and arrives:
         proxy.release()
         _until_answered(proxy, held[0])
     proxy.reset()
     return bool(held)
+
+
+def until_held_or_ended(proxy: Proxy, pid: int) -> list[int]:
+    """Wait until the proxy holds a request of a process, or that has ended; the numbers of what is held."""
+    while not (held := proxy.held()) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.002)
+    return held
+
+
+def all_of(reading: int) -> bytes:
+    """All that a process says until it ends."""
+    return b"".join(iter(lambda: os.read(reading, 1 << 16), b""))
 
 
 def _until_answered(proxy: Proxy, number: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import botocore.session
+from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
@@ -32,6 +33,9 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 USUAL_REGION = "us-east-1"
+_COPIED_BYTES = 256 << 20
+"""A larger object is copied in parts of so many bytes."""
+_HAS_CHANGED = 412
 # botocore renews credentials ten minutes before they expire, or earlier.
 _GOOD_FOR = timedelta(minutes=9)
 
@@ -165,6 +169,32 @@ class Session:
                 return Checksum.parse(algorithm, text)
         return None
 
+    def copy(self, source: str, target: str, *, etag: str) -> bool:
+        """
+        Have S3 copy an object from one ``s3://`` URL to another, in parts if it is large; whether it was of this etag.
+
+        The copy is there whole or not at all.
+
+        Raises:
+            PermissionDenied: One may not be read, or the other not be written.
+            NotFound, Unavailable: As for :meth:`check_bucket`.
+        """
+        (source_bucket, source_key), (bucket, key) = _located(source), _located(target)
+        with aws_errors(f"copy {source} to {target}", permission="s3:GetObject, or s3:PutObject there"):
+            try:
+                self.s3.copy(
+                    {"Bucket": source_bucket, "Key": source_key},
+                    bucket,
+                    key,
+                    ExtraArgs={"CopySourceIfMatch": etag},
+                    Config=TransferConfig(multipart_threshold=_COPIED_BYTES, multipart_chunksize=_COPIED_BYTES),
+                )
+            except botocore_errors.ClientError as exc:
+                if exc.response["ResponseMetadata"]["HTTPStatusCode"] != _HAS_CHANGED:
+                    raise
+                return False
+        return True
+
     def _client(self) -> S3Client:
         with aws_errors("use AWS's settings"):
             config = Config(
@@ -238,3 +268,9 @@ _NO_ANSWER = (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _located(url: str) -> tuple[str, str]:
+    """The bucket and the key of an ``s3://`` URL."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key

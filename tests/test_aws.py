@@ -188,3 +188,20 @@ def test_what_aws_refuses_is_told(code: str, status: int, error: type[DisdatErro
     found = refusal("do it", code=code, status=status, permission="s3:It", bucket="bucket")
     assert isinstance(found, error)
     assert said in str(found)
+
+
+def test_an_object_is_copied_from_bucket_to_bucket_if_it_is_what_it_was(session: Session, ministack: S3Server) -> None:
+    source, target = ministack.fresh_bucket(), ministack.fresh_bucket()
+    ministack.write(source, "a b/50%.bin", b"x" * 100_000)
+    etag = ministack.client().head_object(Bucket=source, Key="a b/50%.bin")["ETag"]
+    url = f"s3://{source}/a b/50%.bin"
+    assert session.copy(url, f"s3://{target}/c/d e", etag=etag)
+    assert ministack.read(target, "c/d e") == b"x" * 100_000
+    ministack.write(source, "a b/50%.bin", b"y")
+    assert not session.copy(url, f"s3://{target}/changed", etag=etag)
+    assert ministack.keys(target) == ["c/d e"]
+
+
+def test_what_is_not_there_cannot_be_copied(session: Session, ministack: S3Server) -> None:
+    bucket = ministack.fresh_bucket()
+    told(NotFound, lambda: session.copy(f"s3://{bucket}/gone", f"s3://{bucket}/copy", etag='"0"'))

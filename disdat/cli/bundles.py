@@ -29,7 +29,7 @@ def add(
 
     The bytes are copied into a new version of NAME. A directory keeps its tree; several paths keep their
     places relative to each other. With -i, the cells of a column that all name files, relative to the table's
-    directory, take these files in.
+    directory or by s3:// URLs, take these files in.
     """
     context = opening.context(choices)
     if inline and len(paths) > 1:

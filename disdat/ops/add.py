@@ -13,7 +13,7 @@ from disdat.context import Context
 from disdat.core import canonical, tree
 from disdat.core.bundle import NOTHING, Bundle, CodeRef, Frame, Lineage
 from disdat.core.tree import encode_path
-from disdat.errors import BadLinkError, InvalidInput, PathNotFound
+from disdat.errors import InvalidInput, PathNotFound
 from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, check_name, check_tags, publish
 from disdat.ops.intake import Intake, Progress, store_tree
 
@@ -33,15 +33,21 @@ def add(
     progress: Progress | None = None,
 ) -> Bundle:
     """
-    Make a bundle of files and directories.
+    Make a bundle of files and directories, or of what ``s3://`` URLs name.
 
     One file presents as its path; a directory or several paths as the list of all files' paths, kept at their
     relative places: those of one directory below it, those of several paths below what the paths have in common.
+    What URLs name is kept under the last parts of these.
 
     Raises:
         PathNotFound: A path does not exist. Nothing was added, as with every other error.
+        BadLinkError: There is nothing at a URL.
         InvalidInput: A path is named twice, is no file or directory, or holds what cannot be added.
     """
+    if urls := [path for path in paths if isinstance(path, str) and _is_remote(path)]:
+        return _add_urls(
+            context, urls, [path for path in paths if path not in urls], _birth(name, paths, tags), progress
+        )
     sources = _sources(paths)
     birth = _birth(name, paths, tags)
     writer = BundleWriter(context)
@@ -58,10 +64,10 @@ def add_inline(
     """
     Make a bundle of the table in a csv, tsv, parquet or json file.
 
-    A column whose cells name files, relative to the table's directory, takes these files in.
+    A column whose cells name files, relative to the table's directory or by ``s3://`` URLs, takes these files in.
 
     Raises:
-        BadLinkError: A cell is an ``s3://`` URL; the message names the cell.
+        BadLinkError: There is nothing at a URL; the message names it and the cell.
         InvalidInput: The file is none of these kinds, or cannot be read as what its suffix says.
     """
     [source] = _sources([path])
@@ -94,6 +100,20 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from exc
 
 
+def _add_urls(
+    context: Context,
+    urls: Sequence[str],
+    others: Sequence[str | os.PathLike[str]],
+    birth: Birth,
+    progress: Progress | None,
+) -> Bundle:
+    if others:
+        raise InvalidInput(
+            f"{os.fspath(others[0])} is a path, and {urls[0]} is a URL", hint="add paths and URLs one after the other"
+        )
+    return BundleWriter(context).close(urls[0] if len(urls) == 1 else list(urls), birth, progress=progress)
+
+
 def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     if not paths:
         raise InvalidInput("no path to add", hint="name a file or a directory")
@@ -102,7 +122,7 @@ def _sources(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     for given, source in zip(paths, sources, strict=True):
         if not os.path.exists(given):  # not of its absolute form: that of "" is the current directory
             is_url = _URL.match(os.fspath(given))
-            hint = "URLs are not fetched: get the file, and add that" if is_url else "check the path"
+            hint = "but for s3://, URLs are not fetched: get the file, and add that" if is_url else "check the path"
             raise PathNotFound(f"no such file or directory: {os.fspath(given)}", hint=hint)
         if source in seen:
             raise InvalidInput(f"{os.fspath(given)} is named twice", hint="name each path once")
@@ -160,14 +180,8 @@ def _with_files(frame: pd.DataFrame, source: Path) -> pd.DataFrame:
     for position in range(frame.shape[1]):
         column = frame.iloc[:, position]
         texts = [(row, cell) for row, cell in enumerate(column) if isinstance(cell, str)]
-        for row, cell in texts:
-            if cell.startswith("s3://"):
-                raise BadLinkError(
-                    f"row {row} of column {frame.columns[position]!r} is {cell}: no remote is there to read it from",
-                    hint="fetch the file, and name it relative to the table",
-                )
         links = [_link(cell, source.parent) for _, cell in texts]
-        if texts and len(texts) == column.notna().sum() and all(os.path.isfile(link) for link in links):
+        if texts and len(texts) == column.notna().sum() and all(map(_is_file, links)):
             replaced = column.astype(object)
             replaced.iloc[[row for row, _ in texts]] = links
             frame.isetitem(position, replaced.array)
@@ -175,4 +189,12 @@ def _with_files(frame: pd.DataFrame, source: Path) -> pd.DataFrame:
 
 
 def _link(cell: str, directory: Path) -> str:
-    return os.path.join(directory, cell.removeprefix("file://"))
+    return cell if _is_remote(cell) else os.path.join(directory, cell.removeprefix("file://"))
+
+
+def _is_remote(text: str) -> bool:
+    return text.startswith("s3://")
+
+
+def _is_file(link: str) -> bool:
+    return _is_remote(link) or os.path.isfile(link)

@@ -11,10 +11,12 @@ import math
 import re
 import shutil
 import uuid as uuids
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from disdat import __version__, values
 from disdat.catalog.catalog import looking_at
@@ -33,7 +35,7 @@ from disdat.core.bundle import (
 )
 from disdat.core.canonical import Encoded
 from disdat.core.reserved import is_reserved
-from disdat.core.tree import Tree, TreeRef
+from disdat.core.tree import Entry, Tree, TreeRef
 from disdat.durable import storage_errors
 from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, ObjectNotFound, StorageError
 from disdat.ops import runs
@@ -41,6 +43,9 @@ from disdat.ops.intake import Intake, Progress, store_tree
 from disdat.ops.reading import BundleSource
 from disdat.store.leases import Lease
 from disdat.store.objects import ObjectBatch
+
+if TYPE_CHECKING:  # few bundles have files on the remote
+    from disdat.ops.remoteoutputs import RemotePlace
 
 CREATOR = f"disdat {__version__}"
 _BACK = re.compile(r"@-[0-9]+\Z")
@@ -84,6 +89,8 @@ class Captured:
     birth: Birth
     has_chosen_uuid: bool = False
     """Whether somebody chose the uuid, so that others may have it too."""
+    elsewhere: Mapping[str, Entry] = field(default_factory=dict)
+    """Its files whose bytes lie at its place on the remote, and nowhere else."""
 
 
 class _NeedsStore(Exception):
@@ -104,6 +111,7 @@ class BundleWriter:
         self.has_chosen_uuid = uuid is not None
         self.path = context.bundle_directory(self.uuid)
         self._lease: Lease | None = None
+        self._remote_place: RemotePlace | None = None
 
     def directory(self) -> Path:
         """The bundle's directory, there from now on."""
@@ -132,6 +140,29 @@ class BundleWriter:
             self.context.home.disk.mkdir(path)
         return path
 
+    def remote_url(self, name: str) -> str:
+        """
+        The URL on the remote of a file or directory that is still to be written there.
+
+        What is written there and named in the value becomes part of the bundle, and is not moved.
+
+        Raises:
+            NotConfigured: The context has no remote.
+            InvalidInput: *name* leads out, or the remote is of a kind whose files values do not name by URLs.
+        """
+        self.context.remote  # noqa: B018 - it must have one
+        place = self.remote_place()
+        assert place is not None
+        return place.at(name)
+
+    def remote_place(self) -> RemotePlace | None:
+        """Where on the remote its files lie as people see them; None without a remote."""
+        from disdat.ops import remoteoutputs  # few bundles have files there
+
+        if self._remote_place is None and self.context.binding is not None:
+            self._remote_place = remoteoutputs.RemotePlace(self.context, self.uuid)
+        return self._remote_place
+
     def close(self, value: object, birth: Birth, *, progress: Progress | None = None) -> Bundle:
         """
         Store *value* and publish the bundle: durable, complete and visible on return, or not there at all.
@@ -152,7 +183,16 @@ class BundleWriter:
             self._release()
 
     def abandon(self) -> None:
-        """Forget the bundle and delete its directory; StorageError where that cannot be deleted."""
+        """
+        Forget the bundle and delete its directory; StorageError where that cannot be deleted.
+
+        What its maker may have written on the remote is left to collection there, with a warning that names it.
+        """
+        if self._remote_place is not None and self._remote_place.given:
+            warnings.warn(
+                f"what was written below {self._remote_place.url} is no bundle's: `dsdt gc --remote` deletes it later",
+                stacklevel=3,
+            )
         try:
             with storage_errors(f"delete {self.path}"), suppress(FileNotFoundError):  # it was never asked for
                 shutil.rmtree(self.path)
@@ -195,9 +235,10 @@ def capture(
     batch: ObjectBatch, writer: BundleWriter, value: object, birth: Birth, *, progress: Progress | None = None
 ) -> Captured:
     """Take *value*'s bytes into *batch*."""
-    intake = Intake(batch, writer.path, progress=progress)
+    intake = Intake(batch, writer.path, own_place=writer.remote_place, progress=progress)
     frames = values.dump(value, intake)
-    return Captured(writer.uuid, frames, store_tree(batch, intake.tree), birth, writer.has_chosen_uuid)
+    tree = store_tree(batch, intake.tree)
+    return Captured(writer.uuid, frames, tree, birth, writer.has_chosen_uuid, intake.elsewhere)
 
 
 def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) -> list[Bundle]:
@@ -208,6 +249,7 @@ def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
         AlreadyExists: Another bundle has, or had, a uuid that was chosen.
     """
     batch.seal()
+    _announce(context, captured)
     made: list[Bundle] = []
     recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}
     unrecorded = [run for key, run in recorded.items() if key not in context.recorded_runs]
@@ -399,6 +441,15 @@ def _new_uuid(context: Context, wanted: str | None) -> str:
     if context.catalog.known([text]) or context.bundle_directory(text).exists():
         raise AlreadyExists(f"there is or was a bundle {text}", hint="leave the uuid out to get a new one")
     return text
+
+
+def _announce(context: Context, captured: Iterable[Captured]) -> None:
+    """Make known where the files lie that are on the remote only, before a bundle counts on them."""
+    elsewhere = {each.uuid: each.elsewhere for each in captured if each.elsewhere}
+    if elsewhere:
+        from disdat.ops import remoteoutputs  # few bundles have files there
+
+        remoteoutputs.announce(context, elsewhere)
 
 
 def _bundle(captured: Captured, home: str, created_us: int) -> Bundle:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from disdat.core.digest import Digest
 from disdat.core.tree import INLINE_ENTRIES, Entry, Tree, TreeRef, encode_path, to_nodes
@@ -22,6 +23,10 @@ from disdat.store.files import StrPath
 from disdat.store.objects import ObjectBatch
 from disdat.values.serializer import Blob
 
+if TYPE_CHECKING:  # few bundles have files elsewhere
+    from disdat.ops.external import External
+    from disdat.ops.remoteoutputs import RemotePlace
+
 MAX_DEPTH = 500
 """A tree may have so many directories one inside another; who reads it goes down one call for each."""
 
@@ -30,15 +35,30 @@ Progress = Callable[[int], None]
 
 
 class Intake:
-    """What one bundle takes in, as :class:`disdat.values.serializer.Sink`; not for several threads."""
+    """
+    What one bundle takes in, as :class:`disdat.values.serializer.Sink`; not for several threads.
 
-    def __init__(self, batch: ObjectBatch, directory: Path, *, progress: Progress | None = None) -> None:
+    *own_place* gives the place on the remote where its maker may write, if there is one.
+    """
+
+    def __init__(
+        self,
+        batch: ObjectBatch,
+        directory: Path,
+        *,
+        own_place: Callable[[], RemotePlace | None] = lambda: None,
+        progress: Progress | None = None,
+    ) -> None:
         self._batch = batch
         self._directory = directory
+        self._own_place = own_place
         self._progress = progress
+        self.elsewhere: dict[str, Entry] = {}
+        """The files whose bytes are on the remote only."""
         self._entries: dict[str, Entry] = {}
         self._tree: Tree | None = None
         self._placed: dict[Path, str] = {}
+        self._linked: dict[str, str] = {}
         self._taken: set[str] = set()
         self._above: set[str] = set()
 
@@ -75,6 +95,48 @@ class Intake:
             self._placed[absolute] = place
         return self._placed[absolute]
 
+    def add_links(self, links: Mapping[str, str]) -> dict[str, str]:
+        """
+        Take in what URLs name, each given with its place in the value; their places in the tree.
+
+        What lies at the bundle's own place on the remote stays there. Raises what :mod:`disdat.ops.external` does.
+        """
+        from disdat.ops import external  # few values name what is elsewhere
+
+        new = {url: where for url, where in links.items() if url not in self._linked}
+        own = {url: where for url, where in new.items() if self.is_own_url(url)}
+        for url, where in own.items():
+            self._linked[url] = self._leave_there(url, where)
+        for found in external.look({url: where for url, where in new.items() if url not in own}):
+            place = self._take(self._free_place(Path(found.name)))
+            self._entries[place] = self._adopted(found, place) or external.download(found, self._batch)
+            self._linked[found.url] = place
+            self._report(found.size_bytes)
+        self._tree = None
+        return {url: self._linked[url] for url in links}
+
+    def _adopted(self, found: External, place: str) -> Entry | None:
+        """The entry of a large file that the remote itself has copied; None where it cannot, or need not."""
+        if found.data is not None or (own := self._own_place()) is None or (entry := own.adopt(found, place)) is None:
+            return None
+        self.elsewhere[place] = entry
+        return entry
+
+    def _leave_there(self, url: str, where: str) -> str:
+        """Take in the file or directory at an own URL, but for its bytes; its place in the tree."""
+        own = self._own_place()
+        assert own is not None
+        for path, entry in own.read(url, where).items():
+            if path in self._entries and path not in self.elsewhere:
+                raise InvalidInput(f"{where} and another file are both {path!r} in the bundle", hint="rename one")
+            self.elsewhere[self._take(path)] = self._entries[path] = entry
+            self._report(entry.size_bytes)
+        return own.path_of(url) or ""
+
+    def _report(self, size_bytes: int) -> None:
+        if self._progress:
+            self._progress(size_bytes)
+
     def add_tree(self, root: Path, place: str) -> None:
         """Take in every file below *root*, at its relative path below *place* (``""``: the tree's root)."""
         prefix = place + "/" if place else ""
@@ -92,12 +154,20 @@ class Intake:
     def entry(self, path: str) -> Entry:
         return self._entries[path]
 
+    def is_directory(self, path: str) -> bool:
+        return path not in self._entries
+
     def below(self, path: str) -> Tree:
         return self.tree.below(path)
 
     def is_own_directory(self, path: Path) -> bool:
         """Whether *path* is a directory the bundle's maker was given to write to."""
         return path.is_dir() and bool(self._own(Path(os.path.abspath(path))))
+
+    def is_own_url(self, url: str) -> bool:
+        """Whether *url* lies at the place on the remote where the bundle's maker may write."""
+        place = self._own_place()
+        return place is not None and place.path_of(url) is not None
 
     def _own(self, path: Path) -> str | None:
         if not path.is_relative_to(self._directory):

@@ -30,6 +30,7 @@ from disdat.pipeline.session import External, Session
 
 Names: TypeAlias = "str | Sequence[Names] | Mapping[str, Names]"
 Targets: TypeAlias = "luigi.LocalTarget | list[Targets] | dict[str, Targets]"
+Urls: TypeAlias = "str | list[Urls] | dict[str, Urls]"
 
 
 class Uncached(Register):
@@ -203,6 +204,26 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         path = self._output_path(name)
         path.mkdir(parents=True, exist_ok=True)
         return str(path)
+
+    def create_remote_output_file(self, name: Names) -> Urls:
+        """
+        URLs on the remote to write to: one for a name or a list of one, else a list or dict of them like *name*.
+
+        What is written there stays there, and is part of the bundle if the URL is in what ``pipe_run`` returns.
+
+        Raises:
+            NotConfigured: The context has no remote.
+        """
+        if isinstance(name, str):
+            return self._running("create_remote_output_file").writer.remote_url(name)
+        if isinstance(name, Mapping):
+            return {key: self.create_remote_output_file(each) for key, each in name.items()}
+        urls = [self.create_remote_output_file(each) for each in name]
+        return urls[0] if len(urls) == 1 else urls
+
+    def create_remote_output_dir(self, name: str) -> str:
+        """As :meth:`create_remote_output_file`, of a directory: all that is written below its URL."""
+        return self._running("create_remote_output_dir").writer.remote_url(name)
 
     def get_output_dir(self) -> str:
         """The bundle's directory, there from now on."""

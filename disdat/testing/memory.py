@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.tree import Entry, Tree, decode_path, encode_path
-from disdat.errors import DigestMismatch
+from disdat.errors import BadLinkError, DigestMismatch
 
 
 class MemoryBlob:
@@ -45,6 +45,8 @@ class MemoryBundle:
     trusted: bool = True
     objects: dict[Digest, bytes] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
+    links: dict[str, bytes] = field(default_factory=dict)
+    """What is found at URLs."""
 
     @contextmanager
     def blob(self) -> Iterator[MemoryBlob]:
@@ -67,11 +69,23 @@ class MemoryBundle:
                 self._add(file, f"{place}/{encode_path(os.fsencode(file.relative_to(path)))}")
         return place
 
+    def add_links(self, links: Mapping[str, str]) -> dict[str, str]:
+        for url, where in links.items():
+            if url not in self.links:
+                raise BadLinkError(f"cannot store {where}: {url} is not there", hint="give it to `links`")
+        return {url: self._keep(self._place(Path(url)), self.links[url], executable=False) for url in links}
+
     def entry(self, path: str) -> Entry:
         return self.entries[path]
 
     def below(self, path: str) -> Tree:
         return Tree(self.entries).below(path)
+
+    def is_directory(self, path: str) -> bool:
+        return path not in self.entries
+
+    def is_own_url(self, url: str) -> bool:
+        return False
 
     def is_own_directory(self, path: Path) -> bool:
         return path.is_dir() and path.is_relative_to(self.root / "own")
@@ -108,9 +122,11 @@ class MemoryBundle:
         return name if name not in taken else f"{len(taken)}/{name}"
 
     def _add(self, path: Path, place: str) -> str:
-        data = path.read_bytes()
+        return self._keep(place, path.read_bytes(), executable=os.access(path, os.X_OK))
+
+    def _keep(self, place: str, data: bytes, *, executable: bool) -> str:
         target = self.file(place)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-        self.entries[place] = Entry(of_bytes(data), len(data), os.access(path, os.X_OK))
+        self.entries[place] = Entry(of_bytes(data), len(data), executable)
         return place

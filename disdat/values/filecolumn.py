@@ -27,7 +27,7 @@ def capture(column: Stored, where: str, sink: Sink) -> Stored | None:
     found = _found(column, where, sink)
     if not found:
         return None
-    places = dict(zip(found, sink.add_files([item.path for item in found.values()]), strict=True))
+    places = _places(found, where, sink)
     stored = pa.array([places.get(cell) for _, cell in _cells(column)], column.arrow_type)
     logical = {place: file_logical(place, sink.entry(place)) for place in places.values()}
     return replace(
@@ -46,16 +46,27 @@ def restore(column: pa.ChunkedArray, source: Source) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([paths.get(place) for place in places], column.type)])
 
 
-def _found(column: Stored, where: str, sink: Sink) -> dict[str | None, files.Found]:
-    """The files by the text that names them; empty for a column of plain text."""
-    found: dict[str | None, files.Found] = {}
+def _places(found: Mapping[str, files.Named], where: str, sink: Sink) -> dict[str | None, str]:
+    """Capture files; their places in the tree, by the text that names them."""
+    local = {cell: item.path for cell, item in found.items() if isinstance(item, files.Found)}
+    places: dict[str | None, str] = dict(zip(local, sink.add_files(list(local.values())), strict=True))
+    for url, place in files.capture_links(found.values(), sink).items():
+        if sink.is_directory(place):
+            raise BadLinkError(f"cannot store {where}: {url} is a directory", hint="name its files one by one")
+        places[url] = place
+    return places
+
+
+def _found(column: Stored, where: str, sink: Sink) -> dict[str, files.Named]:
+    """What names files by the text that does; empty for a column of plain text."""
+    found: dict[str, files.Named] = {}
     must_be_files = False
     for row, cell in _cells(column):
         if cell is None or cell in found:
             continue
         must_be_files = must_be_files or (not found and files.is_link(cell))
         item = files.find_text(cell, f"{where} row {row}", sink)
-        if item is None or item.is_directory:
+        if item is None or (isinstance(item, files.Found) and item.is_directory):
             if must_be_files:
                 raise BadLinkError(f"cannot store {where} row {row}: {cell!r} names no file, as other cells do")
             return {}

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from disdat.core.bundle import Frame
@@ -28,9 +28,20 @@ class Found:
     is_directory: bool
 
 
-def find(value: object, where: str, sink: Sink) -> Found | None:
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a URL in a value names elsewhere, to be looked at when it is captured; it is given back as a str."""
+
+    url: str
+    where: str
+
+
+Named: TypeAlias = "Found | Link"
+
+
+def find(value: object, where: str, sink: Sink) -> Named | None:
     """
-    The file or directory *value* names: a Path, a luigi target, a ``file://`` URL, or a str that happens to.
+    What *value* names: a Path, a luigi target, a ``file://`` or ``s3://`` URL, or a str that happens to.
 
     None for a str that names neither an existing file nor a directory the bundle's maker was given.
 
@@ -41,18 +52,20 @@ def find(value: object, where: str, sink: Sink) -> Found | None:
     """
     if isinstance(value, str):
         return find_text(value, where, sink)
-    named = value if isinstance(value, PurePath) else Path(_target_path(value))
-    if str(named).startswith("s3:/"):
-        raise _remote_link(where, str(named))
-    return _existing(Path(named), where, "path" if isinstance(value, PurePath) else "str")
+    if not isinstance(value, PurePath):
+        target = _target_path(value)
+        return Link(target, where) if target.startswith("s3://") else _existing(Path(target), where, "str")
+    if str(value).startswith("s3:/"):
+        raise BadLinkError(f"cannot store {where}: {value} is no path", hint="give the URL as a str")
+    return _existing(Path(value), where, "path")
 
 
-def find_text(text: str, where: str, sink: Sink) -> Found | None:
-    """The file or own directory that *text* or the URL in it names."""
-    if text.startswith("file://"):
-        return _existing_link(text, where)
+def find_text(text: str, where: str, sink: Sink) -> Named | None:
+    """What *text* names as a path or as a URL."""
     if text.startswith("s3://"):
-        raise _remote_link(where, text)
+        return Link(text, where)
+    if text.startswith("file://"):
+        return Link(text, where) if sink.is_own_url(text) else _existing_link(text, where)
     return find_existing(text, sink)
 
 
@@ -67,7 +80,7 @@ def find_existing(text: str, sink: Sink) -> Found | None:
 
 
 def is_link(text: str) -> bool:
-    """Whether *text* is a URL that is captured or refused, whatever stands beside it."""
+    """Whether *text* is a URL whose file is captured, or which is refused, whatever stands beside it."""
     return text.startswith(("file://", "s3://"))
 
 
@@ -78,11 +91,26 @@ def is_target(value: object) -> bool:
     return isinstance(getattr(value, "path", None), str)
 
 
-def capture(found: Iterable[Found], sink: Sink) -> list[Frame]:
-    """Capture all of *found* and return their frames, in order."""
-    items = list(found)
-    files = iter(sink.add_files([item.path for item in items if not item.is_directory]))
-    return [_directory_frame(item, sink) if item.is_directory else _frame(item, next(files), sink) for item in items]
+def capture(named: Iterable[Named], sink: Sink) -> list[Frame]:
+    """Capture all that is *named* and return the frames, in order."""
+    items = list(named)
+    files = iter(sink.add_files([item.path for item in items if isinstance(item, Found) and not item.is_directory]))
+    linked = capture_links(items, sink)
+
+    def frame(item: Named) -> Frame:
+        if isinstance(item, Link):
+            return _link_frame(linked[item.url], sink)
+        if item.is_directory:
+            return _directory_frame(item.form, sink.add_directory(item.path), sink)
+        return _frame(item.form, next(files), sink)
+
+    return [frame(item) for item in items]
+
+
+def capture_links(named: Iterable[Named], sink: Sink) -> dict[str, str]:
+    """Capture what URLs name; their places in the tree, by URL."""
+    links = {item.url: item.where for item in named if isinstance(item, Link)}
+    return sink.add_links(links) if links else {}
 
 
 class FileSerializer:
@@ -108,16 +136,19 @@ class FileSerializer:
 SERIALIZER = FileSerializer()
 
 
-def _frame(found: Found, path: str, sink: Sink) -> Frame:
+def _frame(form: str, path: str, sink: Sink) -> Frame:
     entry = sink.entry(path)
     logical = file_logical(path, entry)
-    return Frame("", "file", logical, form=found.form, path=path, size_bytes=entry.size_bytes)
+    return Frame("", "file", logical, form=form, path=path, size_bytes=entry.size_bytes)
 
 
-def _directory_frame(found: Found, sink: Sink) -> Frame:
-    path = sink.add_directory(found.path)
+def _directory_frame(form: str, path: str, sink: Sink) -> Frame:
     tree = sink.below(path)
-    return Frame("", "directory", tree_logical(tree), form=found.form, path=path, size_bytes=tree.size_bytes)
+    return Frame("", "directory", tree_logical(tree), form=form, path=path, size_bytes=tree.size_bytes)
+
+
+def _link_frame(path: str, sink: Sink) -> Frame:
+    return _directory_frame("str", path, sink) if sink.is_directory(path) else _frame("str", path, sink)
 
 
 def _target_path(value: object) -> str:
@@ -161,11 +192,4 @@ def _existing_link(url: str, where: str) -> Found:
             return Found(Path(name), "str", stat.S_ISDIR(mode))
     raise BadLinkError(
         f"cannot store {where}: {url} names no file", hint="check the path, or store the text with disdat.text()"
-    )
-
-
-def _remote_link(where: str, url: str) -> BadLinkError:
-    return BadLinkError(
-        f"cannot store {where}: {url} is not on this machine",
-        hint="fetch the file first and store its path, or store the URL as text with disdat.text()",
     )

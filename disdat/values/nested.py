@@ -200,7 +200,7 @@ class NestedDump:
         return {tag: self._logical[content] if tag == "frame" else self._with_digests(content)}
 
 
-def _found(level: _Level, sink: Sink) -> dict[int, files.Found]:
+def _found(level: _Level, sink: Sink) -> dict[int, files.Named]:
     """
     The items of a container that name files, by position.
 
@@ -218,7 +218,7 @@ def _found(level: _Level, sink: Sink) -> dict[int, files.Found]:
     return found
 
 
-def _linked(level: _Level, sink: Sink) -> Iterator[tuple[int, files.Found]]:
+def _linked(level: _Level, sink: Sink) -> Iterator[tuple[int, files.Named]]:
     """The paths, targets and URLs among the items."""
     for position, item in enumerate(level.items):
         if type(item) is str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -44,8 +44,21 @@ class Sink(Protocol):
         """Capture a directory with everything below; its encoded path in the tree."""
         ...
 
+    def add_links(self, links: Mapping[str, str]) -> dict[str, str]:
+        """
+        Capture what URLs name, each given with its place in the value for messages; encoded paths in the tree, by URL.
+
+        Raises:
+            BadLinkError: Nothing is at one, or it cannot be captured.
+        """
+        ...
+
     def entry(self, path: str) -> Entry:
         """The captured file at *path*."""
+        ...
+
+    def is_directory(self, path: str) -> bool:
+        """Whether what was captured at *path* is a directory."""
         ...
 
     def below(self, path: str) -> Tree:
@@ -54,6 +67,10 @@ class Sink(Protocol):
 
     def is_own_directory(self, path: Path) -> bool:
         """Whether *path* is a directory the bundle's maker was given to write to."""
+        ...
+
+    def is_own_url(self, url: str) -> bool:
+        """Whether *url* lies below the place on the remote that the bundle's maker was given to write to."""
         ...
 
 

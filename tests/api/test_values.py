@@ -130,7 +130,7 @@ def test_a_path_that_names_nothing_cannot_be_stored(ctx):
     assert api.search(ctx) == []
 
 
-@pytest.mark.parametrize("link", ["s3://bucket/key", "file:///no/such/file"])
+@pytest.mark.parametrize("link", ["s3://bucket", "s3://no bucket/key", "file:///no/such/file"])
 def test_a_link_that_cannot_be_followed_is_refused(ctx, link):
     for value in (link, [link], {"a": link}):
         with pytest.raises(BadLinkError):

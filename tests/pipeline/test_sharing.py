@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import luigi
 import pytest
@@ -129,3 +130,32 @@ def test_without_a_remote_nothing_is_begun(home: Path, option: str) -> None:
     with pytest.raises(NotConfigured, match="no remote"):
         apply(context, A, {"n": 1}, **{option: True})  # type: ignore[arg-type]
     assert names(context) == []
+
+
+class WritesThere(PipeTask):
+    """Writes files on the remote itself, as Spark would."""
+
+    def pipe_run(self) -> dict[str, object]:
+        urls = self.create_remote_output_file({"one": "one.txt", "more": ["two.txt", "three.txt"]})
+        assert isinstance(urls, dict)
+        parts = self.create_remote_output_dir("parts")
+        for url in (urls["one"], *urls["more"], f"{parts}/part-0"):
+            path = Path(urlsplit(str(url)).path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
+        return {**urls, "parts": parts}
+
+
+def test_a_task_writes_on_the_remote_itself(make: Callable[[str], Context]) -> None:
+    ann, bob = make("ann"), make("bob")
+    apply(ann, WritesThere, {}, incremental_push=True)
+    fetching.fetch(bob)
+    found = bundles.value(bob, find.need(bob, "WritesThere").uuid)
+    assert isinstance(found, dict)
+    assert [Path(path).read_text() for path in (found["one"], *found["more"])] == ["one.txt", "two.txt", "three.txt"]
+    assert Path(found["parts"], "part-0").read_text() == "part-0"
+
+
+def test_without_a_remote_no_task_writes_there(tmp_path: Path) -> None:
+    with pytest.raises(ApplyError, match="no remote"):
+        apply(contexts.create(Home(tmp_path / "alone"), "work"), WritesThere, {})

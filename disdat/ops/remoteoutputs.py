@@ -1,0 +1,156 @@
+"""Files that the maker of a bundle writes on the remote itself, below the bundle's own place there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from urllib.parse import unquote
+
+from disdat import config
+from disdat.context import Context
+from disdat.core.digest import Hasher
+from disdat.core.places import can_lie_plainly, file_key, path_of_key, url_of
+from disdat.core.publication import PlainFile, Said
+from disdat.core.tree import Entry, check_path, encode_path
+from disdat.errors import BadLinkError, InvalidInput, Unavailable
+from disdat.ops import external, runs
+from disdat.ops.external import External
+from disdat.remote import condemned
+from disdat.remote.known import Presence
+from disdat.remote.leases import Lease
+from disdat.store.backend import KeyNotFound, Stored
+
+READERS = 8
+"""So many files are hashed at once."""
+_SCHEMES = ("s3://", "file://")
+
+
+class RemotePlace:
+    """
+    The place of one bundle on the remote of its context: where its files lie as people see them.
+
+    Raises:
+        NotConfigured: The context has no remote.
+    """
+
+    def __init__(self, context: Context, uuid: str) -> None:
+        self._backend = context.remote.backend
+        self._remote_context = context.remote.binding.name
+        self._uuid = uuid
+        self.url = url_of(self._backend.url, self._key("").rstrip("/"))
+        self.given = False
+        """Whether something may have been written there."""
+
+    def at(self, name: str) -> str:
+        """
+        The URL of a file or directory to be written, by its name in the bundle.
+
+        Raises:
+            InvalidInput: The name leads out, or no key can have it; or values do not name URLs of the remote's kind.
+        """
+        if not self._backend.url.startswith(_SCHEMES):
+            raise InvalidInput(
+                f"files cannot be written to {self._backend.url} by their URLs",
+                hint="this needs a remote of s3://, or a directory; elsewhere write to `get_file` and push",
+            )
+        path = encode_path(os.fsencode(name))
+        check_path(path)
+        if not can_lie_plainly(self._backend.url, self._key(path)):
+            raise InvalidInput(f"{name!r} is too long for a file on the remote", hint="give it a shorter name")
+        self.given = True
+        return url_of(self._backend.url, self._key(path))
+
+    def path_of(self, url: str) -> str | None:
+        """The path, as trees have it, of what lies at a URL below; None of any other URL."""
+        if not url.startswith(_SCHEMES) or not url.startswith(f"{self.url}/"):
+            return None
+        end = url.removeprefix(f"{self.url}/").rstrip("/")
+        return path_of_key(unquote(end) if url.startswith("file://") else end) or None
+
+    def read(self, url: str, where: str) -> dict[str, Entry]:
+        """
+        The file at a URL below, or all of the directory there, by their paths; hashed as streams.
+
+        Raises:
+            BadLinkError: Nothing was written there, or what could not be found again by its name.
+        """
+        found = list(self._lying(self.path_of(url) or ""))
+        if not found:
+            raise BadLinkError(f"cannot store {where}: {url} was not written", hint="write the file, and then close")
+        for each in found:
+            if self._key(self._path(each.key)) != each.key:
+                raise BadLinkError(
+                    f"cannot store {where}: {each.key} has a name that stands for another", hint="leave out the %"
+                )
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(pool.map(self._hashed, found))
+
+    def adopt(self, found: External, path: str) -> Entry | None:
+        """
+        The file that what lies elsewhere in S3 becomes: read, and copied here by S3 itself; None if this is not in S3.
+
+        Raises what :func:`disdat.ops.external.hashed` does, and PermissionDenied if it may not be written here.
+        """
+        if not self._backend.url.startswith("s3://") or not can_lie_plainly(self._backend.url, self._key(path)):
+            return None
+        from disdat import aws  # it takes a while, and is seldom needed
+
+        self.given = True
+        entry = external.hashed(found)
+        session = aws.Session(config.load().profile)
+        target = f"{self._backend.url}/{self._key(path)}"
+        if not session.copy(found.url, target, etag=found.etag):
+            raise external.replaced(found)
+        return entry
+
+    def _lying(self, path: str) -> Iterator[Stored]:
+        key = self._key(path)
+        with suppress(KeyNotFound):
+            yield self._backend.head(key)
+            return
+        yield from self._backend.list(f"{key}/")
+
+    def _hashed(self, found: Stored) -> tuple[str, Entry]:
+        hasher = Hasher(expected_bytes=found.size_bytes)
+        for piece in self._backend.read_pieces(found.key):
+            hasher.update(piece)
+        return self._path(found.key), Entry(hasher.digest(), hasher.size_bytes)
+
+    def _key(self, path: str) -> str:
+        return file_key(self._remote_context, self._uuid, path)
+
+    def _path(self, key: str) -> str:
+        return path_of_key(key.removeprefix(self._key("")))
+
+
+def announce(context: Context, elsewhere: Mapping[str, Mapping[str, Entry]]) -> None:
+    """
+    Publish where the files of bundles lie that were written on the remote, and note that they are not here.
+
+    The bundles are pushed as all others are. Until then nothing but the grace keeps collection from these files.
+
+    Raises:
+        Unavailable: The remote does not answer, or what was written there long ago was collected.
+        PermissionDenied: It refused.
+    """
+    files = [
+        PlainFile(uuid, path, entry.digest, entry.size_bytes)
+        for uuid, entries in elsewhere.items()
+        for path, entry in entries.items()
+    ]
+    with (
+        context.remote.mirror() as mirror,
+        Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease,
+    ):
+        mirror.heard(lease.stored_us)
+        keys = {file_key(mirror.remote_context, each.uuid, each.path) for each in files}
+        if condemned.spare(mirror.backend, lambda: keys).gone:
+            raise Unavailable(
+                f"files that were written to {mirror.backend.url} long ago were collected", hint="write them again"
+            )
+        lease.outlive()
+        mirror.publish(Said(files=files), actor=runs.actor(), until_us=lease.ends_us)
+        lease.finish()
+    context.remote.known.note_presence(dict.fromkeys(elsewhere, Presence.PARTIAL))

@@ -227,6 +227,21 @@ class Bundle:
         self._check_open()
         return str(self._writing().subdirectory(dirname))
 
+    def get_remote_file(self, filename: str) -> str:
+        """
+        The URL of a file to write on the remote: name it in the data, and it stays where it is.
+
+        Raises:
+            NotConfigured: The context has no remote.
+        """
+        self._check_open()
+        return self._writing().remote_url(filename)
+
+    def get_remote_directory(self, dirname: str) -> str:
+        """As :meth:`get_remote_file`, of a directory: all that is written below its URL."""
+        self._check_open()
+        return self._writing().remote_url(dirname)
+
     def open(self, force_uuid: str | None = None) -> Bundle:
         """Open it, which all else does by itself; with *force_uuid* under that uuid, if nothing has it yet."""
         self._check_open()

@@ -15,14 +15,22 @@ import pytest
 # How long one example takes says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("disdat", deadline=None)
 # For `make check`, which is run before every commit: `make test` tries more examples.
-hypothesis.settings.register_profile("check", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("check", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("disdat")
 
 pytest_plugins = ["tests.servers.fixtures"]
 
+USUAL_EXAMPLES = 100
+"""What hypothesis tries where nothing else is said."""
+
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 NOBODY = 65534
+
+
+def examples(count: int) -> int:
+    """Return how many examples a test that tries *count* in `make test` tries in the profile that is loaded."""
+    return -(-count * hypothesis.settings().max_examples // USUAL_EXAMPLES)
 
 
 def missing(what: str) -> NoReturn:

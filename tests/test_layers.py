@@ -39,10 +39,18 @@ def imported(node: ast.AST) -> set[str]:
     return set()
 
 
+def dotted(node: ast.AST) -> str:
+    """Return a name as it is written, dotted or not; empty for what is none."""
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return before and f"{before}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 @functools.cache
 def names(source: Path) -> list[tuple[int, str]]:
     """Return every name, dotted or not, and its line."""
-    return [(n.lineno, ast.unparse(n)) for n in nodes(source) if isinstance(n, ast.Attribute | ast.Name)]
+    return [(node.lineno, name) for node in nodes(source) if (name := dotted(node))]
 
 
 def breaches(allowed: str, *spellings: str) -> list[str]:
@@ -80,19 +88,23 @@ def test_luigi_is_imported_in_pipeline_only():
     assert [place for place in importers("luigi") if not place.startswith("pipeline/")] == []
 
 
+def comment_lines(source: Path) -> set[int]:
+    with source.open("rb") as file:
+        return {token.start[0] for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT}
+
+
 @reads_all
 def test_an_import_inside_a_function_says_why_on_its_line():
     """Such imports are for names that are slow to import or optional; anything else hides a dependency."""
     silent = []
     for source in SOURCES:
-        with source.open("rb") as file:
-            commented = {token.start[0] for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT}
+        functions = [node for node in nodes(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        inside = [node for function in functions for node in ast.walk(function) if imported(node)]
+        commented = comment_lines(source) if inside else set()
         silent += [
             f"{place(source)}:{node.lineno}"
-            for function in nodes(source)
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-            for node in ast.walk(function)
-            if imported(node) and not commented & set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            for node in inside
+            if not commented & set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
         ]
     assert silent == []
 

@@ -52,6 +52,7 @@ def test_processes_make_bundles_at_once(ctx):
     check_all_are_there("abc")
 
 
+@pytest.mark.slow
 def test_processes_make_the_first_context_of_a_home_at_once(home):
     program = "from disdat import api; api.context('ctx'); api.Bundle('ctx', 'data', 1)"
     running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]

@@ -150,6 +150,7 @@ def test_a_home_that_was_deleted_and_made_anew_is_not_taken_for_the_one_that_was
     assert api.Bundle(ctx, "data", 2).data == 2
 
 
+@pytest.mark.slow
 def test_a_context_another_process_deleted_is_gone_and_made_anew_is_another(ctx, elsewhere):
     bundle = api.Bundle(ctx, "data", 1)
     elsewhere("api.delete_context('ctx')")

@@ -32,6 +32,7 @@ from tests.catalog.contexts import (
     undone,
 )
 from tests.catalog.test_index import append, check_equal_to_fold, histories, store
+from tests.conftest import examples
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ def check_as_of(directory: Path, scratch: Path, events: list[Event], known: int,
 MOMENTS = st.lists(st.integers(START_US - 1, START_US + 7), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=histories(), known=st.integers(0, 12), moments=MOMENTS)
 def test_a_catalog_as_of_any_moment_is_the_fold_of_what_had_happened(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], known: int, moments: list[int]
@@ -183,7 +184,11 @@ def test_a_past_that_cannot_be_told_leaves_today_as_it_is(tmp_path: Path, readin
     reader.close()
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["today is asked first", "another moment is asked first"])
+@pytest.mark.parametrize(
+    "late",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["today is asked first", "another moment is asked first"],
+)
 def test_of_a_change_all_is_shown_or_nothing(tmp_path: Path, late: bool) -> None:
     catalog, clock = lived(tmp_path / "context")
     clock.now_us += HOUR_US

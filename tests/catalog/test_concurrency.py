@@ -91,6 +91,7 @@ def mixed_work(directory: Path, seed: int, acknowledged: Path) -> None:
     acknowledged.write_text(repr(mine))
 
 
+@pytest.mark.slow
 def test_processes_that_do_everything_at_once_leave_what_was_acknowledged(directory: Path, tmp_path: Path) -> None:
     notes = [tmp_path / f"notes{i}" for i in range(4)]
     wait_for([fork(lambda i=i, note=note: mixed_work(directory, i, note)) for i, note in enumerate(notes)])  # type: ignore[misc]
@@ -146,6 +147,7 @@ def test_a_child_opens_connections_of_its_own(directory: Path) -> None:
         assert lent.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.slow
 def test_deleting_the_catalog_again_and_again_loses_nothing(directory: Path) -> None:
     """Readers and writers go on while the catalog is deleted and remade under them."""
     catalog = open_catalog(directory)
@@ -250,6 +252,7 @@ def loop(directory: Path, times: int) -> None:
     assert dump(directory) == before
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_loses_nothing_it_acknowledged(directory: Path) -> None:
     loop(directory, 6)
 

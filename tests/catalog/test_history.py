@@ -13,11 +13,12 @@ from disdat.core import event
 from disdat.core.event import Event
 from tests.catalog.contexts import open_catalog
 from tests.catalog.test_index import append, histories, store
+from tests.conftest import examples
 
 ALL = Kinds(frozenset(), False)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=histories(), data=st.data())
 def test_what_was_learned_changes_no_answer(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], data: st.DataObject

@@ -40,6 +40,7 @@ from tests.catalog.contexts import (
     removed,
     rich_bundle,
 )
+from tests.conftest import examples
 
 SOURCE = Path(__file__).parents[2]
 
@@ -160,7 +161,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(acts=ACTS)
 def test_whoever_does_what_in_turn_finds_all_and_the_index_is_that_of_the_log(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[int, str]]
@@ -334,7 +335,7 @@ def test_a_log_that_was_put_in_its_place_is_not_taken_for_the_one_that_was_left(
         add_now(catalog)
 
 
-@pytest.mark.parametrize("error", [None, Crash])
+@pytest.mark.parametrize("error", [Crash, pytest.param(None, marks=pytest.mark.slow)])
 def test_changes_in_a_row_that_fail_at_any_step_are_made_or_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None
 ) -> None:

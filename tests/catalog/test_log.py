@@ -257,10 +257,10 @@ def test_looking_behind_a_torn_tail_costs_no_more_than_reading_it(directory: Pat
     """However often it says what a record begins with."""
     make(directory, 1)
     with segment(directory).open("ab") as file:
-        file.write(b"REC1" * 250_000)
+        file.write(b"REC1" * 50_000)
     started = time.process_time()
     assert recovered(directory) == [1]
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 1
 
 
 def test_an_append_that_fails_leaves_the_log_as_it_was(directory: Path) -> None:

@@ -15,6 +15,7 @@ from disdat.core import event
 from disdat.core.event import Draft, Event
 from disdat.errors import Corrupt
 from tests.catalog.contexts import HOME, START_US, Clock, add, add_now, bundle, committed, dump, open_catalog, removed
+from tests.conftest import examples
 
 NOTE = Draft(event.FETCH, {"remote": "r", "publications": ["p"]})
 OTHER = "01HOME0000000000000000000B"
@@ -58,7 +59,7 @@ def test_what_others_did_is_here_and_so_after_reindex(tmp_path: Path) -> None:
     assert mine.check_log() == len(events) + 2
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(seed=st.integers(0, 1 << 30))
 def test_any_order_and_portions_come_to_the_same(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     tmp_path = tmp_path_factory.mktemp("orders")

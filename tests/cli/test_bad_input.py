@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -457,23 +457,38 @@ def live_in(root: Path, patch: pytest.MonkeyPatch) -> Path:
     return root / "home"
 
 
-@pytest.fixture(scope="module")
-def furnished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@dataclass
+class World:
     """Where :func:`furnish` was once, for all the tests that leave everything as it is."""
+
+    root: Path
+    state: tuple[object, ...] | None = None
+    """What the last of them left; it is costly to tell."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("furnished")
     for name in ("user", "work"):
         (root / name).mkdir()
     with pytest.MonkeyPatch.context() as patch:
         furnish(live_in(root, patch))
-    return root
+    return World(root)
 
 
 @pytest.fixture
-def refuses(
-    furnished_once: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def refuses(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs what must fail and change nothing; gives what it is told."""
-    return partial(checked, Dsdt(capsys), live_in(furnished_once, monkeypatch))
+    demo, home = Dsdt(capsys), live_in(world.root, monkeypatch)
+
+    def refuses(arguments: list[str], *, code: int) -> str:
+        before = world.state or state(demo, home)
+        told = demo.fails(*arguments, code=code)
+        world.state = state(demo, home)
+        assert world.state == before
+        return told
+
+    return refuses
 
 
 def words(line: str) -> list[str]:

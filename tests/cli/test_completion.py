@@ -146,7 +146,7 @@ def test_names_that_cannot_be_typed_are_left_out(demo: Dsdt, home: Path):
 
 def test_so_many_names_at_most_whatever_there_is(demo: Dsdt, home: Path):
     context = Home(home).context("demo")
-    bundles.write_many(context, [(n, Birth(f"n{n % 700:03}")) for n in range(1400)])
+    bundles.write_many(context, [(n, Birth(f"n{n % 350:03}")) for n in range(700)])
     assert candidates(["cat"], "n0") == [f"n{n:03}" for n in range(100)]
     assert len(candidates(["cat"], "n")) == 300
 

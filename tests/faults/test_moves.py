@@ -78,7 +78,7 @@ def test_a_power_cut_in_a_move_leaves_each_bundle_somewhere_whole(root: Path) ->
     assert seen == {frozenset({"demo"}), frozenset(NAMES), frozenset({"other"})}
 
 
-@pytest.mark.parametrize("error", [Crash, OSError])
+@pytest.mark.parametrize("error", [Crash, pytest.param(OSError, marks=pytest.mark.slow)])
 def test_a_move_that_is_cut_at_any_step_is_completed_by_moving_again(
     root: Path, error: Callable[[], BaseException]
 ) -> None:

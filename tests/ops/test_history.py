@@ -21,6 +21,7 @@ from disdat.errors import BadQuery, BundleNotFound
 from disdat.ops import bundles, contexts, find, undo
 from disdat.ops.bundles import Birth
 from disdat.ops.history import Change, log
+from tests.conftest import examples
 
 
 def deeds(context: Context, *words: Any, **filters: Any) -> list[dict[str, int]]:
@@ -130,7 +131,7 @@ def test_a_short_id_names_one_change_however_close_others_are(context: Context) 
         assert undo.plan(stuck, change.short).change.id == change.id
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(sizes=st.lists(st.sampled_from([1, 2, 3, 40]), max_size=60), first=st.integers(0, 70))
 def test_every_change_is_listed_once_however_many_there_are(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], first: int

@@ -74,6 +74,7 @@ def test_a_tree_whose_nodes_are_lost_is_lost(store: ObjectStore) -> None:
         assert needs.lost(other, [asked]) == set()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_how_many_files_there_are(store: ObjectStore) -> None:
     peaks = []
     for count in (10_000, 80_000):

@@ -23,7 +23,9 @@ from tests.pipeline import tasks
 from tests.pipeline.conftest import Applied
 from tests.pipeline.tasks import A, B, Both, C
 
-WORKERS = pytest.mark.parametrize("workers", [1, 2])
+WORKERS = pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+IN_PROCESSES = pytest.mark.parametrize("workers", [1, 2])
+"""For the few by which `make check` sees that tasks in worker processes fare as those in this one."""
 RERUN = pytest.mark.parametrize("rerun", ["version", "content"])
 
 ONE: dict[str, object] = {"n": 1}
@@ -101,7 +103,7 @@ def test_an_apply_that_changes_nothing_leaves_the_latest_of_every_name(applied: 
     assert [event.kind for event in applied.context.catalog.events()].count("reaffirm") == 0
 
 
-@WORKERS
+@IN_PROCESSES
 def test_a_chain_is_made_once_and_values_pass_unchanged(applied: Applied, workers: int):
     assert applied(C, {"n": 2}, workers=workers) == ["A", "B", "C"]
     assert applied.value("A") == [2, 3]
@@ -318,7 +320,7 @@ def test_after_a_failure_the_finished_results_are_used(applied: Applied):
     assert caught.value.result == {"success": False, "did_work": False}
 
 
-@WORKERS
+@IN_PROCESSES
 def test_what_cannot_be_stored_leaves_nothing(applied: Applied, workers: int):
     with pytest.raises(ApplyError, match=r"cannot store value\['a'\]\[1\]"):
         apply(applied.context, tasks.Unstorable, workers=workers)

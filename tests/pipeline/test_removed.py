@@ -12,7 +12,7 @@ from disdat.pipe import PipeTask
 from tests.pipeline.conftest import Applied
 from tests.pipeline.tasks import A
 
-WORKERS = pytest.mark.parametrize("workers", [1, 2])
+WORKERS = pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 
 
 class Sweeps(PipeTask):

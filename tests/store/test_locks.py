@@ -49,6 +49,7 @@ def sharing(path: Path, count: int) -> Iterator[None]:
             worker.join()
 
 
+@pytest.mark.slow
 def test_who_wants_it_alone_gets_it_however_many_share_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with sharing(path, 8):

@@ -266,6 +266,7 @@ def _put_all(root: Path, number: int) -> None:
             assert [store.read(digest) for digest in digests] == items
 
 
+@pytest.mark.slow
 def test_processes_that_add_the_same_bytes_at_once_store_large_ones_once(tmp_path: Path) -> None:
     root = tmp_path / "store"
     _run(_put_all, root, count=6)

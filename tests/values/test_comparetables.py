@@ -34,6 +34,7 @@ from disdat.values.difference import (
     Tolerance,
     TypeChange,
 )
+from tests.conftest import examples
 from tests.values import test_table
 
 
@@ -98,7 +99,7 @@ def applied(old: pd.DataFrame, found: TableDifference) -> dict[object, dict[str,
     return result
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(tables(), tables())
 def test_the_changes_applied_to_the_old_table_give_the_new_one(old: pd.DataFrame, new: pd.DataFrame) -> None:
     found = compare(old, new, "key")
@@ -107,7 +108,7 @@ def test_the_changes_applied_to_the_old_table_give_the_new_one(old: pd.DataFrame
     assert found.rows.changed_count == len(found.rows.changed)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(tables(), tables())
 def test_the_other_way_round_everything_is_the_other_way_round(old: pd.DataFrame, new: pd.DataFrame) -> None:
     there, back = compare(old, new, "key").rows, compare(new, old, "key").rows
@@ -123,7 +124,7 @@ def test_the_other_way_round_everything_is_the_other_way_round(old: pd.DataFrame
     assert given == mirrored
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(tables(), st.randoms())
 def test_a_table_does_not_differ_from_itself_in_any_order_of_rows(table: pd.DataFrame, random: Any) -> None:
     order = list(range(len(table)))
@@ -151,7 +152,7 @@ def test_no_two_tables_are_too_different_to_be_compared() -> None:
         json.dumps(compare(old, new, limit=3).to_json())
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(tables(), tables(), st.integers(0, 3))
 def test_a_limit_keeps_the_first_and_counts_all(old: pd.DataFrame, new: pd.DataFrame, limit: int) -> None:
     whole, cut = compare(old, new, "key").rows, compare(old, new, "key", limit=limit).rows

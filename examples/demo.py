@@ -1,5 +1,5 @@
 """
-The main job, told as it goes: add files and tables, run a pipeline over real images twice, read everything back.
+The main job, told as it goes: add files and tables, run a pipeline over real images twice, read it all back, share it.
 
 Everything happens in a directory of its own, which is made anew each time: ``.demo`` in the current directory.
 """
@@ -23,7 +23,12 @@ def main() -> None:
     os.environ["DISDAT_HOME"] = str(place / "home")
     os.environ["DISDAT_CONFIG"] = str(place / "disdat.cfg")
     os.chdir(HERE)
+    work()
+    share(place)
+    print(f"\nEverything is in {place}; delete it when you like.")
 
+
+def work() -> None:
     say("A context is where versions of data are kept.")
     dsdt("context demo")
     dsdt("switch demo")
@@ -56,7 +61,26 @@ def main() -> None:
     dsdt("lineage Evaluate")
     dsdt("show Evaluate@-1")
     dsdt("status")
-    print(f"\nEverything is in {place}; delete it when you like.")
+
+
+def share(place: Path) -> None:
+    say("Share it: commit what is fit for others, and push it to a place they reach, be it in S3 or on a disk.")
+    shared = (place / "shared").as_uri()
+    dsdt("commit Evaluate")
+    dsdt("commit my.images")
+    dsdt(f"remote team {shared}")
+    dsdt("push")
+
+    say("A colleague, who has a home of their own, pulls what they need.")
+    os.environ["DISDAT_HOME"] = str(place / "colleague")
+    dsdt("context mine")
+    dsdt("switch mine")
+    dsdt(f"remote team {shared}")
+    dsdt("pull Evaluate")
+    dsdt("cat Evaluate")
+    dsdt("pull -l my.images")
+    dsdt("cat my.images")
+    dsdt("ls -v")
 
 
 def say(text: str) -> None:

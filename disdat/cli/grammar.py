@@ -16,7 +16,7 @@ FILE = "file"
 _EVERYWHERE = "--context=context --profile=nothing --verbose --quiet --version -h --help"
 _COMMANDS: Mapping[str, str] = {
     "init": "",
-    "context": "context -d --delete -y --yes -f --force --json",
+    "context": "context -d --delete -y --yes -f --force -r --remote --json",
     "fork": "context --json",
     "switch": "context",
     "status": "--json",
@@ -49,10 +49,12 @@ _COMMANDS: Mapping[str, str] = {
     "clone": "url context --layout=",
     "localize": "ref --all --jobs= --json",
     "delocalize": "ref --all --dry-run --jobs= --json",
+    "rmr": "ref … -t=tag --tag=tag --dry-run -y --yes --json",
+    "share": "ref --expires= --json",
     "log": "name -n= --number= -k= --kind= --by= --since= --until= -u=uuid --uuid=uuid --as-of= --json",
-    "verify": "ref --sample= --json",
+    "verify": "ref --sample= --remote --repair --json",
     "du": "name … --versions --json",
-    "gc": "--apply --purge --why= --retention= --grace= -v --list --json",
+    "gc": "--apply --purge --why= --retention= --grace= -v --list --remote --json",
     "doctor": "--json",
     "reindex": "--json",
 }

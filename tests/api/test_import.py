@@ -69,6 +69,8 @@ METHODS = {
     "add_data": "(self, data)",
     "get_file": "(self, filename)",
     "get_directory": "(self, dirname)",
+    "get_remote_file": "(self, filename)",
+    "get_remote_directory": "(self, dirname)",
     "open": "(self, force_uuid=None)",
     "close": "(self)",
     "abandon": "(self)",

@@ -313,22 +313,25 @@ def _said(fields: Mapping[str, Any]) -> Said:
 
 
 def _event(fields: Mapping[str, Any]) -> Event:
-    found = event.from_json(fields)
+    found = event.from_json(_with_body(fields) if fields["kind"] == event.ADD else fields)
     for uuid in found.subjects:
         manifest.check_uuid(uuid)
     if missing := set(found.requires) - event.FEATURES:
         raise UnknownFormat(f"the event {found.id}", found=sorted(missing), supported=sorted(event.FEATURES))
     if found.kind == event.FETCH:
         raise ValueError("a fetch is no event of a publication")
-    return _with_body(found) if found.kind == event.ADD and "body" in found.payload else found
+    return found
 
 
-def _with_body(add: Event) -> Event:
-    """The event, its manifest known to be the one it names, and encoded only once."""
-    body = Encoded(cast("Mapping[str, Json]", add.payload["body"]))
-    if of_bytes(body.encoded) != add.payload["manifest"]:
-        raise ValueError(f"the event {add.id} does not hold the manifest it names")
-    return replace(add, payload={**add.payload, "body": body})
+def _with_body(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of an event, the manifest in it known to be the one it names, and encoded only once."""
+    payload = fields["payload"]
+    if not isinstance(payload.get("body"), dict):
+        return fields
+    body = Encoded(payload["body"])
+    if of_bytes(body.encoded) != payload["manifest"]:
+        raise ValueError(f"the event {fields['id']} does not hold the manifest it names")
+    return {**fields, "payload": {**payload, "body": body}}
 
 
 def _index(text: str) -> bytes:

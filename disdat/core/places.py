@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from disdat.core.digest import Digest
 from disdat.core.tree import encode_path
@@ -18,6 +16,7 @@ _NOT_IN_KEYS = re.compile("[\0-\x1f\x7f\\\\\ufffe\uffff]")
 _ESCAPED_BYTE = "(?:[01][0-9A-F]|5C|7F|[89A-F][0-9A-F])"
 _OWN_PERCENT = re.compile(f"%25(?!(?:25)*{_ESCAPED_BYTE})")
 _ESCAPE = re.compile(f"%((?:25)*)({_ESCAPED_BYTE})".encode())
+_NOT_IN_URLS = re.compile("[^A-Za-z0-9_.~/-]")
 _KEY_BYTES = 1024
 
 
@@ -54,12 +53,16 @@ def file_key(remote_context: str, uuid: str, path: str) -> str:
 def key_of_path(path: str) -> str:
     """The end of the key of a file, by its path as trees have it."""
     own = _OWN_PERCENT.sub("%", path)
-    return _NOT_IN_KEYS.sub(lambda found: quote(found[0], safe=""), own)
+    return _NOT_IN_KEYS.sub(_escaped, own)
 
 
 def path_of_key(end: str) -> str:
     """The path, as trees have it, of a file whose key has this *end*; undoes :func:`key_of_path`."""
     return encode_path(_ESCAPE.sub(_unescaped, end.encode("utf-8")))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8"))
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
@@ -69,12 +72,12 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 def can_lie_plainly(url: str, key: str) -> bool:
     """Whether a key is not too long for any store that is at *url*."""
-    return len(os.fsencode(f"{url}/{key}")) <= _KEY_BYTES
+    return len(f"{url}/{key}".encode("utf-8", "surrogatepass")) <= _KEY_BYTES
 
 
 def url_of(store_url: str, key: str) -> str:
     """The URL by which others find what is kept under a key: as their tools want it, quoted of a directory only."""
-    return f"{store_url}/{quote(key) if store_url.startswith('file://') else key}"
+    return f"{store_url}/{_NOT_IN_URLS.sub(_escaped, key) if store_url.startswith('file://') else key}"
 
 
 def lease_key(id_: str) -> str:

@@ -170,8 +170,7 @@ def receive(
     received = Received()
     with _Workers(jobs) as workers:
         told = workers.stoppable(progress)
-        cost = min(max((load.size_bytes for load in wanted), default=0) + TOGETHER_BYTES, BUDGET_BYTES // 2)
-        futures = [workers.submit(cost, _take, backend, store, some, told) for some in _together(wanted, jobs)]
+        futures = [workers.submit(_held(some), _take, backend, store, some, told) for some in _together(wanted, jobs)]
         workers.finish()
         for future in futures:
             objects, size_bytes, left = future.result()
@@ -237,6 +236,12 @@ def _scratch(store: ObjectStore) -> Path | None:
 def _memory(size_bytes: int) -> int:
     """How much memory an object takes while it travels."""
     return size_bytes if size_bytes <= PIECE_BYTES else PIECE_BYTES * (PIECES_IN_FLIGHT + 1)
+
+
+def _held(wanted: Sequence[Load]) -> int:
+    """How much memory it takes to fetch loads in turn: pieces of one, and small objects until they are written."""
+    small = sum(load.size_bytes for load in wanted if not load.is_large)
+    return min(max(_memory(load.size_bytes) for load in wanted) + small, BUDGET_BYTES // 2)
 
 
 def _together(wanted: Sequence[Load], jobs: int) -> Iterator[list[Load]]:

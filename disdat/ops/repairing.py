@@ -58,8 +58,10 @@ def _send(context: Context, mirror: Mirror, sizes: dict[Digest, int]) -> int | N
     keys = {object_key(digest) for digest in sizes}
     with Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease:
         mirror.heard(lease.stored_us)
+        lists = condemned.there(mirror.backend)
         fetching.into(context, mirror)
-        if condemned.spare(mirror.backend, lambda: keys).gone:
+        spared = condemned.spare(mirror.backend, lambda: keys)
+        if spared.gone or lists - spared.lists:
             return None
         sent = transfer.send(
             mirror.backend,

@@ -116,6 +116,15 @@ def read(backend: Backend, key: str) -> Listed | None:
     return Listed(key, decode(f"{backend.url}/{key}", found.data), found.etag)
 
 
+def there(backend: Backend) -> frozenset[str]:
+    """
+    The keys of the lists there are, but for those with nothing in them.
+
+    What is on a list that is made later is not deleted while a lease lives that was there before.
+    """
+    return frozenset(each.key for each in listed(backend) if each.condemned.keys)
+
+
 def spare(backend: Backend, needed: Callable[[], Set[str]], *, sleep: Callable[[float], None] = time.sleep) -> Spared:
     """
     Strike keys that are *needed* off all lists, and wait until those that were being deleted are.

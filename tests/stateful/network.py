@@ -79,6 +79,8 @@ class Line:
         self.world = world
         self.url = f"world://{name}"
         self.is_dead = False
+        self.deletes = False
+        """Whether what is asked now is to delete something."""
         self._to: Backend = world.store
         self._script: dict[int, Action] = {}
         self._count = 0
@@ -106,7 +108,11 @@ class Line:
         self._ask(lambda: self._to.copy(source_key, target_key))
 
     def delete(self, key: str) -> None:
-        self._ask(lambda: self._to.delete(key))
+        self.deletes = True
+        try:
+            self._ask(lambda: self._to.delete(key))
+        finally:
+            self.deletes = False
 
     def delete_many(self, keys: Iterable[str]) -> None:
         for key in list(keys):
@@ -195,18 +201,25 @@ def delayed(by_us: int) -> Action:
 
 
 def asleep(for_us: int) -> Action:
-    """The sender sleeps, and then makes the request."""
+    """The sender sleeps, and then makes the request; see :func:`meanwhile`."""
 
     def act(line: Line, _: Callable[[], object]) -> None:
-        line.world.advance(for_us)
+        if not line.deletes:
+            line.world.advance(for_us)
 
     return act
 
 
 def meanwhile(do: Callable[[], None]) -> Action:
-    """Others do something first."""
+    """
+    Others do something first.
 
-    def act(_: Line, __: Callable[[], object]) -> None:
-        do()
+    But not before something is deleted: who falls asleep for hours between looking at the clock and asking for that
+    cannot be helped, as the store cannot be asked to delete only if nobody wrote it anew.
+    """
+
+    def act(line: Line, _: Callable[[], object]) -> None:
+        if not line.deletes:
+            do()
 
     return act

@@ -52,6 +52,8 @@ def push(
         PermissionDenied, Unavailable: The remote refused, or does not answer; pushing again goes on.
     """
     here = selection.context(local_context)
+    if bundle_name is None and uuid is None and not tags and not delocalize:
+        return ops.push.push_all(here)
     rows = ops.push.selected(here, bundle_name, uuid=uuid, tags=tags or {})
     pushed = ops.push.push(here, rows)
     if delocalize and rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import click
 
@@ -97,12 +98,15 @@ def push(
     others see what was sent only when all of it is there. With -d the bytes are dropped here, as by `dsdt delocalize`.
     """
     context = opening.context(choices)
-    rows = ops.push.selected(context, name, uuid=uuid, tags=tags, every_version=every)
+    is_all = name is None and uuid is None and not tags
+    needs_rows = not is_all or dry_run or delocalize
+    rows = ops.push.selected(context, name, uuid=uuid, tags=tags, every_version=every) if needs_rows else []
     if dry_run:
         done = ops.push.plan(context, rows)
     else:
         with _interruptible(_KEPT_THERE), ByteBar("Pushing", shown=opening.wants_progress(choices)) as bar:
-            done = ops.push.push(context, rows, progress=bar, **options.with_jobs(jobs))
+            push_them = partial(ops.push.push_all, context) if is_all else partial(ops.push.push, context, rows)
+            done = push_them(progress=bar, **options.with_jobs(jobs))
     dropped = ops.delocalizing.delocalize(context, rows) if delocalize and rows and not dry_run else None
     if as_json:
         also: dict[str, Json] = {"delocalized": here.delocalized_json(dropped)} if dropped else {}
@@ -111,7 +115,8 @@ def push(
     if done.sent:
         render.out(_pushed_lines(done, would=dry_run, where=context.binding))
     else:
-        render.out(["Nothing to push: the remote has it all." if rows else "Nothing to push: no bundle is committed."])
+        why = "the remote has it all" if ops.push.has_committed(context) else "no bundle is committed"
+        render.out([f"Nothing to push: {why}."])
     if dropped:
         render.out(here.delocalized_lines(dropped))
 

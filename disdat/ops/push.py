@@ -143,6 +143,11 @@ def push(
     return _result(rows, sent, objects, size_bytes, started_s)
 
 
+def has_committed(context: Context) -> bool:
+    """Whether there is anything that may be pushed."""
+    return bool(find.search(context, Filter(committed=True, limit=1)))
+
+
 def push_all(context: Context, *, progress: Progress | None = None, jobs: int = transfer.JOBS) -> PushResult:
     """
     As :func:`push`, of all that is committed; looks only at that to which something happened since all was pushed last.

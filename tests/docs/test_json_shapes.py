@@ -116,7 +116,9 @@ def prints_json(command: click.Command) -> bool:
 
 
 def test_there_is_a_line_for_every_command_that_prints_json() -> None:
-    assert {line.split()[0] for line in LINES} == {name for name in COMMANDS if prints_json(COMMANDS[name].load())} - BUCKETS
+    assert {line.split()[0] for line in LINES} == {
+        name for name in COMMANDS if prints_json(COMMANDS[name].load())
+    } - BUCKETS
 
 
 @pytest.mark.usefixtures("home")

@@ -409,10 +409,10 @@ def test_who_interrupts_a_push_is_told_what_it_was_good_for(in_bucket: Dsdt, pro
     proxy.add(Rule(HoldReply(), method="PUT", path="/objects/"))
     running = subprocess.Popen([DSDT, "push"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with running:
-        proxy.until_held()
+        proxy.until_held(timeout_s=120)
         running.send_signal(signal.SIGINT)
         proxy.release()
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (130, "")
     assert err == "dsdt: interrupted: what was sent is kept, and seen by nobody until `dsdt push` goes on\n"
     proxy.reset()

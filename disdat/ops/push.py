@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from threading import Lock
 
@@ -16,8 +16,10 @@ from disdat.core.event import Event
 from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
 from disdat.errors import InvalidInput
-from disdat.ops import fetching, find, localizing, needs, pending, runs, unpublished
+from disdat.ops import arriving, fetching, find, localizing, needs, pending, runs, unpublished
+from disdat.ops.arriving import Arriving
 from disdat.ops.needs import Needs
+from disdat.ops.unpublished import News
 from disdat.remote import compaction, condemned, plain, resuming, transfer
 from disdat.remote.leases import Lease
 from disdat.remote.mirror import Mirror, Overdue
@@ -26,6 +28,8 @@ from disdat.remote.transfer import Outgoing
 
 TOGETHER = 2000
 """So many bundles are published at once, all or none."""
+_BRINGING = frozenset({event.ADD, event.RESTORE, event.UNDO})
+"""Kinds by which bundles are there for others that were not."""
 
 Progress = Callable[[int, int], None]
 """Is told how many bytes of how many were sent; by any thread."""
@@ -55,6 +59,8 @@ class _Work:
     outgoing: tuple[Outgoing, ...]
     copies: tuple[Copy, ...]
     files: tuple[PlainFile, ...]
+    needed: frozenset[Digest]
+    """All that the bundles need, be it there already."""
 
     @property
     def size_bytes(self) -> int:
@@ -129,7 +135,7 @@ def push(
     with context.remote.mirror() as mirror:
         is_fetched = False
         for some in _some(rows):
-            while _news(context, some):
+            while _news(context, some).events:
                 is_fetched = True  # with the lease held: what is planned holds for as long as that does
                 if (done := _publish(context, mirror, some, progress or _tell_nobody, jobs)) is not None:
                     sent += done.work.rows
@@ -138,8 +144,8 @@ def push(
                     break
         if not is_fetched:
             fetching.into(context, mirror)
-        if sent and compaction.is_due(mirror):
-            compaction.compact(mirror)
+        if sent:
+            compaction.keep_up(mirror)
     return _result(rows, sent, objects, size_bytes, started_s)
 
 
@@ -175,35 +181,26 @@ def _still_here(context: Context, rows: Sequence[Row]) -> list[Row]:
     return [now[row.uuid] for row in rows if row.uuid in now]
 
 
-def _news(context: Context, rows: Sequence[Row]) -> list[Event]:
+def _news(context: Context, rows: Sequence[Row]) -> News:
     """What others do not know of bundles, as far as is known here."""
     return unpublished.of_bundles(context, [row.uuid for row in rows], context.remote.known.published)
 
 
 def _work(context: Context, rows: Sequence[Row]) -> _Work:
-    events = _news(context, rows)
-    said = {uuid for each in events for uuid in each.subjects}
-    undone = any(each.kind == event.UNDO for each in events)
-    new = _coming(rows, events)
-    bundles = context.catalog.bundles([row.uuid for row in new])
-    _bring_nodes(context, bundles.values())
-    files = list(_plain_files(context, bundles.values()))
+    news = _news(context, rows)
+    coming = arriving.by(context, news.events)
+    _bring_nodes(context, coming.bundles)
+    needed = _needed(context, coming)
+    files = list(_plain_files(context, coming.bundles))
     moved = _moved(context, files)
     return _Work(
-        tuple(row for row in rows if row.uuid in said or undone),
-        (*_runs(context, bundles.values()), *events),
-        (*_absent(context, new, bundles.values(), files), *moved.sent),
+        tuple(row for row in rows if row.uuid in news.uuids),
+        (*_runs(context, coming.bundles), *news.events),
+        (*_absent(context, needed, files), *moved.sent),
         moved.copied,
         tuple(files),
+        frozenset(needed),
     )
-
-
-def _coming(rows: Iterable[Row], events: Sequence[Event]) -> list[Row]:
-    """The bundles that are there for others only when events are published: what they need must be there by then."""
-    if any(each.kind in (event.UNDO, event.RESTORE) for each in events):
-        return list(rows)  # what was removed may have been collected
-    added = {uuid for each in events if each.kind == event.ADD for uuid in each.subjects}
-    return [row for row in rows if row.uuid in added]
 
 
 def _bring_nodes(context: Context, bundles: Iterable[Bundle]) -> None:
@@ -223,15 +220,18 @@ def _runs(context: Context, bundles: Iterable[Bundle]) -> list[Event]:
     return [each for each in events if each.write_key not in published]
 
 
-def _absent(
-    context: Context, rows: Sequence[Row], bundles: Iterable[Bundle], files: Iterable[PlainFile]
-) -> Iterator[Outgoing]:
-    """Yield the objects of bundles that the remote lacks."""
-    sizes = dict.fromkeys(context.catalog.manifest_objects(rows), 0)
+def _needed(context: Context, coming: Arriving) -> dict[Digest, int]:
+    """The objects that bundles need, with their sizes, 0 where that is not known."""
+    sizes = dict.fromkeys(coming.manifests, 0)
     with Needs() as nodes:
-        for each in bundles:
+        for each in coming.bundles:
             sizes |= needs.of_bundle(each, nodes, context.home.store.read)
         sizes |= dict.fromkeys(nodes.all(), 0)
+    return sizes
+
+
+def _absent(context: Context, sizes: Mapping[Digest, int], files: Iterable[PlainFile]) -> Iterator[Outgoing]:
+    """Yield those of some objects that the remote lacks."""
     for digest in sizes.keys() - context.remote.known.places(sizes).keys() - {each.digest for each in files}:
         yield Outgoing(None, digest, sizes[digest] or context.home.store.size_bytes(digest))
 
@@ -262,13 +262,7 @@ def _counted_on(context: Context, work: _Work) -> set[str]:
     assert context.binding is not None
     said = Said(objects=[(each.digest, each.size_bytes) for each in work.outgoing], files=work.files)
     keys = {place.key for _, place in said.places(context.binding.name)}
-    coming = _coming(work.rows, work.events)
-    needed: set[Digest] = set(context.catalog.manifest_objects(coming))
-    with Needs() as nodes:
-        for bundle in context.catalog.bundles([row.uuid for row in coming]).values():
-            needed |= {digest for digest, _ in needs.of_bundle(bundle, nodes, context.home.store.read)}
-        needed |= set(nodes.all())
-    places = context.remote.known.places(needed)
+    places = context.remote.known.places(work.needed)
     return keys | {place.key for of_one in places.values() for place in of_one}
 
 
@@ -288,25 +282,26 @@ def _publish(context: Context, mirror: Mirror, rows: Sequence[Row], progress: Pr
     """
     Plan what is to be sent of bundles, send it, and publish it; None where the plan did not hold until then.
 
-    What is planned counts on what the remote has. Collection leaves that alone which began after the lease was written,
-    as long as that lives; what an earlier one condemned is struck from its list, before anything is sent, and of what
-    is sent, whose names are known only then, before it is published.
+    What is planned counts on what the remote has. A collection that begins after the lease was written leaves that
+    alone as long as it lives. What an earlier one condemned is struck from its list before anything is sent, and what
+    is sent, whose names are known only then, before it is published; where one was deleted meanwhile, what is known of
+    the remote may not hold any more.
     """
+    if _BRINGING.isdisjoint(each.kind for each in _news(context, rows).events):
+        return _say(context, mirror, rows)
     with Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease:
         mirror.heard(lease.stored_us)
+        lists = condemned.there(mirror.backend)
         fetching.into(context, mirror)
         work = _work(context, _still_here(context, rows))
         if not work.events:
             return _Done(work, 0)
         notes = resuming.Notes(context.directory, mirror.backend, disk=context.home.disk)
-        before = condemned.spare(mirror.backend, lambda: _counted_on(context, work) | notes.keys)
-        if before.gone:
+        if lists and not _is_spared(mirror, lists, _counted_on(context, work) | notes.keys):
             return None
         sent = _send(context, mirror, work, notes, _Told(work.total_bytes, progress, lease), jobs)
         said = Said(work.events, sent.packs, sent.objects, work.files)
-        keys = {place.key for _, place in said.places(mirror.remote_context)}
-        after = condemned.spare(mirror.backend, lambda: keys)
-        if after.gone or before.lists - after.lists:
+        if lists and not _is_spared(mirror, lists, {place.key for _, place in said.places(mirror.remote_context)}):
             return None  # what was sent may have been deleted by who did not know that it was sent again
         lease.outlive()
         try:
@@ -316,6 +311,23 @@ def _publish(context: Context, mirror: Mirror, rows: Sequence[Row], progress: Pr
         lease.finish()
         notes.forget()
     return _Done(work, sent.bytes_sent)
+
+
+def _is_spared(mirror: Mirror, lists: Set[str], needed: Set[str]) -> bool:
+    """Whether what is needed goes with none of these lists, from now on: not if one was deleted meanwhile."""
+    spared = condemned.spare(mirror.backend, lambda: needed)
+    return not spared.gone and lists <= spared.lists
+
+
+def _say(context: Context, mirror: Mirror, rows: Sequence[Row]) -> _Done | None:
+    """Publish what is said of bundles that others have: it counts on nothing that could be collected."""
+    fetching.into(context, mirror)
+    work = _work(context, _still_here(context, rows))
+    if not _BRINGING.isdisjoint(each.kind for each in work.events):
+        return None  # what was fetched makes that of it
+    if work.events:
+        mirror.publish(Said(work.events), actor=runs.actor())
+    return _Done(work, 0)
 
 
 def _send(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from disdat.errors import Corrupt, UnknownFormat
+from disdat.errors import Corrupt, DisdatError, UnknownFormat
 from disdat.remote import snapshots
 from disdat.remote.known import Stored
 from disdat.remote.mirror import Mirror
@@ -24,9 +25,13 @@ class Compacted:
     deleted: int
 
 
-def is_due(mirror: Mirror) -> bool:
-    """Whether what was fetched is worth a snapshot."""
-    return mirror.known.publication_count() - mirror.known.number("gathered") > MANY
+def keep_up(mirror: Mirror) -> None:
+    """Gather what is known if it is worth a snapshot; where that cannot be, it is tried again after as many more."""
+    count = mirror.known.publication_count()
+    if count - mirror.known.number("gathered") > MANY:
+        mirror.known.note({"gathered": count})
+        with suppress(DisdatError):
+            compact(mirror)
 
 
 def compact(mirror: Mirror) -> Compacted:
@@ -54,7 +59,8 @@ def compact(mirror: Mirror) -> Compacted:
         kept,
         now_us=mirror.backend.head(key).modified_us,
     )
-    mirror.known.see([key.rpartition("/")[2]])
+    if not mirror.known.unseen(sorted(kept)):  # else the next fetch reads what was published since the last one
+        mirror.known.see([key.rpartition("/")[2]])
     mirror.known.note({"gathered": len(kept)})
     mirror.backend.delete_many(sorted(gone))
     return Compacted(key, len(kept), len(gone))

@@ -47,6 +47,7 @@ def read(backend: Backend, key: str) -> Iterator[Stored]:
         KeyNotFound: It is not there.
     """
     count = 0
+    is_whole = False
     try:
         for line in _lines(backend, key):
             fields = cast("Mapping[str, Any]", canonical.decode(line))
@@ -57,8 +58,11 @@ def read(backend: Backend, key: str) -> Iterator[Stored]:
                 raise ValueError(f"it has {count} of {fields['count']} publications")
             else:
                 publication.check_format(fields)
+                is_whole = "count" in fields
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Corrupt(f"snapshot {key} is damaged: {exc!r}") from exc
+    if not is_whole:
+        raise Corrupt(f"snapshot {key} was cut short")
 
 
 def write(

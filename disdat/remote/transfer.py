@@ -316,7 +316,7 @@ def damaged(backend: Backend, key: str, digest: Digest, found: Digest) -> Digest
         f"object {digest} in {backend.url}/{key}",
         expected=digest,
         found=found,
-        hint="`dsdt push` by who has the bundle heals it",
+        hint="who has its bytes sends it again by `dsdt verify --remote --repair`",
     )
 
 

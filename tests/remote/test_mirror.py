@@ -286,3 +286,134 @@ def test_much_is_read_back_from_a_body(clients: list[Client], store: Store) -> N
     assert "damaged" in fetched.refused[0].why
     with pytest.raises(KeyNotFound):
         ann.mirror.read(EVENTS + "01J00000000000000000000000-01J00000000000000000000000.json")
+
+
+class Slow(Store):
+    """The same directory; what is created there arrives only some time after it was sent."""
+
+    def __init__(self, store: Store, by_us: list[int]) -> None:
+        super().__init__(store.root)
+        self.times, self.now_us, self._by_us, self._clock = store.times, store.now_us, by_us, store
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        self._clock.now_us += self._by_us.pop(0) if self._by_us else 0
+        self.now_us = self._clock.now_us
+        return super().put_if_absent(key, data)
+
+
+@pytest.mark.parametrize("minutes", [1, 4, 9, 20, 59, 61, 300])
+def test_one_that_arrives_late_is_seen_by_those_who_looked_before(
+    clients: list[Client], store: Store, minutes: int
+) -> None:
+    ann, bob, cat = clients
+    for number in range(3):
+        cat.publish(f"{number}")
+        store.now_us += 2 * MINUTE_US
+    bob.fetch()
+    ann.mirror.backend = Slow(store, [minutes * MINUTE_US])
+    busy = iter(range(minutes // 2))
+    for number in busy:
+        cat.publish(f"meanwhile {number}")
+    bob.fetch()
+    ann.publish("late")
+    store.now_us += MINUTE_US
+    cat.publish("after")
+    assert "late" in bob.fetch()
+    assert "late" in [str(each.payload["name"]) for each in bob.log]
+    assert len([each for each in bob.log if each.payload["name"] == "late"]) <= 2
+
+
+def test_what_arrives_after_its_sender_gave_up_counts_for_all_or_for_nobody(
+    clients: list[Client], store: Store, tmp_path: Path
+) -> None:
+    ann, bob, cat = clients
+    cat.publish("before")
+    bob.fetch()
+    said = Said(events=[renamed("zombie", NOW_US)])
+    for number, minutes in enumerate([1, 8, 9, 11, 14, 30]):
+        lost = publication.made(said, time_us=store.now_us, writer=ann.name, seq=1)
+        store.now_us += minutes * MINUTE_US
+        cat.publish(f"meanwhile {number}")
+        bob.fetch()
+        store.put(EVENTS + lost.name, publication.encode(lost, lambda data: (of_bytes(data), len(data))))
+        bob.fetch()
+        late = Client(store, tmp_path / f"late{number}", 20 + number)
+        late.fetch()
+        assert {each.id for each in late.log} == {each.id for each in bob.log}
+
+
+def test_a_writer_alone_lists_what_is_new_only(clients: list[Client], store: Store) -> None:
+    ann, _, _ = clients
+    listed: list[str] = []
+
+    class Listing(Store):
+        def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Stored]:
+            found = [*super().list(prefix, start_after=start_after)]
+            listed.extend(each.key for each in found)
+            return iter(found)
+
+    watched = Listing(store.root)
+    watched.times = store.times
+    ann.mirror.backend = watched
+    for number in range(20):
+        store.now_us = watched.now_us = store.now_us + 10 * MINUTE_US
+        ann.publish(f"{number}")
+        listed.clear()
+        ann.fetch()
+        assert len(listed) <= 3
+
+
+def test_a_time_to_come_in_a_listing_hides_nothing_afterwards(clients: list[Client], store: Store) -> None:
+    ann, bob, _ = clients
+    ann.publish("a")
+    [key] = [key for key in store.times if key.startswith(EVENTS)]
+    right = store.times[key]
+    store.times[key] += 365 * 24 * 60 * MINUTE_US
+    bob.fetch()
+    store.times[key] = right
+    ann.publish("b")
+    assert "b" in bob.fetch()
+
+
+def test_what_was_damaged_on_its_way_is_fetched_however_late(clients: list[Client], store: Store) -> None:
+    ann, bob, cat = clients
+    ann.publish("a")
+    [key] = [key for key in store.times if key.startswith(EVENTS)]
+    good = store.get(key)
+    store.put(key, b"garbage")
+    assert [each.key for each in bob.mirror.fetch(bob.receive).refused] == [key]
+    store.put(key, good)
+    for number in range(3):
+        store.now_us += 60 * MINUTE_US
+        cat.publish(f"{number}")
+    store.times[key] = NOW_US
+    assert set(bob.fetch()) >= {"a", "0", "1", "2"}
+    store.asked.clear()
+    bob.fetch()
+    assert store.asked == ["list", "list"]
+
+
+def test_a_gap_that_stays_is_looked_into_once(clients: list[Client], store: Store) -> None:
+    ann, bob, _ = clients
+    said = Said(events=[renamed("later", NOW_US)])
+    bob.fetch()
+    for seq in (3, 4, 6):
+        made = publication.made(said, time_us=store.now_us, writer=ann.name, seq=seq)
+        store.put(EVENTS + made.name, publication.encode(made, lambda data: (of_bytes(data), len(data))))
+        store.asked.clear()
+        bob.fetch()
+        assert store.asked.count("list") == (2 if seq == 4 else 4)
+        store.asked.clear()
+        bob.fetch()
+        assert store.asked.count("list") == 2
+
+
+def test_what_snapshots_have_is_not_read_again_to_be_gathered(clients: list[Client], store: Store) -> None:
+    ann, bob, _ = clients
+    for number in range(30):
+        ann.publish(f"{number}")
+    assert compaction.compact(bob.mirror).gathered == 30
+    ann.publish("one more")
+    store.asked.clear()
+    assert compaction.compact(bob.mirror).gathered == 31
+    assert store.asked.count("get") <= 2

@@ -23,7 +23,7 @@ from disdat.api.bundle import Bundle, stored
 from disdat.api.remotes import clone, delocalize, fetch, localize, pull, push, remote, rmr
 from disdat.api.selection import ContextLike
 from disdat.api.space import du, gc
-from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput, NotConfigured
+from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput
 
 if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing the API must not
     from disdat.catalog.queries import Row
@@ -141,15 +141,19 @@ def delete_context(name: str, remote: bool = False, force: bool = False) -> None
     Delete a context with all bundles in it; that there is none is fine.
 
     What it held lies in the home's trash until that is purged, so *force*, which Disdat asks for to delete
-    what was not pushed, changes nothing.
+    what was not pushed, changes nothing. With *remote*, its bundles that are there are removed for everybody first, as
+    :func:`rmr` does.
 
     Raises:
-        NotConfigured: *remote* asks to delete it on a remote too; nothing was deleted.
+        NotConfigured: *remote*, and it has none; nothing was deleted.
+        PermissionDenied, Unavailable: The remote refused, or does not answer; nothing was deleted.
     """
-    if remote:
-        raise NotConfigured(f"the context {name!r} is not bound to a remote", hint="leave remote=True out")
+    home = selection.home()
     try:
-        ops.contexts.delete(selection.home(), name)
+        if remote:
+            here = ops.contexts.to_delete(home, name)
+            ops.rmr.remove(here, ops.rmr.published(here))
+        ops.contexts.delete(home, name)
     except ContextNotFound:
         return
 

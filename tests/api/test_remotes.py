@@ -158,6 +158,15 @@ def test_a_bundle_is_removed_for_everybody(bound: str, url: str) -> None:
         draft.delocalize()
 
 
+def test_a_context_is_deleted_for_everybody(bound: str, url: str) -> None:
+    first = api.Bundle(bound, "first", 1).commit().push()
+    api.clone(url, "theirs")
+    second = api.Bundle("theirs", "second", 1).commit().push()
+    api.delete_context(bound, remote=True)
+    assert set(api.fetch("theirs").gone) == {first.uuid, second.uuid}
+    assert api.ls_contexts() == ["theirs"]
+
+
 def test_of_several_remote_contexts_one_is_named(bound: str, url: str) -> None:
     api.Bundle(bound, "n", 1).commit().push()
     api.context("second")

@@ -13,6 +13,8 @@ NPM_QUIET := --no-audit --no-fund --no-package-lock --loglevel=error
 FAST := not slow and not docker and not browser and not soak
 MEMORY := $(if $(wildcard /dev/shm/.),/dev/shm,$(or $(TMPDIR),/tmp))
 export PYTHON
+# Else every start of Python, and every worker of pytest, compiles all modules and all tests again.
+unexport PYTHONDONTWRITEBYTECODE
 
 $(DEV): pyproject.toml setup.py bootstrap.sh
 	@./bootstrap.sh dev

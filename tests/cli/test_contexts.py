@@ -147,6 +147,8 @@ def test_status_counts_what_is_there(demo: Dsdt, add, home: Path):
         "names": 2,
         "files": 3,
         "size_bytes": 4 + 9 + 4,
+        "remote_only": 0,
+        "partial": 0,
         "committed": 1,
         "uncommitted": 2,
         "uncommitted_names": ["a"],

@@ -31,7 +31,9 @@ def running(name: str, place: Path) -> Iterator[dict[str, str]]:
         server.bucket(BUCKET)
         proxy = stack.enter_context(proxied(server.endpoint, log=place / "proxy.log"))
         control = stack.enter_context(_controlled(proxy))
-        yield server.environment() | {PROXY: proxy.endpoint, CONTROL: control}
+        # The home is fresh, so there are no files to keep away from; and DVC wants those that are named to be there.
+        led = {name: value for name, value in server.environment().items() if not name.endswith("_FILE")}
+        yield led | {PROXY: proxy.endpoint, CONTROL: control}
 
 
 @contextmanager

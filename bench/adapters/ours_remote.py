@@ -19,7 +19,7 @@ from disdat.core import event, publication
 from disdat.core.event import Event
 from disdat.core.publication import Said
 from disdat.durable import Disk
-from disdat.ops import add, bundles, contexts, fetching, pull, push, remotes, unpublished
+from disdat.ops import add, bundles, contexts, fetching, pull, push, remotes
 from disdat.ops.bundles import Birth
 from disdat.remote.known import Known
 from disdat.remote.mirror import Mirror
@@ -73,12 +73,13 @@ def receive(meter: Meter, spec: Spec) -> None:
 
 
 def prepare_many(_meter: Meter, spec: Spec) -> None:
-    """Bundles pushed a thousand at a time and the last of them one by one; and all that is in the bucket, as files."""
+    """Bundles pushed together, and the last of them one by one; and all that is in the bucket then, as files."""
     context = bound(Path("home"))
     values = iter(material.small_values(spec.sizes["bundles"], names=spec.sizes["names"], tags=spec.sizes["tags"]))
     for some in _batches(values, spec.sizes["bundles"] - LAST):
         written = bundles.write_many(context, [(value, Birth(name, tags=tags)) for name, tags, value in some])
-        push.push(context, _commit(context, [each.uuid for each in written]))
+        _commit(context, [each.uuid for each in written])
+    push.push_all(context)
     for name, _, value in values:
         push.push(context, [_committed(context, name, value)])
     backend = open_backend(remote.URL)
@@ -132,8 +133,8 @@ def _write(number: int, each: int, ready: _Barrier, told: _Queue) -> None:
     """A share of the writers, as threads of this process; each has a mirror of its own."""
     count = WRITERS // PROCESSES
     context = contexts.create(Home(Path(f"home{number}")), NAME)
-    written = bundles.write_many(context, [(i, Birth(f"n{number}")) for i in range(count * each)])
-    events = unpublished.of_bundles(context, [bundle.uuid for bundle in written], lambda _: set())
+    bundles.write_many(context, [(i, Birth(f"n{number}")) for i in range(count * each)])
+    events = list(context.catalog.events())
     shares = [events[start::count] for start in range(count)]
     mirrors = [_mirror(Path(f"home{number}", f"writer{writer}")) for writer in range(count)]
     for mirror in mirrors:
@@ -162,11 +163,11 @@ def _publish_each(mirror: Mirror, events: Iterable[Event]) -> list[float]:
 def _nothing(meter: Meter, op: str, times: int) -> None:
     """Everything committed is pushed once more, by who had done so before."""
     context = Home(Path("home")).context(NAME)
-    push.push(context, push.selected(context))
+    push.push_all(context)
     before = _requests(op)
     with meter.op(op, count=times):
         for _ in range(times):
-            done = push.push(context, push.selected(context))
+            done = push.push_all(context)
             assert not done.sent, done.sent
     if op.endswith("counted"):
         meter.value("requests of pushing nothing", _requests(op) - before)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from disdat.catalog.queries import Filter
 from disdat.core import canonical, event, publication
@@ -24,6 +25,11 @@ from tests.stateful.sharing import POLICY, Sharing, quick
 DAY_US = 24 * HOUR_US
 LARGE, SMALL, INLINE = 0, 3, 5
 """Values: an object of its own, objects that lie in a pack, and none."""
+
+
+def at_length(value: object) -> ParameterSet:
+    """A case that takes as long as the others and tells little more."""
+    return pytest.param(value, marks=pytest.mark.soak)
 
 
 @pytest.fixture
@@ -205,8 +211,8 @@ def test_large_trees_and_what_publications_say_are_kept(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("value", [LARGE, SMALL])
-@pytest.mark.parametrize("nap_us", [HOUR_US, 3 * HOUR_US, DAY_US + HOUR_US])
+@pytest.mark.parametrize("value", [SMALL, at_length(LARGE)])
+@pytest.mark.parametrize("nap_us", [3 * HOUR_US, at_length(HOUR_US), at_length(DAY_US + HOUR_US)])
 def test_a_push_asleep_at_any_request_counts_on_nothing_that_was_deleted(
     make: Callable[[], Sharing], value: int, nap_us: int
 ) -> None:
@@ -230,7 +236,7 @@ def test_a_push_asleep_at_any_request_counts_on_nothing_that_was_deleted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nap_us", [0, 3 * HOUR_US, DAY_US + HOUR_US])
+@pytest.mark.parametrize("nap_us", [0, at_length(3 * HOUR_US), at_length(DAY_US + HOUR_US)])
 def test_a_push_asleep_that_was_condemned_before_it_began_counts_on_nothing_that_was_deleted(
     make: Callable[[], Sharing], nap_us: int
 ) -> None:
@@ -253,7 +259,7 @@ def test_a_push_asleep_that_was_condemned_before_it_began_counts_on_nothing_that
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nap_us", [0, 3 * HOUR_US])
+@pytest.mark.parametrize("nap_us", [at_length(3 * HOUR_US), at_length(0)])
 def test_a_collection_asleep_at_any_request_deletes_nothing_that_was_sent_again(
     make: Callable[[], Sharing], nap_us: int
 ) -> None:
@@ -279,7 +285,7 @@ def test_a_collection_asleep_at_any_request_deletes_nothing_that_was_sent_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fate", [killed_before, killed_after])
+@pytest.mark.parametrize("fate", [at_length(killed_after), at_length(killed_before)])
 def test_a_collection_killed_at_any_request_is_gone_on_with(make: Callable[[], Sharing], fate: Action) -> None:
     for number in _until_all_were_asked():
         all_ = make()
@@ -299,7 +305,10 @@ def test_a_collection_killed_at_any_request_is_gone_on_with(make: Callable[[], S
 
 
 @pytest.mark.slow
-def test_a_publication_that_arrives_after_its_sender_gave_up_lacks_nothing(make: Callable[[], Sharing]) -> None:
+@pytest.mark.parametrize("by_us", [9 * 60_000_000, at_length(60_000_000), at_length(50 * 60_000_000)])
+def test_a_publication_that_arrives_after_its_sender_gave_up_lacks_nothing(
+    make: Callable[[], Sharing], by_us: int
+) -> None:
     """Its lease is left, so that nothing it counts on goes before it arrives, or does not count any more."""
 
     def late(by_us: int) -> Action:
@@ -312,21 +321,20 @@ def test_a_publication_that_arrives_after_its_sender_gave_up_lacks_nothing(make:
     def killed_or_refused(_: Line, __: Callable[[], object]) -> None:
         raise DisdatError("no answer")
 
-    for by_us in (60_000_000, 9 * 60_000_000, 50 * 60_000_000):
-        for number in _until_all_were_asked():
-            all_ = make()
-            garbage(all_)
+    for number in _until_all_were_asked():
+        all_ = make()
+        garbage(all_)
+        collect(all_)
+        all_.world.advance(POLICY.grace_us)
+        all_.add("ann", SMALL)
+        _act(all_, "ann", all_.push("ann"), number, late(by_us))
+        for _ in range(3):
             collect(all_)
-            all_.world.advance(POLICY.grace_us)
-            all_.add("ann", SMALL)
-            _act(all_, "ann", all_.push("ann"), number, late(by_us))
-            for _ in range(3):
-                collect(all_)
-                all_.world.advance(by_us // 2)
-                all_.check()
-            all_.world.advance(3 * DAY_US)
-            collect(all_)
+            all_.world.advance(by_us // 2)
             all_.check()
+        all_.world.advance(3 * DAY_US)
+        collect(all_)
+        all_.check()
 
 
 def test_a_lease_that_was_left_keeps_what_it_may_count_on_for_a_day(all_: Sharing) -> None:

@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.stateful.sharing import SharingMachine
 
-SHORT = settings(max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(SHORT, max_examples=300, stateful_step_count=40, phases=set(Phase) - {Phase.explain})
 
 

@@ -286,7 +286,7 @@ def _pushed_json(done: PushResult) -> dict[str, Json]:
 
 def _pulled_lines(done: PullResult) -> Sequence[str]:
     if not done.rows:
-        return ["Nothing new.", *_localized(done)]
+        return [f"{_fetched_line(done.fetched).capitalize()}.", *_localized(done)]
     return [*(f"Pulled {listing.summary(row)}" for row in done.rows), *_localized(done)]
 
 

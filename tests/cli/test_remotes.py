@@ -100,6 +100,21 @@ def test_a_push_says_what_it_sent(bound: Dsdt, add: Add, url: str) -> None:
     assert bound("push").out == "Nothing to push: the remote has it all.\n"
 
 
+def test_a_pull_without_new_bundles_says_whether_anything_came(
+    bound: Dsdt, add: Add, url: str, elsewhere: Callable[..., str]
+) -> None:
+    add("data")
+    bound("commit", "data")
+    bound("push")
+    elsewhere("clone", url, "mine")
+    assert elsewhere("--context", "mine", "pull") == "Nothing new.\n"
+    bound("tag", "data", "seen:yes")
+    bound("push")
+    assert elsewhere("--context", "mine", "pull") == "Changes to what is here.\n"
+    bound("rmr", "data", "--yes")
+    assert elsewhere("--context", "mine", "pull") == "1 gone.\n"
+
+
 def test_a_dry_run_of_a_pull_takes_over_nothing(
     bound: Dsdt, add: Add, url: str, tmp_path: Path, elsewhere: Callable[..., str]
 ) -> None:

@@ -397,7 +397,8 @@ class ObjectStore:
         damaged = "; ".join(str(error) for error in self._packed.damaged.values())
         return ObjectNotFound(
             f"object {digest} is not in {self.root}" + (f", where {damaged}" if damaged else ""),
-            hint="`dsdt verify` lists what is affected; add the data again, or restore it from a backup",
+            hint="`dsdt verify` lists what is affected; add the data again, restore it from a backup, "
+            "or bind the context again to the remote it came from",
         )
 
 

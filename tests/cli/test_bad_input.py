@@ -369,6 +369,10 @@ ENOUGH = {
     "pull": "",
     "fetch": "",
     "clone": "file:///none",
+    "localize": "data",
+    "delocalize": "data",
+    "rmr": "data",
+    "share": "data",
     "log": "",
     "undo": "",
     "checkout": "data",
@@ -572,7 +576,7 @@ def test_without_a_context_it_says_how_to_get_one(dsdt: Dsdt, home: Path, line):
         ("rm dtaa", "did you mean 'data'?"),
         ("rm data -t no:such", "`dsdt ls` shows what is there"),
         ("cat other.than.all", "`dsdt ls` lists bundles; a reference is NAME"),
-        ("add data https://host.example/a.csv", "URLs are not fetched"),
+        ("add data https://host.example/a.csv", "but for s3://, URLs are not fetched"),
     ],
 )
 def test_it_says_how_to_go_on(furnished: Dsdt, line, hint):

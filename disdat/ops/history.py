@@ -24,8 +24,8 @@ from disdat.errors import BadQuery, BundleNotFound
 from disdat.ops import find
 from disdat.ops.bundles import check_text
 
-OF_RUNS = frozenset({event.RUN, event.DECISIONS})
-"""What is recorded of runs changes no bundle: it is listed where it is asked for, and not undone."""
+OF_RUNS = frozenset({event.RUN, event.DECISIONS, event.FETCH})
+"""What is recorded of runs and fetches changes no bundle: it is listed where it is asked for, and not undone."""
 OF_BUNDLES = event.KINDS - OF_RUNS
 SHORT = 12
 """So many characters of an id, or more, are shown: the millisecond, and what tells those within it apart."""

@@ -26,7 +26,6 @@ from disdat.ops.history import (
     Change,
     change_id,
     describe,
-    latest,
     one_of_each_record,
 )
 
@@ -149,16 +148,30 @@ def _decide(of: History, context: Context, wanted: str | None, *, force: bool, m
 
 
 def _last(of: History, context: Context) -> EventRow:
-    """An event of the last change that counts and is no undo."""
+    """An event of the last change made here that counts and is no undo; what was fetched is others'."""
     kinds, before = Kinds(frozenset(OF_BUNDLES - {event.UNDO}), True), known.LAST_ID
     count = _PAGE
+    theirs: set[int] = set()
     while page := of.newest(kinds, before=before, count=count):
-        if (row := latest(page, of.undone(page))) is not None:
-            return row
+        undone = of.undone(page)
+        for row in page:
+            if row.write_key not in undone and row.number not in theirs:
+                if (fetched := _fetched_with(of, context, row)) is None:
+                    return row
+                theirs |= fetched
         before, count = min(row.id for row in page), _MANY
     raise InvalidInput(
         f"nothing to undo in the context {context.name}", hint="an undo is undone by naming it: `dsdt log` shows its id"
     )
+
+
+def _fetched_with(of: History, context: Context, row: EventRow) -> set[int] | None:
+    """The numbers of the events that came with one of another home; None where it was made here."""
+    [made] = of.events([row])
+    if made.writer == context.home.known_id:
+        return None
+    record = of.record(row)
+    return {each.number for each in record} if record[0].kind == event.FETCH else None
 
 
 def _called(of: History, context: Context, prefix: str) -> EventRow:

@@ -11,7 +11,7 @@ import pytest
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.errors import BadQuery, BundleNotFound, DisdatError, InvalidInput, NotConfigured
-from disdat.ops import bundles, contexts, fetching, find, presence, pull, push, remotes, rmr, undo
+from disdat.ops import bundles, contexts, fetching, find, history, presence, pull, push, remotes, rmr, undo
 from disdat.ops.bundles import Birth
 from disdat.remote.known import Presence
 from disdat.remote.mirror import Mirror
@@ -71,7 +71,7 @@ def test_an_undo_that_is_pushed_brings_it_back_for_everybody(ann: Context, bob: 
     names(bob)
     remove(ann, "n")
     names(bob)
-    undone = undo.undo(bob)
+    undone = undo.undo(bob, next(history.log(bob)).id)  # by its id, as it was done elsewhere
     assert [each.uuid for each in undone.back] == [row.uuid]
     assert presence.of_rows(bob, [row.uuid]) == {row.uuid: Presence.REMOTE}
     assert names(ann) == []

@@ -13,7 +13,20 @@ import pytest
 from disdat.catalog.queries import Row
 from disdat.context import Context, Home
 from disdat.errors import BundleNotFound, Conflict, InvalidInput, NotConfigured, ObjectNotFound, Unavailable
-from disdat.ops import bundles, contexts, fetching, find, localizing, maintain, presence, pull, push, remotes, undo
+from disdat.ops import (
+    bundles,
+    contexts,
+    fetching,
+    find,
+    history,
+    localizing,
+    maintain,
+    presence,
+    pull,
+    push,
+    remotes,
+    undo,
+)
 from disdat.ops.bundles import Birth
 from disdat.remote.known import Presence
 from tests.servers.s3 import S3Server
@@ -171,6 +184,21 @@ def test_tags_and_names_follow(ann: Context, bob: Context) -> None:
     assert [each.uuid for each in push.push(bob, push.selected(bob)).sent] == [row.uuid]
     fetching.fetch(ann)
     assert find.by_uuid(ann, row.uuid).tags == {}
+
+
+def test_undo_takes_back_what_was_done_here_not_what_others_did(ann: Context, bob: Context) -> None:
+    row = add(ann, "theirs", 1)
+    push.push(ann, push.selected(ann))
+    fetching.fetch(bob)
+    with pytest.raises(InvalidInput, match="nothing to undo"):
+        undo.undo(bob)
+    mine = bundles.write(bob, 2, Birth(name="mine"))
+    bundles.tag(ann, row, set_to={"a": "b"})
+    push.push(ann, push.selected(ann))
+    fetching.fetch(bob)
+    assert [each.uuid for each in undo.undo(bob).gone] == [mine.uuid]
+    assert find.by_uuid(bob, row.uuid).tags == {"a": "b"}
+    assert {change.actor for change in history.log(bob)} == {change.actor for change in history.log(ann)}
 
 
 def test_what_is_removed_here_is_not_brought_back_by_fetching(ann: Context, bob: Context) -> None:

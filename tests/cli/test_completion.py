@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from disdat.ops import bundles, find
 from disdat.ops.bundles import Birth
 from disdat.remote.binding import Binding
 from tests.cli.conftest import Dsdt
+from tests.cli.test_main import readable
 from tests.conftest import require
 from tests.ops.test_doctor import everything
 from tests.test_layers import HEAVY, loaded_by
@@ -280,7 +280,7 @@ def by_zsh(typed: str) -> str:
 def _read_until(terminal: int, mark: bytes) -> bytes:
     said = b""
     while mark not in said:
-        ready, _, _ = select.select([terminal], [], [], 20)
+        ready = readable(terminal, 20)
         assert ready, said
         said += os.read(terminal, 10_000)
     return said

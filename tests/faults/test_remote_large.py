@@ -28,14 +28,15 @@ PEAK_MIB = 150
 PUSH = "push.push(context, push.selected(context))"
 LOCALIZE = "fetching.fetch(context); localizing.localize(context, find.search(context, Filter()))"
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from disdat.catalog.queries import Filter
 from disdat.context import Home
 from disdat.ops import fetching, find, localizing, push
 context = Home(Path(sys.argv[1])).context("work")
 {act}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(int(peak) >> 10)
 """
 
 

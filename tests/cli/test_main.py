@@ -203,7 +203,7 @@ def test_the_traceback_of_a_foreseen_failure_is_shown_when_asked_for(demo: Dsdt,
     assert "Traceback" not in demo.run("show", "none").err
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # how long it takes depends on the machine
 def test_a_terminal_sees_how_far_a_long_add_is_and_nobody_else_does(demo: Dsdt):
     """A file of holes takes time to read, and no room."""
     size_bytes, taken_s = 2_000_000_000, 0.0
@@ -215,7 +215,7 @@ def test_a_terminal_sees_how_far_a_long_add_is_and_nobody_else_does(demo: Dsdt):
         ended = shell("dsdt add data big")
         taken_s = time.monotonic() - began_s
         assert (ended.returncode, ended.stderr) == (0, b"")
-    os.truncate("big", size_bytes + 1)  # other bytes, which take as long
+    os.utime("big")  # so that it is read again
     code, seen = at_a_terminal(["add", "data", "big"])
     assert code == 0
     plain = re.sub(rb"\x1b\[[\d;?]*[A-Za-z]", b"", seen).decode()

@@ -160,10 +160,24 @@ def push_all(context: Context, *, progress: Progress | None = None, jobs: int = 
 
     Raises what :func:`push` does.
     """
+    started_s = time.monotonic()
     found = pending.look(context)
     done = push(context, found.rows, progress=progress, jobs=jobs)
     pending.note_pushed(context, found)
+    # What was fetched before may let more be published: an undo of what others did not know till then.
+    while (more := pending.look(context)).upto != found.upto:
+        found = more
+        if any(_news(context, some).events for some in _some(found.rows)):
+            done = _both(done, push(context, found.rows, progress=progress, jobs=jobs), started_s)
+        pending.note_pushed(context, found)
     return done
+
+
+def _both(first: PushResult, second: PushResult, started_s: float) -> PushResult:
+    rows = {row.uuid: row for row in (*first.sent, *first.skipped, *second.sent, *second.skipped)}
+    sent = {row.uuid: row for row in (*first.sent, *second.sent)}
+    objects, size_bytes = first.objects + second.objects, first.bytes_sent + second.bytes_sent
+    return _result(list(rows.values()), list(sent.values()), objects, size_bytes, started_s)
 
 
 def _result(rows: Sequence[Row], sent: Sequence[Row], objects: int, size_bytes: int, started_s: float) -> PushResult:

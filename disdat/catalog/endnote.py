@@ -24,11 +24,16 @@ _BYTES = _POSITION.size + _CHECK_BYTES
 
 
 class EndNote:
-    """The note beside one catalog's file, made where there is none; to write it needs the context's lock."""
+    """
+    The note beside one catalog's file, made where there is none; to write it needs the context's lock.
+
+    Who lets go of it need not close it, as with SQLite's connections.
+    """
 
     __slots__ = ("_fd",)
 
     def __init__(self, catalog: str) -> None:
+        self._fd = -1
         self._fd = os.open(catalog + SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def read(self) -> Position:
@@ -40,7 +45,13 @@ class EndNote:
         os.pwrite(self._fd, _encode(end), 0)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Close the file; nothing happens the second time."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def read_beside(catalog: Path) -> Position:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -379,3 +380,14 @@ def test_a_power_cut_among_changes_in_a_row_loses_nothing_that_was_acknowledged(
         done = number // 2
         acknowledged = sum(mark <= done for mark in marks[1:])
         assert open_catalog(left).counts().bundles in (acknowledged, acknowledged + 1), what
+
+
+def test_a_catalog_nobody_has_any_more_leaves_no_file_open(tmp_path: Path) -> None:
+    def opened() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    before = opened()
+    for number in range(5):
+        add(open_catalog(tmp_path / str(number)), bundle())
+    assert opened() == before

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 import click
 
 from disdat import ops
-from disdat.cli import listing, opening, options, remotecare, render
+from disdat.cli import findings, opening, options, remotecare, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar
 from disdat.core.canonical import Json
 from disdat.errors import Corrupt
 from disdat.ops.findings import Finding, Use, VerifyReport
-
-_SHOWN_USES = 5
 
 
 def _share(ctx: click.Context, _: click.Parameter, value: str | None) -> float | None:
@@ -85,7 +83,7 @@ def reindex(choices: Choices, *, as_json: bool) -> None:
 
 def _report_lines(report: VerifyReport) -> Iterator[str]:
     for finding in report.findings:
-        yield from _finding_lines(finding)
+        yield from findings.lines(finding.wrong, ("file", str(finding.path)), finding.uses, finding.remedy)
     seen = [
         render.count(report.bundles, "bundle"),
         render.count(report.objects, "object"),
@@ -99,17 +97,6 @@ def _report_lines(report: VerifyReport) -> Iterator[str]:
 
 def _harm(report: VerifyReport) -> int:
     return sum(not finding.harmless for finding in report.findings)
-
-
-def _finding_lines(finding: Finding) -> Iterator[str]:
-    yield render.one_line(finding.wrong)
-    yield f"  file: {render.one_line(str(finding.path))}"
-    for use in finding.uses[:_SHOWN_USES]:
-        path = f" {render.one_line(use.path)}" if use.path else ""
-        yield f"  of:   {listing.shown_name(use.name)} {use.uuid}{path}"
-    if len(finding.uses) > _SHOWN_USES:
-        yield f"        and {len(finding.uses) - _SHOWN_USES:,} more"
-    yield f"  do:   {render.one_line(finding.remedy)}"
 
 
 def _report_json(report: VerifyReport) -> Json:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 
 from disdat import ops
-from disdat.cli import listing, opening, options, render
+from disdat.cli import findings, listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar, Phases
@@ -22,7 +22,6 @@ from disdat.ops.rmr import Removal
 from disdat.ops.sharing import Shared
 from disdat.ops.verifyremote import RemoteFinding, RemoteReport
 
-_SHOWN_USES = 5
 _S = 1_000_000
 
 
@@ -205,7 +204,7 @@ def _done_json(done: RemoteDone) -> Json:
 
 def _report_lines(report: RemoteReport) -> Iterator[str]:
     for finding in report.findings:
-        yield from _finding_lines(finding)
+        yield from findings.lines(finding.wrong, ("key", finding.key), finding.uses, finding.remedy)
     seen = f"{render.count(report.bundles, 'bundle')}, {render.count(report.objects, 'object')}"
     read = (
         f"{report.objects_read:,} of them read, {render.size(report.size_bytes)}"
@@ -213,17 +212,6 @@ def _report_lines(report: RemoteReport) -> Iterator[str]:
         else "none read"
     )
     yield f"Verified {seen}, {read}: {'all is right' if report.is_sound else 'not all is right'}."
-
-
-def _finding_lines(finding: RemoteFinding) -> Iterator[str]:
-    yield render.one_line(finding.wrong)
-    yield f"  key:  {render.one_line(finding.key)}"
-    for use in finding.uses[:_SHOWN_USES]:
-        path = f" {render.one_line(use.path)}" if use.path else ""
-        yield f"  of:   {listing.shown_name(use.name)} {use.uuid}{path}"
-    if len(finding.uses) > _SHOWN_USES:
-        yield f"        and {len(finding.uses) - _SHOWN_USES:,} more"
-    yield f"  do:   {render.one_line(finding.remedy)}"
 
 
 def _report_json(report: RemoteReport) -> dict[str, Json]:

@@ -49,17 +49,6 @@ from tests.servers.s3 import S3Server
 LARGE = 100_000
 
 
-@pytest.fixture(params=["directory", pytest.param("ministack", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A place for a remote: one that computes no checksums, and one that does."""
-    if request.param == "directory":
-        return f"file://{tmp_path}/remote"
-    server: S3Server = request.getfixturevalue(request.param)
-    for name, text in server.environment().items():
-        monkeypatch.setenv(name, text)
-    return f"s3://{server.fresh_bucket()}/some/prefix"
-
-
 @pytest.fixture
 def context(tmp_path: Path, url: str) -> Context:
     return bound(Home(tmp_path / "home"), "work", url)

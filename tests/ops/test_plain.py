@@ -11,42 +11,15 @@ import pandas as pd
 import pytest
 
 from disdat.catalog.queries import Row
-from disdat.context import Context, Home
-from disdat.ops import bundles, contexts, find, localizing, pull, push, remotes
+from disdat.context import Context
+from disdat.ops import bundles, find, localizing, pull, push
 from disdat.ops.bundles import Birth
-from tests.servers.s3 import S3Server
-
-
-@pytest.fixture(params=["directory", pytest.param("ministack", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A place for a remote whose files others read by URL."""
-    if request.param == "directory":
-        return f"file://{tmp_path}/remote"
-    server: S3Server = request.getfixturevalue(request.param)
-    for name, text in server.environment().items():
-        monkeypatch.setenv(name, text)
-    return f"s3://{server.fresh_bucket()}/some/prefix"
 
 
 @pytest.fixture
-def make(tmp_path: Path, url: str) -> Callable[..., Context]:
-    """Make a context of a home of its own, bound to the remote."""
-
-    def made(who: str, *, layout: str = "plain") -> Context:
-        context = contexts.create(Home(tmp_path / who), "work")
-        return remotes.bind(context, "shared", url, layout=layout).context
-
-    return made
-
-
-@pytest.fixture
-def ann(make: Callable[..., Context]) -> Context:
-    return make("ann")
-
-
-@pytest.fixture
-def bob(make: Callable[..., Context]) -> Context:
-    return make("bob")
+def layout() -> str:
+    """Files lie under their own names."""
+    return "plain"
 
 
 def add(context: Context, name: str, value: object) -> Row:

@@ -15,39 +15,15 @@ from disdat.errors import BadLinkError, InvalidInput, NotConfigured
 from disdat.ops import bundles, contexts, find, localizing, maintain, presence, pull, push, remotes
 from disdat.ops.bundles import Birth, BundleWriter
 from disdat.remote.known import Presence
-from tests.servers.s3 import S3Server
+from tests.ops.conftest import DIRECTORY_OR_S3, place_of
 
 
-@pytest.fixture(params=["directory", pytest.param("ministack", marks=pytest.mark.slow)])
+@pytest.fixture(params=DIRECTORY_OR_S3)
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A place for a remote that others write to by URL."""
-    if request.param == "directory":
-        return f"file://{tmp_path}/re mote"
-    server: S3Server = request.getfixturevalue(request.param)
-    for name, text in server.environment().items():
-        monkeypatch.setenv(name, text)
-    return f"s3://{server.fresh_bucket()}/some/prefix"
-
-
-@pytest.fixture
-def make(tmp_path: Path, url: str) -> Callable[..., Context]:
-    """Make a context of a home of its own, bound to the remote."""
-
-    def made(who: str, *, layout: str = "packed") -> Context:
-        context = contexts.create(Home(tmp_path / who), "work")
-        return remotes.bind(context, "shared", url, layout=layout).context
-
-    return made
-
-
-@pytest.fixture
-def ann(make: Callable[..., Context]) -> Context:
-    return make("ann")
-
-
-@pytest.fixture
-def bob(make: Callable[..., Context]) -> Context:
-    return make("bob")
+    """A place for a remote whose name has to be quoted in URLs."""
+    directory = tmp_path / "re mote"
+    directory.mkdir()
+    return place_of(request.param, request, directory, monkeypatch)
 
 
 def write(context: Context, url: str, content: bytes) -> str:

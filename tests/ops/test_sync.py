@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from disdat.ops import (
 )
 from disdat.ops.bundles import Birth
 from disdat.remote.known import Presence
-from tests.servers.s3 import S3Server
+from tests.ops.conftest import place_of
 
 
 @pytest.fixture(
@@ -37,41 +36,13 @@ from tests.servers.s3 import S3Server
 )
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A place for a remote, of every kind there is a server for."""
-    if request.param == "directory":
-        return f"file://{tmp_path}/remote"
-    if request.param == "memory":
-        return f"memory://{secrets.token_hex(8)}"
-    server: S3Server = request.getfixturevalue(request.param)
-    for name, text in server.environment().items():
-        monkeypatch.setenv(name, text)
-    return f"s3://{server.fresh_bucket()}/some/prefix"
+    return place_of(request.param, request, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> str:
     """A directory that both can reach."""
     return f"file://{tmp_path}/remote"
-
-
-@pytest.fixture
-def make(tmp_path: Path, url: str) -> Callable[..., Context]:
-    """Make a context of a home of its own, bound to the remote."""
-
-    def made(who: str, *, layout: str = "packed", remote: str = "shared") -> Context:
-        context = contexts.create(Home(tmp_path / who), "work")
-        return remotes.bind(context, remote, url, layout=layout).context
-
-    return made
-
-
-@pytest.fixture
-def ann(make: Callable[..., Context]) -> Context:
-    return make("ann")
-
-
-@pytest.fixture
-def bob(make: Callable[..., Context]) -> Context:
-    return make("bob")
 
 
 def add(context: Context, name: str, value: object) -> Row:

@@ -54,7 +54,7 @@ _COMMANDS: Mapping[str, str] = {
     "log": "name -n= --number= -k= --kind= --by= --since= --until= -u=uuid --uuid=uuid --as-of= --json",
     "verify": "ref --sample= --remote --repair --json",
     "du": "name … --versions --json",
-    "gc": "--apply --purge --why= --retention= --grace= -v --list --remote --json",
+    "gc": "--apply --purge --why= --retention= --grace= -v --list --remote --forget= --json",
     "doctor": "--json",
     "reindex": "--json",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import click
 
@@ -81,7 +81,7 @@ def share(choices: Choices, ref: str, *, expires: int, as_json: bool) -> None:
     render.out(render.as_json(_shared_json(shared)) if as_json else _shared_lines(shared))
 
 
-def collect(choices: Choices, policy: Policy, *, applies: bool, as_json: bool) -> None:
+def collect(choices: Choices, policy: Policy, *, applies: bool, forget: Set[str], as_json: bool) -> None:
     """What `dsdt gc --remote` does."""
     context = opening.context(choices)
     with Phases(shown=opening.wants_progress(choices)) as progress:
@@ -89,7 +89,7 @@ def collect(choices: Choices, policy: Policy, *, applies: bool, as_json: bool) -
             plan = ops.remotegc.plan(context, policy, say=progress)
             render.out(render.as_json(_plan_json(plan)) if as_json else _plan_lines(plan))
             return
-        done = ops.remotegc.collect(context, policy, say=progress)
+        done = ops.remotegc.collect(context, policy, forget=forget, say=progress)
     render.out(render.as_json(_done_json(done)) if as_json else _done_lines(done))
     if done.overtaken:
         raise Conflict("another collection goes on with what this one began", hint="look again when it is done")
@@ -154,6 +154,7 @@ def _plan_lines(plan: RemotePlan) -> Iterator[str]:
     if plan.young.count:
         grace = options.shown_duration(plan.policy.grace_us // _S)
         yield f"Too young to tell, as a push may be about to publish it: {_things(plan.young)}, written within {grace}."
+    yield from _unpublished_lines(plan)
     for each in plan.waiting:
         yield f"Condemned as {each.id}: {render.count(each.keys, 'thing')}, {each.why}."
     if plan.shares:
@@ -165,9 +166,19 @@ def _plan_lines(plan: RemotePlan) -> Iterator[str]:
         yield "`dsdt gc --remote --apply` condemns it, and deletes what was condemned for the grace."
 
 
+def _unpublished_lines(plan: RemotePlan) -> Iterator[str]:
+    for each in plan.unpublished:
+        since = listing.local_time(each.since_us)
+        bundles = render.count(each.bundles, "bundle")
+        yield f"Kept for the home {each.home}, which did not push {bundles} yet, since {since}: {_things(each.files)}."
+
+
 def _done_lines(done: RemoteDone) -> Iterator[str]:
     spared = f"; {render.count(done.spared, 'thing')} needed again, and spared" if done.spared else ""
     yield f"Deleted: {render.count(done.deleted, 'thing')}{spared}."
+    yield from _unpublished_lines(done.plan)
+    if done.released:
+        yield f"Given up: the files of {render.count(done.released, 'bundle')} that nobody is going to push."
     grace = options.shown_duration(done.plan.policy.grace_us // _S)
     yield f"Condemned: {render.count(done.condemned, 'thing')}, to be deleted by who collects after {grace}."
     for each in done.plan.waiting:
@@ -189,6 +200,15 @@ def _plan_json(plan: RemotePlan) -> dict[str, Json]:
         "waiting": [{"id": each.id, "count": each.keys, "why": each.why} for each in plan.waiting],
         "shares": plan.shares,
         "missing": plan.missing,
+        "unpublished": [
+            {
+                "home": each.home,
+                "bundles": each.bundles,
+                "since": listing.utc(each.since_us),
+                **_amount_json(each.files),
+            }
+            for each in plan.unpublished
+        ],
     }
 
 
@@ -199,6 +219,7 @@ def _done_json(done: RemoteDone) -> Json:
         "deleted": done.deleted,
         "spared": done.spared,
         "overtaken": done.overtaken,
+        "released": done.released,
     }
 
 
@@ -251,5 +272,5 @@ def _things(amount: Amount) -> str:
     return f"{render.count(amount.count, 'thing')}, {render.size(amount.size_bytes)}"
 
 
-def _amount_json(amount: Amount) -> Json:
+def _amount_json(amount: Amount) -> dict[str, Json]:
     return {"count": amount.count, "size_bytes": amount.size_bytes}

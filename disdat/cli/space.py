@@ -43,6 +43,13 @@ _S = 1_000_000
 )
 @click.option("-v", "--list", "each", is_flag=True, help="List every object, and why it is kept or not.")
 @click.option("--remote", "of_remote", is_flag=True, help="Of the remote of the current context, not of the home.")
+@click.option(
+    "--forget",
+    metavar="HOME",
+    multiple=True,
+    callback=options.text,
+    help="With --remote --apply: this home does not come back to push what it has files of there; repeatable.",
+)
 @options.json()
 @click.pass_obj
 def gc(
@@ -55,6 +62,7 @@ def gc(
     grace: int | None,
     each: bool,
     of_remote: bool,
+    forget: Sequence[str],
     as_json: bool,
 ) -> None:
     """
@@ -67,8 +75,13 @@ def gc(
     if of_remote:
         if purges or digest is not None or each:
             raise WrongUsage("--remote goes with --apply only", "leave out --purge, --why and --list")
-        remotecare.collect(choices, _policy(choices, retention, grace), applies=applies, as_json=as_json)
+        if forget and not applies:
+            raise WrongUsage("--forget goes with --apply", "without it nothing is changed")
+        policy = _policy(choices, retention, grace)
+        remotecare.collect(choices, policy, applies=applies, forget=frozenset(forget), as_json=as_json)
         return
+    if forget:
+        raise WrongUsage("--forget goes with --remote", "homes have no say here")
     if digest is not None and (applies or purges or each):
         raise WrongUsage("--why changes nothing and lists nothing else", "give it alone")
     if each and (applies or purges):

@@ -37,7 +37,7 @@ _NAMES_BODY = b'"body":{"digest":'
 _HEX = re.compile(r"[0-9a-f]{64}")
 _WRITER = re.compile(r"[0-9A-Z]{26}\.[0-9A-Z]{26}")
 _NAME = re.compile(r"([0-9A-HJKMNP-TV-Z]{26})-([0-9A-HJKMNP-TV-Z]{26})\.json")
-_SAID = ("events", "packs", "objects", "files", "dropped")
+_SAID = ("events", "packs", "objects", "files", "dropped", "released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,16 @@ class Said:
     objects: Sequence[tuple[Digest, int]] = ()
     files: Sequence[PlainFile] = ()
     dropped: Dropped = field(default_factory=Dropped)
+    released: Sequence[str] = ()
+    """Bundles whose files are there before them, and which nobody is going to publish."""
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.packs or self.objects or self.files or self.dropped)
+        return bool(self.events or self.packs or self.objects or self.files or self.dropped or self.released)
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it says the contrary of what others said: who says that again must say it later."""
+        return bool(self.dropped or self.released)
 
     def places(self, remote_context: str) -> Iterator[tuple[bytes, Place]]:
         """Yield every object it places, as its digest's 32 bytes, and where."""
@@ -284,6 +291,7 @@ def _said_json(said: Said) -> dict[str, Json]:
         "objects": [[digest, size_bytes] for digest, size_bytes in said.objects],
         "files": [_file_json(each) for each in said.files],
         "dropped": _dropped_json(said.dropped),
+        "released": list(said.released),
     }
     return {key: value for key, value in fields.items() if value}
 
@@ -309,6 +317,7 @@ def _said(fields: Mapping[str, Any]) -> Said:
         objects=tuple((Digest.parse(digest), _count(size)) for digest, size in fields.get("objects", ())),
         files=tuple(_file(*item) for item in fields.get("files", ())),
         dropped=_dropped(fields.get("dropped", {})),
+        released=tuple(map(_uuid, fields.get("released", ()))),
     )
 
 
@@ -365,6 +374,11 @@ def _path(path: str) -> str:
 def _matching(pattern: re.Pattern[str], text: str) -> str:
     if not pattern.fullmatch(text):
         raise ValueError(f"not what belongs here: {text!r}")
+    return text
+
+
+def _uuid(text: str) -> str:
+    manifest.check_uuid(text)
     return text
 
 

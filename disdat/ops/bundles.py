@@ -13,7 +13,7 @@ import shutil
 import uuid as uuids
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -249,7 +249,12 @@ def publish(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
         AlreadyExists: Another bundle has, or had, a uuid that was chosen.
     """
     batch.seal()
-    _announce(context, captured)
+    with _announced(context, captured):
+        return _commit(context, batch, captured)
+
+
+def _commit(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) -> list[Bundle]:
+    """Put what was captured, and is durable, into the log."""
     made: list[Bundle] = []
     recorded = {run.id: run for run in (each.birth.run or runs.of_process() for each in captured)}
     unrecorded = [run for key, run in recorded.items() if key not in context.recorded_runs]
@@ -443,13 +448,14 @@ def _new_uuid(context: Context, wanted: str | None) -> str:
     return text
 
 
-def _announce(context: Context, captured: Iterable[Captured]) -> None:
+def _announced(context: Context, captured: Iterable[Captured]) -> AbstractContextManager[None]:
     """Make known where the files lie that are on the remote only, before a bundle counts on them."""
     elsewhere = {each.uuid: each.elsewhere for each in captured if each.elsewhere}
-    if elsewhere:
-        from disdat.ops import remoteoutputs  # few bundles have files there
+    if not elsewhere:
+        return nullcontext()
+    from disdat.ops import remoteoutputs  # few bundles have files there
 
-        remoteoutputs.announce(context, elsewhere)
+    return remoteoutputs.announced(context, elsewhere)
 
 
 def _bundle(captured: Captured, home: str, created_us: int) -> Bundle:

@@ -6,16 +6,17 @@ How that is safe beside pushes, and beside other collections, is in :mod:`disdat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from disdat.context import Context
+from disdat.context import Context, Home
 from disdat.core import event
 from disdat.core.digest import ALGORITHM, Digest
 from disdat.core.places import path_of_key
 from disdat.core.publication import Dropped, Said
 from disdat.errors import Conflict
-from disdat.ops import remotemarks, runs
+from disdat.ops import releasing, remotemarks, runs
 from disdat.ops.gc import Policy
 from disdat.ops.marks import Amount
 from disdat.ops.remotemarks import Remote, Say
@@ -27,6 +28,8 @@ from disdat.store.backend import Backend
 from disdat.store.backend import Stored as Kept
 
 _HOUR_US = 3_600_000_000
+_Bundle: TypeAlias = "tuple[str, str]"
+"""A bundle by its remote context and its uuid."""
 _PORTION = 5000
 """So many places are said to be gone in one publication."""
 
@@ -38,6 +41,16 @@ class Waiting:
     id: str
     keys: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpushed:
+    """What is kept for the bundles of one home that it did not push yet; and since when, µs since the epoch."""
+
+    home: str
+    bundles: int
+    files: Amount
+    since_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class RemotePlan:
     """What was shared for a time that is over."""
     missing: int
     """Objects that bundles need and that nobody published a place of."""
+    unpublished: tuple[Unpushed, ...]
+    """What is kept for bundles that were not pushed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,8 @@ class RemoteDone:
     """What had been condemned, and is needed by now, or was sent again."""
     overtaken: bool
     """Whether another collection took over."""
+    released: int
+    """The bundles of which it was said that nobody is going to push them."""
 
 
 def plan(context: Context, policy: Policy, *, say: Say = lambda _: None) -> RemotePlan:
@@ -91,15 +108,19 @@ def plan(context: Context, policy: Policy, *, say: Say = lambda _: None) -> Remo
         return _planned(remote, keys, policy, missing, now_us)
 
 
-def collect(context: Context, policy: Policy, *, say: Say = lambda _: None) -> RemoteDone:
+def collect(
+    context: Context, policy: Policy, *, forget: Set[str] = frozenset(), say: Say = lambda _: None
+) -> RemoteDone:
     """
     Collect on the remote of a context: delete what was condemned long enough ago, and condemn what nobody needs.
 
     Others may push, fetch and collect meanwhile; who is cut off at any moment is gone on with by the next one. Nothing
-    that is published, or counted on by who is about to publish, is deleted.
+    that is published, or counted on by who is about to publish, is deleted; nor are files that a home has there of
+    bundles it did not push yet, unless it has these no more or, by its id, is one to *forget*.
 
     Raises:
         NotConfigured: The context has no remote.
+        InvalidInput: A home to forget is this one, or has no such files.
         Unsupported: It has no conditional writes.
         UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs; nothing was deleted.
         PermissionDenied, Unavailable: The remote refused, or does not answer.
@@ -111,7 +132,16 @@ def collect(context: Context, policy: Policy, *, say: Say = lambda _: None) -> R
     with remotemarks.opened(backend, home, say) as remote, Keys() as keys:
         # First whether all can be understood: who cannot tell what is needed takes no turn.
         remote.fetch()
-        return Collection(remote, keys, lists, policy, say).run()
+        lists.hear()
+        released = _release(remote, home, policy, forget, lists.now_us())
+        return replace(Collection(remote, keys, lists, policy, say).run(), released=released)
+
+
+def _release(remote: Remote, home: Home, policy: Policy, forget: Set[str], now_us: int) -> int:
+    """Say of which bundles files need not be kept any more; of how many."""
+    found = list(remote.unpublished())
+    gone = releasing.of_homes(found, forget, own=home.known_id)
+    return releasing.release(remote, [*gone, *releasing.needless(home, found, policy)], now_us=now_us)
 
 
 class Collection:
@@ -127,7 +157,6 @@ class Collection:
         self._deleted = self._spared = 0
 
     def run(self) -> RemoteDone:
-        self._lists.hear()
         self._lists.settle()
         turns = self._lists.due(grace_us=self._policy.grace_us)
         # What is published is listed after the leases: a push publishes first, and then ends its lease.
@@ -146,7 +175,7 @@ class Collection:
         self._say("condemning what nobody needs")
         condemning = (each.key for each in _garbage(self._keys, self._policy, self._now()))
         count = self._lists.condemn(condemning)
-        return RemoteDone(found, count, self._deleted, self._spared, overtaken)
+        return RemoteDone(found, count, self._deleted, self._spared, overtaken, released=0)
 
     def _now(self) -> int:
         return self._lists.now_us()
@@ -210,8 +239,12 @@ def _planned(remote: Remote, keys: Keys, policy: Policy, missing: int, now_us: i
     alive = {each.key for each in leases.live(remote.backend, now_us=now_us)}
     waiting = tuple(_waiting(each, alive, policy, now_us) for each in _noting(remote, keys))
     kept = young = garbage = Amount()
+    unpushed = {(each.context, each.uuid): each for each in remote.unpublished()}
+    files = dict.fromkeys(unpushed, Amount())
     for each in keys.kept():
         one = Amount(1, each.size_bytes)
+        if (bundle := collecting.bundle_of(each.key)) in files:
+            files[bundle] += one
         if keys.is_needed(each.key):
             kept += one
         elif keys.is_condemned(each.key):
@@ -230,7 +263,17 @@ def _planned(remote: Remote, keys: Keys, policy: Policy, missing: int, now_us: i
         waiting=waiting,
         shares=sum(1 for _ in collecting.expired_shares(remote.backend, now_us=now_us)),
         missing=missing,
+        unpublished=tuple(_by_home(unpushed, files)),
     )
+
+
+def _by_home(
+    unpushed: Mapping[_Bundle, remotemarks.Unpublished], files: Mapping[_Bundle, Amount]
+) -> Iterator[Unpushed]:
+    for home in sorted({each.home for each in unpushed.values()}):
+        of_home = [bundle for bundle, each in unpushed.items() if each.home == home]
+        since_us = min(unpushed[bundle].since_us for bundle in of_home)
+        yield Unpushed(home, len(of_home), sum((files[bundle] for bundle in of_home), Amount()), since_us)
 
 
 def _garbage(keys: Keys, policy: Policy, now_us: int) -> Iterator[Kept]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -35,6 +36,16 @@ _TOGETHER = 5000
 
 Say = Callable[[str], None]
 """Told what is being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A bundle of which files are on the remote, and nothing else: as the home said that made it, at a time."""
+
+    context: str
+    uuid: str
+    home: str
+    since_us: int
 
 
 class View:
@@ -93,6 +104,19 @@ class View:
                 found.add(_target(each.key, self.backend.get(each.key)))
         return found
 
+    def unpublished(self) -> Iterator[Unpublished]:
+        """
+        Yield the bundles of which files are there, and which were never published: some home has them, and may yet.
+
+        Those that were released since are left out.
+        """
+        for some in self.known.announced(self.name, _TOGETHER):
+            new = some.keys() - self.catalog.known(list(some))
+            writers = self.known.writers(sorted({some[uuid] for uuid in new})) if new else {}
+            for uuid in sorted(new):
+                home = writers.get(some[uuid], "").partition(".")[0]
+                yield Unpublished(self.name, uuid, home, event.ulid_time_us(some[uuid]))
+
     def _receive(self, events: Sequence[Event], publications: Sequence[str]) -> None:
         self.catalog.receive(events, note=Draft(event.FETCH, {"remote": "", "publications": list(publications)}))
 
@@ -138,11 +162,17 @@ class Remote:
                 view.catalog.keeping(lambda keeping, n=name, t=targets: marks.add(n, keeping, also=t))  # type: ignore[misc]
                 keys.need(view.bodies())
             keys.need_files(marks.bundles())
+            keys.need_files((each.context, each.uuid) for each in self.unpublished())
             for view in self.views.values():
                 for some in view.known.placed(_TOGETHER):
                     needed = marks.needed([digest for digest, _ in some])
                     keys.need(key for digest, key in some if digest in needed)
             return sum(1 for _ in self._unplaced(marks))
+
+    def unpublished(self) -> Iterator[Unpublished]:
+        """As :meth:`View.unpublished`, of all contexts."""
+        for view in self.views.values():
+            yield from view.unpublished()
 
     def places(self, digests: Iterable[Digest]) -> dict[Digest, list[Place]]:
         """Where objects lie, in whatever context that was published."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from urllib.parse import unquote
 
 from disdat import config
@@ -20,11 +20,13 @@ from disdat.ops.external import External
 from disdat.remote import condemned
 from disdat.remote.known import Presence
 from disdat.remote.leases import Lease
+from disdat.remote.mirror import Mirror, Overdue
 from disdat.store.backend import KeyNotFound, Stored
 
 READERS = 8
 """So many files are hashed at once."""
-_SCHEMES = ("s3://", "file://")
+SCHEMES = ("s3://", "file://")
+"""URLs of these kinds are known to programs that write there."""
 
 
 class RemotePlace:
@@ -50,7 +52,7 @@ class RemotePlace:
         Raises:
             InvalidInput: The name leads out, or no key can have it; or values do not name URLs of the remote's kind.
         """
-        if not self._backend.url.startswith(_SCHEMES):
+        if not self._backend.url.startswith(SCHEMES):
             raise InvalidInput(
                 f"files cannot be written to {self._backend.url} by their URLs",
                 hint="this needs a remote of s3://, or a directory; elsewhere write to `get_file` and push",
@@ -64,7 +66,7 @@ class RemotePlace:
 
     def path_of(self, url: str) -> str | None:
         """The path, as trees have it, of what lies at a URL below; None of any other URL."""
-        if not url.startswith(_SCHEMES) or not url.startswith(f"{self.url}/"):
+        if not url.startswith(SCHEMES) or not url.startswith(f"{self.url}/"):
             return None
         end = url.removeprefix(f"{self.url}/").rstrip("/")
         return path_of_key(unquote(end) if url.startswith("file://") else end) or None
@@ -125,11 +127,13 @@ class RemotePlace:
         return path_of_key(key.removeprefix(self._key("")))
 
 
-def announce(context: Context, elsewhere: Mapping[str, Mapping[str, Entry]]) -> None:
+@contextmanager
+def announced(context: Context, elsewhere: Mapping[str, Mapping[str, Entry]]) -> Iterator[None]:
     """
     Publish where the files of bundles lie that were written on the remote, and note that they are not here.
 
-    The bundles are pushed as all others are. Until then nothing but the grace keeps collection from these files.
+    The bundles are pushed as all others are. From now on collection leaves the files alone, until they are published,
+    or the home has them no more; the block is to put them into the log, and nobody here publishes meanwhile.
 
     Raises:
         Unavailable: The remote does not answer, or what was written there long ago was collected.
@@ -140,17 +144,31 @@ def announce(context: Context, elsewhere: Mapping[str, Mapping[str, Entry]]) -> 
         for uuid, entries in elsewhere.items()
         for path, entry in entries.items()
     ]
-    with (
-        context.remote.mirror() as mirror,
-        Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease,
-    ):
+    with context.remote.mirror() as mirror:
+        while not _announce(mirror, files):
+            """We slept until the lease ended."""
+        context.remote.known.note_presence(dict.fromkeys(elsewhere, Presence.PARTIAL))
+        yield
+
+
+def _announce(mirror: Mirror, files: Sequence[PlainFile]) -> bool:
+    """Publish where files lie, which are looked for with a lease held; whether that was in time."""
+    with Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease:
         mirror.heard(lease.stored_us)
-        keys = {file_key(mirror.remote_context, each.uuid, each.path) for each in files}
-        if condemned.spare(mirror.backend, lambda: keys).gone:
+        keys = {file_key(mirror.remote_context, each.uuid, each.path): each.size_bytes for each in files}
+        # Who collects since the lease was written waits for it; who did before was asked to spare them, or is done.
+        condemned.spare(mirror.backend, keys.keys)
+        uuids = dict.fromkeys(each.uuid for each in files)
+        there = (each for uuid in uuids for each in mirror.backend.list(file_key(mirror.remote_context, uuid, "")))
+        if not keys.items() <= {each.key: each.size_bytes for each in there}.items():
             raise Unavailable(
-                f"files that were written to {mirror.backend.url} long ago were collected", hint="write them again"
+                f"files that were written to {mirror.backend.url} were collected, or changed since",
+                hint="write them again",
             )
         lease.outlive()
-        mirror.publish(Said(files=files), actor=runs.actor(), until_us=lease.ends_us)
+        try:
+            mirror.publish(Said(files=files), actor=runs.actor(), until_us=lease.ends_us)
+        except Overdue:
+            return False
         lease.finish()
-    context.remote.known.note_presence(dict.fromkeys(elsewhere, Presence.PARTIAL))
+    return True

@@ -94,9 +94,9 @@ class Keys:
         """Whether somebody needs what is under a key."""
         if self._database.execute("SELECT 1 FROM needed WHERE key = ?", (key,)).fetchone():
             return True
-        found = _FILE.fullmatch(key)
+        bundle = bundle_of(key)
         sql = "SELECT 1 FROM root WHERE context = ? AND uuid = ?"
-        return found is not None and self._database.execute(sql, found.groups()).fetchone() is not None
+        return bundle is not None and self._database.execute(sql, bundle).fetchone() is not None
 
     def look(self, backend: Backend) -> None:
         """Note all there is that collection may delete."""
@@ -251,6 +251,12 @@ class Lists:
         if listed is None:
             raise _overtaken()
         return Turn(listed, until_us)
+
+
+def bundle_of(key: str) -> tuple[str, str] | None:
+    """The bundle, by remote context and uuid, of which a file lies under a key as people see it; None of others."""
+    found = _FILE.fullmatch(key)
+    return (found[1], found[2]) if found else None
 
 
 def expired_shares(backend: Backend, *, now_us: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from disdat.core import canonical, event
 from disdat.core.digest import Digest, of_bytes
-from disdat.core.places import Place
+from disdat.core.places import Place, context_key
 from disdat.core.publication import Publication
 from disdat.durable import Disk
 from disdat.store.state import Row, Schema, State
@@ -22,7 +22,7 @@ from disdat.store.state import Row, Schema, State
 NAME = "mirror.db"
 
 _SCHEMA = Schema(
-    1,
+    2,
     """
 CREATE TABLE publication (write_id TEXT PRIMARY KEY, id TEXT NOT NULL, writer TEXT NOT NULL, seq INTEGER NOT NULL,
     stored INTEGER NOT NULL) WITHOUT ROWID;
@@ -33,6 +33,7 @@ CREATE TABLE container (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, pu
     gone INTEGER NOT NULL);
 CREATE TABLE place (digest BLOB, container INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
     whole INTEGER NOT NULL, PRIMARY KEY (digest, container)) WITHOUT ROWID;
+CREATE TABLE released (uuid TEXT PRIMARY KEY, publication TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE presence (uuid TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """,
@@ -52,6 +53,14 @@ _PLACED = """
 _CONTENTS = """
     SELECT p.digest, p.offset, p.length FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE c.key = ?1 ORDER BY p.offset"""
+# By the first part of the path below files/, which is a bundle's uuid.
+_ANNOUNCED = """
+    SELECT substr(key, length(?1) + 1, 36) AS bundle, max(c.publication), ifnull(max(r.publication), '')
+    FROM container AS c LEFT JOIN released AS r ON r.uuid = substr(key, length(?1) + 1, 36)
+    WHERE key > ?1 || ?2 || '0' AND key < ?3 AND NOT gone GROUP BY bundle ORDER BY bundle LIMIT ?4"""
+_RELEASE = """
+    INSERT INTO released VALUES (?1, ?2)
+    ON CONFLICT (uuid) DO UPDATE SET publication = ?2 WHERE excluded.publication > publication"""
 _DROPPED = """
     INSERT INTO fact VALUES ('dropped', ?1)
     ON CONFLICT (name) DO UPDATE SET value = ?1 WHERE CAST(value AS INTEGER) < CAST(?1 AS INTEGER)"""
@@ -132,7 +141,8 @@ class Known:
             (_PUBLICATION, map(_row, in_order)),
             ("INSERT OR IGNORE INTO seen VALUES (?)", [(p.name,) for p in publications]),
             ("INSERT OR IGNORE INTO event VALUES (?)", [(e.write_key,) for p in publications for e in p.said.events]),
-            (_DROPPED, [(max(times),)] if (times := [p.time_us for p in publications if p.said.dropped]) else []),
+            (_RELEASE, [(uuid, p.id) for p in publications for uuid in p.said.released]),
+            (_DROPPED, [(max(times),)] if (times := [p.time_us for p in publications if p.said.takes_back]) else []),
         )
 
     def published(self, write_keys: Sequence[str]) -> set[str]:
@@ -160,6 +170,23 @@ class Known:
             "SELECT key FROM container WHERE key IN ({}) AND NOT gone", [(key,) for key in keys]
         )
         return {key for (key,) in found}
+
+    def announced(self, remote_context: str, count: int) -> Iterator[dict[str, str]]:
+        """
+        Yield the bundles with files under their own names, each with the id of the publication that says so last.
+
+        So many at a time. Those that were released since are left out.
+        """
+        prefix = context_key(remote_context, "files/")
+        last, end = "", context_key(remote_context, "files0")  # the character after /
+        while rows := self._state.query(_ANNOUNCED, (prefix, last, end, count)):
+            yield {uuid: id_ for uuid, id_, released in rows if id_ > released}
+            last = rows[-1][0]
+
+    def writers(self, publications: Sequence[str]) -> dict[str, str]:
+        """Who wrote some publications, by their ids."""
+        sql = "SELECT id, writer FROM publication WHERE id IN ({})"
+        return dict(self._state.query_many(sql, [(id_,) for id_ in publications]))
 
     def newest_us(self) -> int:
         """The time of the last publication that is known, to the millisecond below; 0 if there is none."""

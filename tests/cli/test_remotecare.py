@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from disdat import api
 from tests.cli.conftest import Dsdt, everything_below
 from tests.servers.s3 import S3Server
 
@@ -64,6 +65,9 @@ REFUSED = [
     ("gc --remote --purge", 2, "--remote goes with --apply only"),
     ("gc --remote --why 12345678", 2, "--remote goes with --apply only"),
     ("gc --remote --list", 2, "--remote goes with --apply only"),
+    ("gc --remote --forget 01J00000000000000000000000", 2, "--forget goes with --apply"),
+    ("gc --apply --forget 01J00000000000000000000000", 2, "--forget goes with --remote"),
+    ("gc --remote --apply --forget 01J00000000000000000000000", 1, "no home 01J00000000000000000000000 has files"),
     ("verify --repair", 2, "--repair goes with --remote"),
     ("verify --remote draft", 1, "was never pushed"),
     ("verify --remote none", 1, "no bundle 'none'"),
@@ -110,6 +114,31 @@ def test_a_remote_is_collected_in_two_calls(bound: tuple[Dsdt, str], tmp_path: P
     assert dsdt("gc", "--remote", "--apply", *none).lines[0] == "Deleted: 1 thing."
     assert objects(tmp_path) == []
     assert dsdt.json("gc", "--remote")["garbage"] == {"count": 0, "size_bytes": 0}
+
+
+def test_for_whom_files_are_kept_is_said_and_who_is_forgotten(
+    bound: tuple[Dsdt, str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsdt, _ = bound
+    with api.Bundle("demo", "late") as bundle:
+        url = bundle.get_remote_file("file")
+        Path(url.removeprefix("file://")).parent.mkdir(parents=True)
+        Path(url.removeprefix("file://")).write_bytes(b"x" * 10)
+        bundle.add_data(url)
+    none = ("--retention", "0", "--grace", "0")
+    [kept] = dsdt.json("gc", "--remote", *none)["unpublished"]
+    assert (kept["bundles"], kept["count"], kept["size_bytes"]) == (1, 1, 10)
+    said = f"Kept for the home {kept['home']}, which did not push 1 bundle yet, since "
+    assert dsdt("gc", "--remote").lines[2].startswith(said)
+    monkeypatch.setenv("DISDAT_HOME", f"{tmp_path}/other")
+    dsdt("clone", f"file://{tmp_path}/shared", "demo")
+    dsdt("switch", "demo")
+    lines = dsdt("gc", "--remote", "--apply", "--forget", kept["home"], *none).lines
+    assert lines[1:] == [
+        "Given up: the files of 1 bundle that nobody is going to push.",
+        "Condemned: 1 thing, to be deleted by who collects after 0d.",
+    ]
+    assert dsdt.json("gc", "--remote", "--apply", *none)["deleted"] == 1
 
 
 def test_what_is_wrong_on_a_remote_is_found_and_sent_again(bound: tuple[Dsdt, str], tmp_path: Path) -> None:

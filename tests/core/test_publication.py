@@ -42,6 +42,7 @@ def said() -> Said:
         objects=((of_bytes(b"large"), 70_000),),
         files=(PlainFile(UUID, "a/b.csv", SOME, 4), PlainFile(UUID, "c", None, 9, {"etag": "x"})),
         dropped=Dropped(("cd" * 32,), (of_bytes(b"old"),), ((UUID, "old.csv"),)),
+        released=(UUID,),
     )
 
 
@@ -181,6 +182,8 @@ def event_json(**changes: Json) -> dict[str, Json]:
         broken(dropped={"packs": ["../x"]}),
         broken(dropped={"objects": ["x"]}),
         broken(dropped={"files": [["..", "x"]]}),
+        broken(released=["../x"]),
+        broken(released=[1]),
         broken(dropped={"files": [[UUID, "../../disdat.json"]]}),
     ],
 )

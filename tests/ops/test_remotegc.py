@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -11,15 +14,25 @@ from _pytest.mark import ParameterSet
 from disdat.catalog.queries import Filter
 from disdat.core import canonical, event, publication
 from disdat.core.digest import of_bytes
-from disdat.core.places import context_key, share_key
-from disdat.errors import Corrupt, DisdatError, UnknownFormat
-from disdat.ops import bundles, fetching, find, localizing, push, remotegc, rmr, undo
+from disdat.core.places import context_key, file_key, share_key
+from disdat.core.tree import Entry
+from disdat.errors import (
+    BadLinkError,
+    Corrupt,
+    DisdatError,
+    InvalidInput,
+    ObjectNotFound,
+    UnknownFormat,
+)
+from disdat.ops import bundles, fetching, find, localizing, push, remotegc, remoteoutputs, rmr, undo
 from disdat.ops.bundles import Birth
+from disdat.ops.fork import fork
+from disdat.ops.marks import Amount
 from disdat.ops.remotegc import RemoteDone
 from disdat.remote import collecting, condemned, leases, refs
 from disdat.remote.leases import Lease
 from disdat.store.backend import Unsupported
-from tests.stateful.network import HOUR_US, Action, Line, killed_after, killed_before, meanwhile
+from tests.stateful.network import HOUR_US, Action, Killed, Line, killed_after, killed_before, meanwhile
 from tests.stateful.sharing import POLICY, Sharing, quick
 
 DAY_US = 24 * HOUR_US
@@ -100,6 +113,167 @@ def test_what_nobody_needs_goes_after_the_grace_and_what_is_needed_stays(all_: S
     assert objects(all_) == kept
     assert list(condemned.listed(all_.world.store)) == []
     all_.check()
+
+
+def test_files_of_a_bundle_are_kept_however_late_it_is_pushed(all_: Sharing) -> None:
+    uuid = all_.write("ann", 2)
+    for _ in range(4):
+        all_.world.advance(100 * DAY_US)
+        done = collect(all_)
+        assert (done.condemned, done.deleted, done.released) == (0, 0, 0)
+    ann = all_.contexts["ann"]
+    [kept] = remotegc.plan(all_.contexts["bob"], POLICY).unpublished
+    assert (kept.home, kept.bundles, kept.files) == (ann.home.id, 1, Amount(1, 100_000))
+    all_.push("ann")()
+    assert remotegc.plan(all_.contexts["bob"], POLICY).unpublished == ()
+    bob = all_.contexts["bob"]
+    fetching.fetch(bob)
+    localizing.localize(bob, [find.by_uuid(bob, uuid)])
+    assert Path(str(bundles.value(bob, uuid))).read_bytes() == b"h" * 100_000
+
+
+def test_files_of_a_bundle_that_its_home_has_no_more_go(all_: Sharing) -> None:
+    uuid = all_.write("ann", 0)
+    ann = all_.contexts["ann"]
+    bundles.remove(ann, [find.by_uuid(ann, uuid)], force=True)
+    assert collect(all_, "ann").released == 0, "it can be brought back within the retention"
+    all_.world.advance(DAY_US)
+    assert collect(all_, "bob").released == 0, "only the home knows"
+    done = collect(all_, "ann")
+    assert (done.released, done.condemned) == (1, 1)
+    all_.world.advance(DAY_US)
+    assert collect(all_, "bob").deleted == 1
+    assert not objects(all_)
+    assert collect(all_, "ann").released == 0, "it was said"
+
+
+def test_files_of_a_bundle_that_never_was_go(all_: Sharing) -> None:
+    """Its maker is killed after having published where they lie, and before there is a bundle."""
+    ann = all_.contexts["ann"]
+    before = all_.world.store.list_below("context/shared/events/")
+    for number in itertools.count(1):
+        all_.lines["ann"].plan({number: killed_after})
+        with suppress(Killed):
+            all_.write("ann", 0)
+        if all_.world.store.list_below("context/shared/events/") != before:
+            break
+    all_.lines["ann"].plan({})
+    assert find.search(ann, Filter()) == []
+    all_.world.advance(DAY_US)
+    assert collect(all_, "ann").released == 1
+    all_.world.advance(2 * DAY_US)
+    collect(all_, "ann")
+    assert not objects(all_)
+
+
+def test_who_is_about_to_have_a_bundle_is_not_taken_for_one_who_lost_it(all_: Sharing) -> None:
+    ann, uuid = all_.contexts["ann"], str(uuid4())
+    all_.world.store.put(file_key("shared", uuid, "file"), b"f")
+    with remoteoutputs.announced(ann, {uuid: {"file": Entry(of_bytes(b"f"), 1)}}):
+        all_.world.advance(DAY_US)
+        assert collect(all_, "ann").released == 0
+    assert collect(all_, "ann").released == 1
+
+
+def test_a_fork_may_push_what_the_first_context_removed(all_: Sharing) -> None:
+    uuid = all_.write("ann", 0)
+    ann = all_.contexts["ann"]
+    other = fork(ann, "other")
+    bundles.remove(ann, [find.by_uuid(ann, uuid)], force=True)
+    all_.world.advance(DAY_US)
+    done = collect(all_, "ann")
+    assert (done.released, done.condemned) == (0, 0)
+    push.push(other, [find.by_uuid(other, uuid)])
+    all_.check()
+    other.catalog.close()
+    other.remote.known.close()
+
+
+def test_a_home_that_does_not_come_back_is_forgotten_when_somebody_says_so(all_: Sharing) -> None:
+    uuid = all_.write("ann", 0)
+    ann, bob = all_.contexts["ann"], all_.contexts["bob"]
+    all_.world.advance(DAY_US)
+    done = remotegc.collect(bob, POLICY, forget={ann.home.id})
+    assert (done.released, done.condemned) == (1, 1)
+    all_.world.advance(DAY_US)
+    assert remotegc.collect(bob, POLICY).deleted == 1
+    with pytest.raises(ObjectNotFound):  # it came back after all
+        push.push(ann, [find.by_uuid(ann, uuid)])
+    del all_.unpushed[uuid]
+    all_.check()
+    with pytest.raises(InvalidInput, match="no home"):
+        remotegc.collect(bob, POLICY, forget={ann.home.id})
+    all_.write("bob", 0)
+    with pytest.raises(InvalidInput, match="is this home"):
+        remotegc.collect(bob, POLICY, forget={bob.home.id})
+
+
+def test_who_comes_back_before_its_files_were_deleted_pushes_them(all_: Sharing) -> None:
+    all_.write("ann", 0)
+    all_.world.advance(DAY_US)
+    remotegc.collect(all_.contexts["bob"], POLICY, forget={all_.contexts["ann"].home.id})
+    assert all_.push("ann")().sent
+    all_.world.advance(DAY_US)
+    assert collect(all_).deleted == 0
+    all_.check()
+
+
+def test_a_file_that_nobody_pushes_stays_for_others_that_need_its_bytes(all_: Sharing) -> None:
+    uuid = all_.write("ann", 2)
+    all_.write("ann", 2)
+    ann = all_.contexts["ann"]
+    fetching.fetch(ann)
+    [other] = [row for row in find.search(ann, Filter()) if row.uuid != uuid]
+    push.push(ann, [other])
+    all_.world.store.delete(all_.unpushed[other.uuid][1])  # so what is left is the one that was not pushed
+    bundles.remove(ann, [find.by_uuid(ann, uuid)], force=True)
+    all_.world.advance(DAY_US)
+    assert collect(all_, "ann").released == 1
+    all_.world.advance(DAY_US)
+    assert collect(all_, "ann").deleted == 0
+    all_.check()
+
+
+def collecting_all(all_: Sharing) -> Callable[[], None]:
+    """Give what lets so much time go by, with collections, that what nobody needs is gone."""
+
+    def do() -> None:
+        for _ in range(3):
+            all_.world.advance(DAY_US)
+            collect(all_)
+
+    return do
+
+
+def test_a_bundle_whose_files_went_while_it_was_open_is_not_made(all_: Sharing) -> None:
+    with pytest.raises(BadLinkError, match="was not written"):
+        all_.write("ann", 1, meanwhile=collecting_all(all_))
+    assert find.search(all_.contexts["ann"], Filter()) == []
+
+
+def test_a_bundle_whose_files_go_while_it_is_closed_is_not_made(all_: Sharing) -> None:
+    """Its maker falls asleep before any one request: either its file is still there, and stays, or it is not made."""
+    line, failed, fired = all_.lines["ann"], 0, True
+    for number in itertools.count(1):
+        fired = False
+
+        def gone() -> None:
+            nonlocal fired
+            fired = True
+            collecting_all(all_)()
+
+        line.plan({number: meanwhile(gone)})
+        try:
+            all_.write("ann", 1)
+        except DisdatError:
+            failed += 1
+        if not fired:
+            break
+        collecting_all(all_)()
+        all_.check()
+    line.plan({})
+    assert 1 <= failed < number
+    assert len(all_.unpushed) == len(find.search(all_.contexts["ann"], Filter())) == number - failed
 
 
 def test_what_was_removed_is_kept_for_the_retention(all_: Sharing) -> None:

@@ -22,17 +22,20 @@ from disdat.context import Context, Home
 from disdat.core import event, manifest
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.event import Event
+from disdat.core.tree import Tree
 from disdat.durable import Disk
 from disdat.errors import DisdatError
-from disdat.ops import bundles, contexts, fetching, find, push, remotegc, remotes, rmr, undo
-from disdat.ops.bundles import Birth
+from disdat.ops import bundles, contexts, fetching, find, push, remotegc, remoteoutputs, remotes, rmr, undo
+from disdat.ops.bundles import Birth, BundleWriter, Captured
 from disdat.ops.gc import Policy
+from disdat.ops.intake import Intake
 from disdat.ops.push import PushResult
 from disdat.ops.remotegc import RemoteDone
 from disdat.remote import compaction, condemned
 from disdat.remote.known import Known
 from disdat.remote.mirror import Mirror
 from disdat.store.backend import BACKENDS, Backend
+from disdat.values import files
 from tests.stateful.network import (
     HOUR_US,
     Action,
@@ -65,6 +68,8 @@ VALUES = [
     "f",
 ]
 """Objects of 64 KiB and more lie by themselves, others in packs, and what is small in no object at all."""
+FILES = [b"f" * 10, b"g" * 20, b"h" * 100_000]
+"""What is written on the remote itself."""
 LAST = 40
 """About so many requests one thing that somebody does takes at most."""
 
@@ -90,12 +95,12 @@ class Unsynced(Disk):
 @contextmanager
 def quick() -> Iterator[None]:
     """Nobody waits in real time, and snapshots are made of a few publications."""
-    before = condemned.WAIT_S, compaction.MANY
-    condemned.WAIT_S, compaction.MANY = -1.0, 12
+    before = condemned.WAIT_S, compaction.MANY, remoteoutputs.SCHEMES
+    condemned.WAIT_S, compaction.MANY, remoteoutputs.SCHEMES = -1.0, 12, ("world://", "s3://")
     try:
         yield
     finally:
-        condemned.WAIT_S, compaction.MANY = before
+        condemned.WAIT_S, compaction.MANY, remoteoutputs.SCHEMES = before
 
 
 class Sharing:
@@ -109,6 +114,8 @@ class Sharing:
         _OPEN.update({line.url: line for line in self.lines.values()})
         self.contexts = {name: self._context(name) for name in HOMES}
         self.looks = 0
+        self.unpushed: dict[str, tuple[str, str, bytes]] = {}
+        """Of bundles that were not pushed yet who made them, and the key and the bytes of the file they have there."""
 
     def close(self) -> None:
         for line in self.lines.values():
@@ -140,6 +147,24 @@ class Sharing:
         made = bundles.write(context, VALUES[value], Birth(name=f"n{next(self.names)}"))
         bundles.commit(context, [find.by_uuid(context, made.uuid)])
 
+    def write(self, who: str, value: int, *, meanwhile: Callable[[], object] = lambda: None) -> str:
+        """Make a bundle of a file that was written on the remote some time before, and is nowhere else; its uuid."""
+        context, data = self.contexts[who], FILES[value]
+        writer = BundleWriter(context)
+        url = writer.remote_url("file")
+        key = url.removeprefix(context.remote.backend.url + "/")
+        self.world.store.put(key, data)
+        meanwhile()
+        with bundles.batch_in(context) as batch:
+            intake = Intake(batch, writer.path, own_place=writer.remote_place)
+            frames = tuple(files.capture([files.Link(url, "it")], intake))  # of a str only URLs that all know are taken
+            birth = Birth(name=f"n{next(self.names)}")
+            captured = Captured(writer.uuid, frames, intake.tree, birth, elsewhere=intake.elsewhere)
+            [made] = bundles.publish(context, batch, [captured])
+        self.unpushed[made.uuid] = who, key, data
+        bundles.commit(context, [find.by_uuid(context, made.uuid)])
+        return made.uuid
+
     def push(self, who: str, *, at_most: int | None = None) -> Callable[[], PushResult]:
         context = self.contexts[who]
         return lambda: push.push(context, push.selected(context)[:at_most], jobs=1)
@@ -166,19 +191,29 @@ class Sharing:
         return lambda: fetching.fetch(self.contexts[who])
 
     def check(self) -> None:
-        """Whatever is published and present has all its bytes where it is said to have them."""
+        """
+        Whatever is published and present has all its bytes where it is said to have them.
+
+        And so has what is not pushed yet, as long as the home that made it has it.
+        """
         self.looks += 1
+        published: set[str] = set()
         for remote in ("shared", "other"):
             directory = self.root / f"look-{self.looks}-{remote}"
             directory.mkdir()
             known = Known(directory, disk=Unsynced())
-            check_present(self.world.store, remote, known, self.world.now_us)
+            published |= check_present(self.world.store, remote, known, self.world.now_us)
             known.close()
             shutil.rmtree(directory)
+        for uuid, (who, key, data) in list(self.unpushed.items()):
+            if uuid in published or not self.contexts[who].catalog.present([uuid]):
+                del self.unpushed[uuid]
+            else:
+                assert self.world.store.get(key) == data
 
 
-def check_present(backend: Backend, remote: str, known: Known, now_us: int) -> None:
-    """As somebody sees it who never saw it before."""
+def check_present(backend: Backend, remote: str, known: Known, now_us: int) -> set[str]:
+    """As somebody sees it who never saw it before; all that was ever published."""
     events: list[Event] = []
     mirror = Mirror(backend, remote, known, writer="0" * 26 + "." + "0" * 26, clock_us=lambda: now_us)
     fetched = mirror.fetch(lambda some, _: events.extend(some))
@@ -189,8 +224,11 @@ def check_present(backend: Backend, remote: str, known: Known, now_us: int) -> N
         wanted = [frame.digest for frame in bundle.frames if frame.digest is not None]
         if bundle.lineage.run is not None and bundle.lineage.run.packages is not None:
             wanted.append(bundle.lineage.run.packages)
+        assert isinstance(bundle.tree, Tree)
+        wanted += [entry.digest for _, entry in bundle.tree.items()]
         missing = set(lacking(backend, known, wanted))
         assert not missing, f"{uuid} of {remote} lacks {missing}"
+    return {uuid for each in events for uuid in each.subjects}
 
 
 def lacking(backend: Backend, known: Known, wanted: Iterable[Digest]) -> Iterator[Digest]:
@@ -236,6 +274,15 @@ class SharingMachine(RuleBasedStateMachine):
     def add(self, who: str, value: int) -> None:
         self.all.add(who, value)
 
+    @rule(
+        who=who,
+        value=st.integers(0, len(FILES) - 1),
+        nap=st.sampled_from([0, *NAPS_US]),
+        script=st.dictionaries(requests, fates, max_size=2),
+    )
+    def write(self, who: str, value: int, nap: int, script: dict[int, Action]) -> None:
+        self.all.act(who, lambda: self.all.write(who, value, meanwhile=lambda: self.all.world.advance(nap)), script)
+
     @rule(us=naps)
     def wait(self, us: int) -> None:
         self.all.world.advance(us)
@@ -267,6 +314,15 @@ class SharingMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.all.world.advance(25 * HOUR_US)
             self.all.act(who, self.all.collect(who), {})
+
+    @rule(maker=who, collector=who, value=st.integers(0, len(FILES) - 1), times=st.integers(1, 3), nap=naps)
+    def push_late(self, maker: str, collector: str, value: int, times: int, nap: int) -> None:
+        """What was written there is pushed after others collected, whenever: every byte can be read."""
+        self.all.act(maker, lambda: self.all.write(maker, value), {})
+        for _ in range(times):
+            self.all.world.advance(nap)
+            self.all.act(collector, self.all.collect(collector), {})
+        self.all.act(maker, self.all.push(maker), {})
 
     @rule(
         first=who,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tokenize
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -18,16 +19,12 @@ PACKAGE = Path(disdat.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # In one worker, so that the sources are parsed once.
 reads_all = pytest.mark.xdist_group("sources")
+Import = ast.Import | ast.ImportFrom
 HEAVY = {"luigi", "pandas", "pyarrow", "boto3", "obstore", "dask", "docker", "sqlalchemy", "numpy"}
 
 
 def place(source: Path) -> str:
     return source.relative_to(PACKAGE).as_posix()
-
-
-@functools.cache
-def nodes(source: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(source.read_bytes(), filename=str(source))))
 
 
 def imported(node: ast.AST) -> set[str]:
@@ -47,10 +44,28 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+class Said(NamedTuple):
+    """What a source says; the tree itself is large, and not kept."""
+
+    names: list[tuple[int, str]]  # dotted or not, each with its line
+    packages: set[str]
+    inside: list[Import]  # in functions
+
+
 @functools.cache
-def names(source: Path) -> list[tuple[int, str]]:
-    """Return every name, dotted or not, and its line."""
-    return [(node.lineno, name) for node in nodes(source) if (name := dotted(node))]
+def said(source: Path) -> Said:
+    names, packages, inside = [], set(), []
+    waiting = [(ast.parse(source.read_bytes(), filename=str(source)), False)]
+    while waiting:
+        node, in_function = waiting.pop()
+        if name := dotted(node):
+            names.append((node.lineno, name))
+        elif found := imported(node):
+            packages |= found
+            inside += [node] * in_function
+        in_function |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        waiting += ((child, in_function) for child in ast.iter_child_nodes(node))
+    return Said(names, packages, inside)
 
 
 def breaches(allowed: str, *spellings: str) -> list[str]:
@@ -59,13 +74,13 @@ def breaches(allowed: str, *spellings: str) -> list[str]:
         f"{place(source)}:{line} says {name}"
         for source in SOURCES
         if not place(source).startswith(allowed)
-        for line, name in names(source)
+        for line, name in said(source).names
         if name in spellings
     ]
 
 
 def importers(package: str) -> set[str]:
-    return {place(source) for source in SOURCES if any(package in imported(node) for node in nodes(source))}
+    return {place(source) for source in SOURCES if package in said(source).packages}
 
 
 @reads_all
@@ -98,8 +113,7 @@ def test_an_import_inside_a_function_says_why_on_its_line():
     """Such imports are for names that are slow to import or optional; anything else hides a dependency."""
     silent = []
     for source in SOURCES:
-        functions = [node for node in nodes(source) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        inside = [node for function in functions for node in ast.walk(function) if imported(node)]
+        inside = said(source).inside
         commented = comment_lines(source) if inside else set()
         silent += [
             f"{place(source)}:{node.lineno}"

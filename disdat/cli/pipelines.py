@@ -13,8 +13,8 @@ from disdat.config import Rerun
 from disdat.errors import InvalidInput
 from disdat.pipeline import params, run
 from disdat.pipeline.loading import load_class
+from disdat.pipeline.outcome import Outcome
 from disdat.pipeline.task import PipeTask
-from disdat.pipeline.work import Outcome
 
 _SHORT = 8
 

@@ -6,19 +6,19 @@ The graph is walked once, with a stack of its own: a chain of ten thousand tasks
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import islice
 
-from disdat import capture
 from disdat.errors import Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
-from disdat.pipeline import identity, params, source
+from disdat.pipeline import coded, params
+from disdat.pipeline.coded import Coded
+from disdat.pipeline.outcome import Named, Outcome
 from disdat.pipeline.reuse import Reuse
 from disdat.pipeline.session import External, Session
-from disdat.pipeline.task import Declared, PipeTask, declared, state_of
-from disdat.pipeline.work import Coded, Earlier, Outcome, Work, identify, reused, settle
+from disdat.pipeline.task import Declared, PipeTask, declared, make, state_of
+from disdat.pipeline.work import Earlier, Work, identify, key_of, reused, settle
 
 _PORTION = 100
 """So many tasks' earlier results are asked for at once."""
@@ -35,6 +35,8 @@ class Node:
     work: Work
     outcome: Outcome | None = None
     """What became of it; None until that is known."""
+    yielded: dict[str, Node] = field(default_factory=dict)
+    """What it yielded while it ran, by :func:`~disdat.pipeline.work.key_of`."""
 
     @property
     def upstream(self) -> dict[str, Node]:
@@ -58,36 +60,123 @@ class Asked:
     uuid: str | None = None
 
 
-def discover(root: PipeTask, session: Session, asked: Asked) -> list[Node]:
+class Plan:
+    """All tasks of a run, inputs before those who read them; equal tasks once. It grows while tasks yield others."""
+
+    def __init__(self, session: Session, asked: Asked) -> None:
+        self._builder = _Builder(session, asked)
+        self._nodes: dict[_Identity, Node] = {}
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All there are, in the order in which they were found."""
+        return list(self._nodes.values())
+
+    def node(self, task: PipeTask) -> Node:
+        """The one of a task that was added."""
+        return self._nodes[_identity(task)]
+
+    def add(self, task: PipeTask, *, is_root: bool = False) -> list[Node]:
+        """
+        Take in a task and all that it needs: the nodes that are new, nothing of them decided.
+
+        Raises:
+            TaskFailed: A ``pipe_requires`` raised; the exception is its cause.
+            InvalidInput: A task needs itself.
+        """
+        opened: dict[_Identity, None] = {}
+        known = len(self._nodes)
+        stack = [task]
+        state_of(task).session = self._builder.session
+        root = task if is_root else None
+        while stack:
+            task = stack[-1]
+            key = _identity(task)
+            if key in self._nodes:
+                stack.pop()
+                continue
+            pending = [each for each in _tasks(_declared(task)) if _identity(each) not in self._nodes]
+            if not pending:
+                self._nodes[key] = self._builder.node(task, self._nodes, is_root=task is root)
+                opened.pop(key, None)
+                stack.pop()
+                continue
+            opened[key] = None
+            _refuse_cycle(opened, pending)
+            stack.extend(reversed(pending))
+        return list(islice(self._nodes.values(), known, None))
+
+    def cut(self, count: int) -> None:
+        """Forget all but the first *count* nodes."""
+        while len(self._nodes) > count:
+            self._nodes.popitem()
+
+
+def discover(root: PipeTask, session: Session, asked: Asked) -> Plan:
     """
-    Every task *root* needs, inputs before those who read them, *root* last; equal tasks once.
+    The plan of *root* and every task it needs, *root* last.
 
     Raises:
-        TaskFailed: A ``pipe_requires`` raised; the exception is its cause.
+        TaskFailed, InvalidInput: As :meth:`Plan.add`.
+    """
+    state_of(root).name = asked.name
+    plan = Plan(session, asked)
+    plan.add(root, is_root=True)
+    return plan
+
+
+def extend(plan: Plan, reader: Node, wanted: Sequence[Named]) -> list[Node]:
+    """
+    Take in the tasks that *reader* yielded, and decide them as far as that can be: the nodes that are new.
+
+    From now on *reader* has them in :attr:`Node.yielded`.
+
+    Raises:
+        TaskFailed: A ``pipe_requires`` raised, or an external input is missing.
         InvalidInput: A task needs itself.
     """
-    state_of(root).session = session
-    state_of(root).name = asked.name
-    builder = _Builder(session, asked, _identity(root))
-    nodes: dict[_Identity, Node] = {}
-    opened: dict[_Identity, None] = {}
-    stack = [root]
+    known, added, yielded = len(plan.nodes), list[Node](), dict[str, Node]()
+    try:
+        for task in map(make, wanted):
+            added += plan.add(task)
+            yielded[key_of(task)] = node = plan.node(task)
+            if _needs(node, reader):
+                raise InvalidInput(
+                    f"{params.describe(reader.task)} yields {params.describe(task)}, which needs it",
+                    hint="a task cannot depend on what is made from it",
+                )
+        if told := missing_inputs(added):
+            raise TaskFailed(told, hint="an external input is never made here: make or add it first")
+    except BaseException:
+        plan.cut(known)
+        raise
+    decide_known(added)
+    reader.yielded |= yielded
+    return added
+
+
+def missing_inputs(nodes: Sequence[Node]) -> str:
+    """Which external inputs are not there, for people; empty where all are."""
+    return "; ".join(
+        f"{params.describe(node.task)} needs {each.wanted} as {argument}, which is not in "
+        f"{node.work.session.context.name}"
+        for node in nodes
+        for argument, each in node.missing.items()
+    )
+
+
+def _needs(node: Node, wanted: Node) -> bool:
+    """Whether *node* is *wanted*, or waits for it."""
+    seen, stack = {node}, [node]
     while stack:
-        task = stack[-1]
-        key = _identity(task)
-        if key in nodes:
-            stack.pop()
-            continue
-        pending = [each for each in _tasks(_declared(task)) if _identity(each) not in nodes]
-        if not pending:
-            nodes[key] = builder.node(key, task, nodes)
-            opened.pop(key, None)
-            stack.pop()
-            continue
-        opened[key] = None
-        _refuse_cycle(opened, pending)
-        stack.extend(reversed(pending))
-    return list(nodes.values())
+        each = stack.pop()
+        if each is wanted:
+            return True
+        if each.outcome is None:
+            found = {*each.upstream.values(), *each.yielded.values()} - seen
+            seen |= found
+            stack.extend(found)
+    return False
 
 
 def decide_known(nodes: list[Node]) -> None:
@@ -149,14 +238,13 @@ def _known_inputs(node: Node) -> dict[str, str]:
 class _Builder:
     """Makes nodes; what concerns a class is found out once."""
 
-    def __init__(self, session: Session, asked: Asked, root: _Identity) -> None:
-        self._session = session
+    def __init__(self, session: Session, asked: Asked) -> None:
+        self.session = session
         self._asked = asked
-        self._root = root
         self._code: dict[type[PipeTask], Coded] = {}
 
-    def node(self, key: _Identity, task: PipeTask, nodes: Mapping[_Identity, Node]) -> Node:
-        said, is_root = declared(task), key == self._root
+    def node(self, task: PipeTask, nodes: Mapping[_Identity, Node], *, is_root: bool) -> Node:
+        said = declared(task)
         inputs = {
             argument: each if isinstance(each, External) else nodes[_identity(each)]
             for argument, each in said.inputs.items()
@@ -164,7 +252,7 @@ class _Builder:
         # Equal tasks are one task, whoever asked for it first.
         said.inputs = {argument: each.task if isinstance(each, Node) else each for argument, each in inputs.items()}
         work = Work(
-            session=self._session,
+            session=self.session,
             task=task,
             name=task.human_id(),
             processing_name=task.processing_id(),
@@ -177,7 +265,7 @@ class _Builder:
         return Node(task, inputs, work)
 
     def _forced(self, said: Declared, *, is_root: bool) -> str:
-        if self._session.force_all:
+        if self.session.force_all:
             return "forced, as all tasks"
         if is_root and self._asked.force:
             return "forced"
@@ -185,22 +273,8 @@ class _Builder:
 
     def _coded(self, cls: type[PipeTask]) -> Coded:
         if cls not in self._code:
-            self._code[cls] = _code_of(cls, cls.code_version or self._session.code_version)
+            self._code[cls] = coded.of_class(cls, cls.code_version or self.session.code_version)
         return self._code[cls]
-
-
-def _code_of(cls: type[PipeTask], policy: str) -> Coded:
-    name, directory = source.class_name(cls), _directory(cls)
-    if not identity.reads_source(policy):
-        return Coded(name, identity.code_component(policy, {}), directory, None)
-    code = source.of_class(cls)
-    git = capture.git(directory) if policy == "git" else None
-    return Coded(name, identity.code_component(policy, code.modules, git), directory, code)
-
-
-def _directory(cls: type[PipeTask]) -> Path:
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return Path(file).parent if file else Path()
 
 
 def _identity(task: PipeTask) -> _Identity:

@@ -10,16 +10,20 @@ from disdat.catalog.queries import Filter
 from disdat.context import Context
 from disdat.errors import ApplyError, InvalidInput, TaskFailed
 from disdat.ops import bundles, runs
+from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
-from disdat.pipeline import plan
 from disdat.pipeline import workers as pool
+from disdat.pipeline.driver import Terms
+from disdat.pipeline.events import Quiet
+from disdat.pipeline.executors.inline import Inline
 from disdat.pipeline.loading import load_class
-from disdat.pipeline.plan import Asked, Node
+from disdat.pipeline.outcome import Outcome
+from disdat.pipeline.plan import Asked, Node, Plan
 from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.session import Session
 from disdat.pipeline.sharing import Sharing, publish
-from disdat.pipeline.task import Made, PipeTask, build, state_of
-from disdat.pipeline.work import Outcome, inside_a_task
+from disdat.pipeline.task import PipeTask, build
+from disdat.pipeline.work import inside_a_task
 
 Tell = Callable[[str, Outcome], None]
 """Called with a task, as people write it, and what became of it."""
@@ -77,65 +81,37 @@ def apply(
         sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
     session.sharing.check(context)
-    nodes = _plan(root, session, asked)
+    planned = _plan(root, session, asked)
     if incremental_push:
-        publish(context, [node.outcome.bundle for node in nodes if node.outcome and node.outcome.bundle])
+        publish(context, [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle])
     try:
-        _run(nodes, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
+        _run(planned, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
     finally:
-        _record(nodes, session, tell)
-    return _result(nodes)
+        _record(planned.nodes, session, tell)
+    return _result(planned.nodes)
 
 
-def _plan(root: PipeTask, session: Session, asked: Asked) -> list[Node]:
+def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     try:
-        nodes = plan.discover(root, session, asked)
+        planned = plan.discover(root, session, asked)
     except TaskFailed as exc:
         raise ApplyError(exc.message, _nothing_done(), hint=exc.hint) from exc.__cause__
-    missing = [
-        f"{parameters.describe(node.task)} needs {each.wanted} as {argument}, which is not in {session.context.name}"
-        for node in nodes
-        for argument, each in node.missing.items()
-    ]
-    if missing:
-        raise ApplyError(
-            "; ".join(missing), _nothing_done(), hint="an external input is never made here: make or add it first"
-        )
-    plan.decide_known(nodes)
-    return nodes
+    if missing := plan.missing_inputs(planned.nodes):
+        raise ApplyError(missing, _nothing_done(), hint="an external input is never made here: make or add it first")
+    plan.decide_known(planned.nodes)
+    return planned
 
 
-def _run(nodes: Sequence[Node], session: Session, *, workers: int, central: bool) -> None:
+def _run(planned: Plan, session: Session, *, workers: int, central: bool) -> None:
     """Run what is open; afterwards every node has its outcome."""
-    results: dict[str, Outcome] = {}
-    steps: dict[Node, pool.Step] = {}
-    for number, node in enumerate(nodes):
-        if node.outcome is None:
-            made_by = {argument: steps[each] for argument, each in node.upstream.items() if each in steps}
-            steps[node] = pool.Step(node.work, number, made_by, results)
-            node.work.code.ref()  # here, as each process would have to ask git again
-    if not steps:
+    if all(node.outcome is not None for node in planned.nodes):
         return
     runs.record(session.context, session.run)
-    try:
-        last = list(steps.values())[-1]  # all that is open is needed by the last one
-        pool.run([last], results, workers=workers, central=central, verbose=session.verbose)
-    finally:
-        for node, step in steps.items():
-            node.outcome = results.get(step.task_id)
-    for node in steps:
-        _conclude(node)
-
-
-def _conclude(node: Node) -> None:
-    """Give a node that did not run its outcome, and a task whose work was done elsewhere its output."""
-    if node.outcome is None:
-        faulty = [each for each in node.upstream.values() if each.outcome and each.outcome.decision == "failed"]
-        names = ", ".join(parameters.describe(each.task) for each in faulty)
-        node.outcome = Outcome("failed", f"not run: {names} failed")
-    if node.outcome.bundle is not None:
-        is_new = node.outcome.decision == "made"
-        state_of(node.task).made = Made(node.work.session.context, node.outcome.bundle, is_new=is_new)
+    with noise.luigis(verbose=session.verbose):
+        if central or workers > 1:
+            pool.run_nodes(planned.nodes, workers=workers, central=central)
+        else:
+            driver.run(planned, Terms(None, apart=Inline), Quiet())
 
 
 def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:

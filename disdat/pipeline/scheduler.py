@@ -13,7 +13,7 @@ from luigi.rpc import RemoteScheduler
 from luigi.scheduler import Scheduler
 from luigi.task_status import DONE, FAILED, PENDING, RUNNING
 
-from disdat.pipeline.work import Outcome
+from disdat.pipeline.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

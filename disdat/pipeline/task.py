@@ -8,9 +8,11 @@ What it returns becomes a bundle; nothing is named by hand.
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -26,6 +28,7 @@ from disdat.ops import bundles, handles
 from disdat.ops.bundles import BundleWriter
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline import params, source
+from disdat.pipeline.outcome import Named
 from disdat.pipeline.session import External, Session
 
 Names: TypeAlias = "str | Sequence[Names] | Mapping[str, Names]"
@@ -183,6 +186,21 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         self._tags("mark_transient").update({TRANSIENT: "True"} | ({PUSH_META: "True"} if push_meta else {}))
 
     # To be called in pipe_run
+
+    def yield_dependency(self, pipe_class: type[PipeTask], params: Mapping[str, object]) -> PipeTask:
+        """
+        Give a task to yield: it is made first, and the yield then gives its data, as does its ``pipe_output``.
+
+        Of a list that is yielded the data come as a list. ``pipe_run`` may start from its top more than once, and what
+        it yielded before is then there at once.
+
+        Raises:
+            InvalidInput: The class is no PipeTask, or has no such parameters.
+        """
+        self._running("yield_dependency")
+        task = build(pipe_class, params)
+        task._state.session = self._state.session
+        return task
 
     def create_output_file(self, name: Names) -> Targets:
         """
@@ -363,6 +381,40 @@ def build(cls: type[PipeTask], given: Mapping[str, object]) -> PipeTask:
         raise InvalidInput(f"the parameters of {cls.__name__} are a dict, not {given!r}")
     params.check(cls, given)
     return cls(**given)
+
+
+def named(task: PipeTask) -> Named:
+    """A task by its class and all of its parameters."""
+    values = task.param_kwargs
+    texts = {
+        name: None if values[name] is None else parameter.serialize(values[name])
+        for name, parameter in task.get_params()
+    }
+    return Named(type(task).__module__, type(task).__qualname__, texts)
+
+
+def make(task: Named) -> PipeTask:
+    """
+    The task that was named.
+
+    Raises:
+        InvalidInput: This process cannot import its class.
+    """
+    found = attribute(sys.modules.get(task.module), task.qualname)
+    if found is None:
+        found = attribute(import_module(task.module), task.qualname)
+    if not isinstance(found, type) or not issubclass(found, PipeTask):
+        raise InvalidInput(f"no task class {task.qualname} in {task.module}", hint="move it into a module of its own")
+    parameters = dict(found.get_params())
+    return found(**{name: None if text is None else parameters[name].parse(text) for name, text in task.params.items()})
+
+
+def attribute(module: object, qualname: str) -> object:
+    """What the dotted *qualname* leads to in *module*; None where that is nothing."""
+    found = module
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 def _rebuild(cls: type[PipeTask], values: dict[str, object]) -> PipeTask:

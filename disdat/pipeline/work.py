@@ -4,54 +4,47 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
-from disdat import capture
 from disdat.catalog.queries import Filter, Row
-from disdat.core.bundle import CodeRef, Dependency, Lineage, TaskKey
+from disdat.core import canonical
+from disdat.core.bundle import Dependency, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.core.reserved import ROOT_TASK
 from disdat.errors import Corrupt, InvalidInput, NotFound
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth, BundleWriter
-from disdat.pipeline import identity, params, reuse, sharing, turns
+from disdat.pipeline import identity, params, reuse, sharing, source, turns
+from disdat.pipeline.coded import Coded
+from disdat.pipeline.outcome import Outcome, Suspended
 from disdat.pipeline.reuse import Prior, Reuse, Run, Wanted
 from disdat.pipeline.session import Session
-from disdat.pipeline.source import Code
-from disdat.pipeline.task import Made, PipeTask, Running, state_of
+from disdat.pipeline.task import Made, PipeTask, Running, named, state_of
 
+_Steps = Generator[object, object, object]
 Earlier = Callable[["Work"], Sequence[Row]]
 """Gives the earlier results of a task, whatever their keys, newest first."""
+
+
+class _Waits(BaseException):
+    """Raised through the user's code where the task cannot go on before others are made."""
+
+    def __init__(self, tasks: Sequence[PipeTask]) -> None:
+        super().__init__()
+        self.tasks = tasks
+
 
 _INSIDE: ContextVar[bool] = ContextVar("disdat_inside_a_task", default=False)
 
 
-@dataclass(slots=True, eq=False)
-class Coded:
-    """The code of a task's class: its name, how it counts in the key, where it is, and the source that counts."""
-
-    name: str
-    component: Json
-    directory: Path
-    source: Code | None
-    """None where the source does not count."""
-    _ref: CodeRef | None = None
-
-    def ref(self) -> CodeRef:
-        """The record of it in what it makes; git is asked the first time only, and takes longer than many tasks."""
-        if self._ref is None:
-            counted = identity.closure_digest(self.source.modules) if self.source else None
-            self._ref = replace(capture.git(self.directory) or CodeRef(), method=self.name, digest=counted)
-        return self._ref
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A task that may have to run, with all that this takes; it can go to another process."""
+    """A task that may have to run, with all that this takes."""
 
     session: Session
     task: PipeTask
@@ -61,6 +54,8 @@ class Work:
     tags: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The uuid of each input, by argument."""
+    yielded: Mapping[str, str] = field(default_factory=dict)
+    """The uuid of what each task it yielded in an earlier attempt made, by :func:`key_of`."""
     forced: str = ""
     uuid: str | None = None
     """What the bundle's uuid is to be, if it is made."""
@@ -68,28 +63,6 @@ class Work:
     """Why it is to run, where that was found out already; only a new result can change it."""
     root: Mapping[str, str] | None = None
     """For the last task of the run the tags only its output gets; None for any other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one task: ``made``, ``reused`` or ``failed``; why; its key and bundle where there are such."""
-
-    decision: str
-    why: str
-    key: str | None = None
-    bundle: str | None = None
-    seconds: float = 0.0
-
-    def to_json(self, task: str) -> dict[str, Json]:
-        """As a decision of the run is recorded."""
-        return {
-            "task": task,
-            "key": self.key,
-            "bundle": self.bundle,
-            "decision": self.decision,
-            "why": self.why,
-            "seconds": round(self.seconds, 6),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +103,15 @@ def settle(known: Sequence[Known], earlier: Earlier) -> list[Reuse | Run]:
     return [_decide(each, hits, earlier) for each, hits in zip(known, _hits(known), strict=True)]
 
 
-def perform(work: Work) -> Outcome:
+def key_of(task: PipeTask) -> str:
+    """What tells a task of a run from all that are not equal to it, in every process."""
+    told: dict[str, Json] = {"class": source.class_name(type(task)), "params": dict(params.identifying(task))}
+    return canonical.encode(told).decode()
+
+
+def perform(work: Work) -> Outcome | Suspended:
     """
-    Reuse what there is, or run the task and publish what it returns.
+    Reuse what there is, or run the task and publish what it returns, unless it has to wait for tasks it yields.
 
     While it works, others of this home who want the same wait, and then find it.
     """
@@ -144,7 +123,10 @@ def perform(work: Work) -> Outcome:
         [decision] = settle([known], _earlier)
         if isinstance(decision, Reuse):
             return _shared(work, reused(known, decision))
-        return _shared(work, _make(known, work.why or decision.why))
+        try:
+            return _shared(work, _make(known, work.why or decision.why))
+        except _Waits as exc:
+            return Suspended(tuple(map(named, exc.tasks)))
 
 
 def reused(known: Known, decision: Reuse) -> Outcome:
@@ -176,7 +158,7 @@ def _make(known: Known, why: str) -> Outcome:
             started_us=started_us,
             stopped_us=stopped_us,
             task=known.key,
-            tainted=_is_tainted(work.code.source),
+            tainted=work.code.is_tainted(),
         )
         work.session.remember(writer.close(value, _birth(work, running.tags, lineage)))
     except BaseException:
@@ -194,12 +176,59 @@ def _call(known: Known) -> object:
     recorded = work.session.recorded(known.inputs)
     values = {argument: bundles.value_of(work.session.context, each) for argument, each in recorded.items()}
     value = work.task.pipe_run(**values)
-    if inspect.isgenerator(value):
+    return _driven(work, cast("_Steps", value)) if inspect.isgenerator(value) else value
+
+
+def _driven(work: Work, steps: _Steps) -> object:
+    """What a generator returns, which is handed the data of each task it yields."""
+    answer: object = None
+    while True:
+        try:
+            asked = steps.send(answer)
+        except StopIteration as end:
+            return end.value
+        try:
+            answer = _answer(work, asked)
+        except BaseException:
+            steps.close()
+            raise
+
+
+def _answer(work: Work, asked: object) -> object:
+    """The data of the tasks that were yielded, in the shape in which they were."""
+    tasks = list(_tasks(work, asked))
+    unknown = [task for task in tasks if key_of(task) not in work.yielded]
+    if unknown:
+        raise _Waits(unknown)
+    context = work.session.context
+    if work.session.sharing.pull:
+        sharing.bring(context, [work.yielded[key_of(task)] for task in tasks])
+    for task in tasks:
+        state_of(task).made = Made(context, work.yielded[key_of(task)], is_new=False)
+    return _data(asked)
+
+
+def _tasks(work: Work, asked: object) -> Iterator[PipeTask]:
+    if isinstance(asked, PipeTask):
+        yield asked
+    elif isinstance(asked, list | tuple):
+        for each in asked:
+            yield from _tasks(work, each)
+    elif isinstance(asked, Mapping):
+        yield from _tasks(work, list(asked.values()))
+    else:
         raise InvalidInput(
-            f"pipe_run of {type(work.task).__name__} yields; it must return the value of its bundle",
-            hint="declare what it reads in pipe_requires",
+            f"pipe_run of {type(work.task).__name__} yields {asked!r}, which is no task",
+            hint="yield what self.yield_dependency(CLASS, PARAMS) gives, or a list of such",
         )
-    return value
+
+
+def _data(asked: object) -> object:
+    if isinstance(asked, PipeTask):
+        return asked.pipe_output
+    if isinstance(asked, Mapping):
+        return {key: _data(each) for key, each in asked.items()}
+    return [_data(each) for each in cast("Sequence[object]", asked)]
 
 
 def _birth(work: Work, tags: Mapping[str, str], lineage: Lineage) -> Birth:
@@ -224,10 +253,6 @@ def _running(task: PipeTask, running: Running) -> Iterator[None]:
     finally:
         state_of(task).running = None
         _INSIDE.reset(token)
-
-
-def _is_tainted(source: Code | None) -> bool:
-    return source is not None and bool(source.outdated or source.edited())
 
 
 def _remove_empty_directories(root: Path) -> None:

@@ -13,11 +13,10 @@ import os
 import queue
 import signal
 import sys
-import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, cast
@@ -26,15 +25,16 @@ import luigi
 from luigi.worker import Worker
 
 from disdat.core.canonical import Json
-from disdat.pipeline import params
+from disdat.errors import InvalidInput
+from disdat.pipeline import noise, params
+from disdat.pipeline.outcome import Outcome, Suspended
+from disdat.pipeline.plan import Node
 from disdat.pipeline.scheduler import Local, Remote
-from disdat.pipeline.task import Uncached
-from disdat.pipeline.work import Outcome, Work, perform
+from disdat.pipeline.task import Made, Uncached, state_of
+from disdat.pipeline.work import Work, perform
 
 logger = logging.getLogger("disdat.pipeline")
 
-_SILENT = logging.CRITICAL + 1
-_LUIGI_LOGGERS = ("luigi-interface", "luigi", "luigi.scheduler")
 _MACHINERY = ("disdat.pipeline.", "luigi.")
 
 
@@ -113,7 +113,10 @@ class Step(luigi.Task, metaclass=Uncached):
         if os.getpid() != self.driver:
             _raise_when_ended()
         try:
-            self.results[self.task_id] = perform(self.pinned())
+            outcome = perform(self.pinned())
+            if isinstance(outcome, Suspended):
+                raise InvalidInput("a task that yields others runs with one worker only")
+            self.results[self.task_id] = outcome
         except _Ended as exc:
             # Whoever ended this process knows why, and would take what luigi tells for the reason.
             sys.stdout.flush()
@@ -128,28 +131,56 @@ class Step(luigi.Task, metaclass=Uncached):
         return ["failed", summary(exception), None, None, 0.0]
 
 
-def run(steps: Iterable[Step], results: dict[str, Outcome], *, workers: int, central: bool, verbose: bool) -> None:
+def run_nodes(nodes: Sequence[Node], *, workers: int, central: bool) -> None:
+    """Run what is open; afterwards every node has its outcome."""
+    results: dict[str, Outcome] = {}
+    steps: dict[Node, Step] = {}
+    for number, node in enumerate(nodes):
+        if node.outcome is None:
+            made_by = {argument: steps[each] for argument, each in node.upstream.items() if each in steps}
+            steps[node] = Step(node.work, number, made_by, results)
+            node.work.code.ref()  # here, as each process would have to ask git again
+    try:
+        run([list(steps.values())[-1]], results, workers=workers, central=central)  # it needs all others
+    finally:
+        for node, step in steps.items():
+            node.outcome = results.get(step.task_id)
+    for node in steps:
+        _conclude(node)
+
+
+def _conclude(node: Node) -> None:
+    """Give a node that did not run its outcome, and a task whose work was done elsewhere its output."""
+    if node.outcome is None:
+        faulty = [each for each in node.upstream.values() if each.outcome and each.outcome.decision == "failed"]
+        names = ", ".join(params.describe(each.task) for each in faulty)
+        node.outcome = Outcome("failed", f"not run: {names} failed")
+    if node.outcome.bundle is not None:
+        is_new = node.outcome.decision == "made"
+        state_of(node.task).made = Made(node.work.session.context, node.outcome.bundle, is_new=is_new)
+
+
+def run(steps: Iterable[Step], results: dict[str, Outcome], *, workers: int, central: bool) -> None:
     """
     Run *steps*, each after those it needs, and put what became of each into *results*, by task id.
 
     A step that failed is in there too; one whose input failed is not.
     """
-    with _luigi_logging(verbose=verbose):
-        scheduler = Remote(results) if central else Local(results)
-        worker: Any = _Worker(  # luigi does not annotate its own
-            scheduler=scheduler,
-            worker_processes=workers,
-            keep_alive=False,
-            # What is complete was decided when the plan was made.
-            check_unfulfilled_deps=False,
-            send_failure_email=False,
-            # A signal handler can be set in the main thread only, and would replace the user's.
-            no_install_shutdown_handler=True,
-        )
-        with worker:
-            for step in steps:
-                worker.add(step)
-            worker.run()
+    scheduler = Remote(results) if central else Local(results)
+    worker: Any = _Worker(  # luigi does not annotate its own
+        scheduler=scheduler,
+        worker_processes=workers,
+        keep_alive=False,
+        # What is complete was decided when the plan was made.
+        check_unfulfilled_deps=False,
+        send_failure_email=False,
+        # A signal handler can be set in the main thread only, and would replace the user's.
+        no_install_shutdown_handler=True,
+    )
+    with worker:
+        for step in steps:
+            worker.add(step)
+        worker.run()
 
 
 def show(work: Work, exception: BaseException) -> None:
@@ -220,7 +251,7 @@ class Results:
 
 def _restore(work: Work, task_id: str) -> Step:
     """A step in a worker process that was not forked."""
-    _set_levels(_LUIGI_LOGGERS, logging.INFO if work.session.verbose else _SILENT)
+    noise.set_luigis(verbose=work.session.verbose)
     step = Step(work, 0, {}, {})
     step.task_id, step.driver = task_id, 0
     return step
@@ -246,51 +277,3 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)
     raise _Ended(128 + number)
-
-
-_quiet_lock = threading.Lock()
-_levels_before: list[dict[str, int]] = []
-_open_blocks = 0
-
-
-@contextmanager
-def _luigi_logging(*, verbose: bool) -> Iterator[None]:
-    """Luigi's loggers silent, or (verbose) at INFO on stderr; as they were once the last of such blocks ends."""
-    if verbose:
-        with _on_stderr():
-            yield
-        return
-    global _open_blocks  # noqa: PLW0603  threads that apply at once share luigi's loggers
-    with _quiet_lock:
-        if _open_blocks == 0:
-            _levels_before.append(_set_levels(_LUIGI_LOGGERS, _SILENT))
-        _open_blocks += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _open_blocks -= 1
-            if _open_blocks == 0:
-                for name, level in _levels_before.pop().items():
-                    logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def _on_stderr() -> Iterator[None]:
-    luigis = logging.getLogger("luigi-interface")
-    before, handler = luigis.level, logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    luigis.addHandler(handler)
-    luigis.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        luigis.setLevel(before)
-        luigis.removeHandler(handler)
-
-
-def _set_levels(names: Iterable[str], level: int) -> dict[str, int]:
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(level)
-    return before

@@ -1,0 +1,117 @@
+"""What becomes of tasks, as plain values that any process can tell another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from disdat.core.canonical import Json
+
+_Fields = Mapping[str, Any]  # JSON that was written here
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task: ``made``, ``reused`` or ``failed``; why; its key and bundle where there are such."""
+
+    decision: str
+    why: str
+    key: str | None = None
+    bundle: str | None = None
+    seconds: float = 0.0
+
+    def to_json(self, task: str) -> dict[str, Json]:
+        """As a decision of the run is recorded."""
+        return {
+            "task": task,
+            "key": self.key,
+            "bundle": self.bundle,
+            "decision": self.decision,
+            "why": self.why,
+            "seconds": round(self.seconds, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A task by its class and parameters, so that any process that can import the class can make it."""
+
+    module: str
+    qualname: str
+    params: Mapping[str, str | None]
+    """Luigi's text of each; None stands for itself."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"module": self.module, "qualname": self.qualname, "params": dict(self.params)}
+
+    @classmethod
+    def from_json(cls, fields: _Fields) -> Named:
+        return cls(fields["module"], fields["qualname"], fields["params"])
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised: in one line, and with the user's own traceback."""
+
+    why: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The task cannot go on before others are made; it is called again with their bundles, and starts from its top."""
+
+    waits: Sequence[Named]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The task was ended from outside: its process died, it was out of time, or nobody wants it any more."""
+
+    how: Literal["died", "timeout", "cancelled"]
+    why: str
+
+
+Ended = Outcome | Failed | Suspended | Lost
+"""An :class:`Outcome` is one of a task that was made or reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a call ended."""
+
+    call_id: str
+    ended: Ended
+
+    def to_json(self) -> dict[str, Json]:
+        return {"call": self.call_id, **_ended_json(self.ended)}
+
+    @classmethod
+    def from_json(cls, fields: _Fields) -> Done:
+        return cls(fields["call"], _ended(fields))
+
+
+def _ended_json(ended: Ended) -> dict[str, Json]:
+    match ended:
+        case Outcome(decision, why, key, bundle, seconds):
+            told: list[Json] = [decision, why, key, bundle, seconds]
+            return {"ended": "outcome", "outcome": told}
+        case Failed(why, trace):
+            return {"ended": "failed", "why": why, "trace": trace}
+        case Suspended(waits):
+            return {"ended": "suspended", "waits": [each.to_json() for each in waits]}
+        case Lost(how, why):
+            return {"ended": "lost", "how": how, "why": why}
+
+
+def _ended(fields: _Fields) -> Ended:
+    match fields["ended"]:
+        case "outcome":
+            return Outcome(*fields["outcome"])
+        case "failed":
+            return Failed(fields["why"], fields["trace"])
+        case "suspended":
+            return Suspended(tuple(map(Named.from_json, fields["waits"])))
+        case _:
+            return Lost(cast("Any", fields["how"]), fields["why"])

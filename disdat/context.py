@@ -38,7 +38,7 @@ from disdat.errors import (
     UnknownFormat,
 )
 from disdat.making import UNFINISHED
-from disdat.remote.binding import Binding
+from disdat.remote.binding import URLS, Binding
 from disdat.store.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -427,7 +427,7 @@ class Context:
         if self.binding is None:
             raise NotConfigured(
                 f"the context {self.name} has no remote",
-                hint=f"`dsdt remote {self.remote_name} s3://BUCKET/PREFIX` binds it to one",
+                hint=f"`dsdt remote {self.remote_name} URL` binds it; {URLS}",
             )
         return Remote(
             self.binding,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
 from disdat import ops
 from disdat.catalog.queries import Row
-from disdat.cli import listing, opening, options, render
+from disdat.cli import listing, opening, options, render, transferring
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.progress import ByteBar
 from disdat.context import Context
@@ -24,11 +24,21 @@ _SHOWN = 3
 @click.command(cls=Verb)
 @_ALL
 @options.jobs()
+@transferring.progress()
 @options.json("Print what came as JSON.")
 @click.argument("ref", callback=options.text)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.pass_obj
-def localize(choices: Choices, ref: str, paths: Sequence[str], *, every: bool, jobs: int | None, as_json: bool) -> None:
+def localize(
+    choices: Choices,
+    ref: str,
+    paths: Sequence[str],
+    *,
+    every: bool,
+    jobs: int | None,
+    how: str | None,
+    as_json: bool,
+) -> None:
     """
     Fetch the bytes of a bundle that are not here.
 
@@ -36,8 +46,8 @@ def localize(choices: Choices, ref: str, paths: Sequence[str], *, every: bool, j
     """
     context = opening.context(choices)
     rows = _meant(context, ref, every=every)
-    with ByteBar("Fetching", shown=opening.wants_progress(choices)) as bar:
-        done = ops.localizing.localize(context, rows, paths, progress=bar, **options.with_jobs(jobs))
+    with transferring.of_bytes(choices, "fetching", how=how, kept=kept("dsdt localize")) as tell:
+        done = ops.localizing.localize(context, rows, paths, progress=tell, **options.with_jobs(jobs))
     render.out(render.as_json(_localized_json(done)) if as_json else _localized_lines(done))
 
 
@@ -74,8 +84,20 @@ def bring(choices: Choices, context: Context, row: Row) -> None:
         return  # nothing can be fetched, or nothing is before somebody asks for it
     if ops.presence.of_rows(context, [row.uuid])[row.uuid] is Presence.LOCAL:
         return
-    with ByteBar("Fetching", shown=opening.wants_progress(choices)) as bar:
-        ops.localizing.localize(context, [row], progress=bar)
+    with transferring.of_bytes(choices, "fetching", how=None, kept=kept("dsdt localize")) as tell:
+        ops.localizing.localize(context, [row], progress=tell)
+
+
+def kept(goes_on: str, otherwise: str = "") -> Callable[[int, int], str]:
+    """What bytes that arrived before an interrupt are good for; *otherwise* is what goes on where there were none."""
+
+    def say(done_bytes: int, total_bytes: int) -> str:
+        if not total_bytes:
+            return f"`{otherwise or goes_on}` goes on"
+        arrived = f"{render.size(done_bytes)} of {render.size(total_bytes)} arrived"
+        return f"{arrived}, of which whole objects are kept; `{goes_on}` goes on"
+
+    return say
 
 
 def delocalized_lines(done: Delocalized, *, would: bool = False) -> Iterator[str]:

@@ -35,7 +35,6 @@ def long(
     rows: Iterable[Row],
     *,
     widths: Sequence[int],
-    tags: bool,
     params: bool,
     presence: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
@@ -47,7 +46,7 @@ def long(
     also, padded = ([], widths) if presence is None else (["PRESENCE"], [*widths, _PRESENCE_CHARS])
     yield _line([*_HEADER, *also, "TAGS"], padded)
     for row in rows:
-        shown = render.pairs(user_tags(row)) if tags else ""
+        shown = render.pairs(user_tags(row))
         here = [] if presence is None else [presence[row.uuid]]
         yield _line([*_cells(row), *here, shown], padded)
         if params:

@@ -18,8 +18,8 @@ from disdat.context import Context
 
 @click.command(cls=Verb)
 @click.option("-v", "--long", "--verbose", "long", is_flag=True, help="A table: names, owner, date, uuid and more.")
-@click.option("-p", "--print-tags", is_flag=True, help="With -v: the tags too.")
-@click.option("-a", "--print-args", is_flag=True, help="With -v: a line with the parameters too.")
+@click.option("-p", "--print-tags", is_flag=True, help="The same as -v, which shows them.")
+@click.option("-a", "--print-args", is_flag=True, help="As -v, and a line with the parameters too.")
 @click.option("-i", "--intermediates", is_flag=True, help="Only what is not the last output of a pipeline run.")
 @click.option("-r", "--roots", is_flag=True, help="Only the last outputs of pipeline runs; with -i everything.")
 @click.option("-c", "--committed", is_flag=True, help="Only committed bundles.")
@@ -83,7 +83,7 @@ def ls(
     elif long or print_tags or print_args:
         widths = listing.PADS if opening.width() is None else listing.fitting(rows)
         marks = _presence(context, rows) if context.binding is not None else None
-        render.out(listing.long(rows, widths=widths, tags=print_tags, params=print_args, presence=marks))
+        render.out(listing.long(rows, widths=widths, params=print_args, presence=marks))
     elif context.binding is not None and opening.width() is not None:
         newest = _newest(rows)
         render.out(listing.marked_names(newest, _presence(context, newest)))

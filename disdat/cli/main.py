@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 INTERRUPTED = 130
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user had enough, and the process may end although threads of it are at work."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,9 +21,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt as exc:  # also while modules are imported, which for some commands takes longest
-        with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
-            sys.stderr.write(": ".join(["dsdt: interrupted", *map(str, exc.args)]) + "\n")
+        tell_interrupted(*map(str, exc.args))
+        if isinstance(exc, Interrupted) and argv is None:
+            end_interrupted()
         return INTERRUPTED
+
+
+def tell_interrupted(*good_for: str) -> None:
+    """Say on standard error that the user had enough, and what the work so far is good for."""
+    with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
+        sys.stderr.write(": ".join(["dsdt: interrupted", *good_for]) + "\n")
+
+
+def end_interrupted() -> NoReturn:
+    """End the process now: Python itself waits for threads, and they for servers."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def _run(arguments: list[str]) -> int:

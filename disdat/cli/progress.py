@@ -1,12 +1,14 @@
-"""How far adding or verifying has come, for a person who waits: bytes, rate and time left."""
+"""How far work has come: for a person who waits bytes, rate and time left; for a program lines of JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:  # it takes 60 ms to import, and most work is done before it i
     from rich.status import Status
 
 DELAY_S = 2.0
+INTERVAL_S = 1.0
+"""So often a program is told."""
 
 
 class ByteBar:
@@ -39,6 +43,10 @@ class ByteBar:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -97,6 +105,10 @@ class Phases:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
         with self._lock:
             if self._status is not None:
                 self._status.stop()
@@ -119,6 +131,56 @@ class Phases:
         with self._lock:
             self._status = Console(file=sys.stderr).status(f"{self._text} …")
             self._status.start()
+
+
+class JsonLines:
+    """
+    How far things are, on standard error, as a line of JSON each second and one at the end; a context manager.
+
+    *shown* is whether a program reads them. Any thread may tell it.
+    """
+
+    def __init__(
+        self, doing: str, *, unit: str, shown: bool = True, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._doing, self._unit, self._shown = doing, unit, shown
+        self._clock_s = clock_s
+        self._started_s = clock_s()
+        self._lock = threading.Lock()
+        self._done = self._total = 0
+        self._due_s = 0.0
+        self._is_said = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Say how far it came, if that was not said yet."""
+        with self._lock:
+            if not self._is_said:
+                self._write()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how much of how much is done, if it was not said a moment ago."""
+        with self._lock:
+            self._done, self._total, self._is_said = done, total, False
+            if self._clock_s() - self._started_s >= self._due_s:
+                self._due_s = self._clock_s() - self._started_s + INTERVAL_S
+                self._write()
+
+    def _write(self) -> None:
+        self._is_said = True
+        if self._shown:
+            told = {"doing": self._doing, "unit": self._unit, "done": self._done, "total": self._total}
+            line = json.dumps(told | {"seconds": round(self._clock_s() - self._started_s, 3)})
+            with suppress(OSError, AttributeError):  # it is closed, or nobody reads it
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
 
 
 class AddProgress:

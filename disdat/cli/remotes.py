@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import click
 
 from disdat import ops
 from disdat.catalog.queries import Row
-from disdat.cli import here, listing, opening, options, render
+from disdat.cli import here, listing, opening, options, render, transferring
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.options import WrongUsage
-from disdat.cli.progress import ByteBar, Phases
+from disdat.context import Context, Home
 from disdat.core.canonical import Json
 from disdat.errors import NotConfigured
 from disdat.ops import when
@@ -21,12 +20,10 @@ from disdat.ops.coming import Coming, PullPlan
 from disdat.ops.fetching import FetchResult
 from disdat.ops.pull import PullResult
 from disdat.ops.push import PushResult
-from disdat.ops.remotes import Bound
-from disdat.remote.binding import Binding
+from disdat.ops.remotes import Bound, Cloned
+from disdat.remote.binding import URLS, Binding
 from disdat.store.backend import Abilities
 
-_KEPT_THERE = "what was sent is kept, and seen by nobody until `dsdt push` goes on"
-_KEPT_HERE = "what arrived is kept; `dsdt pull` goes on"
 _LAYOUT = click.option(
     "--layout",
     type=click.Choice(["packed", "plain"]),
@@ -61,8 +58,8 @@ def remote(
     elif name is None:
         _show(choices, context.binding, context.name, as_json=as_json)
     elif url is None:
-        words = f"{context.remote_name} {name}" if "://" in name else f"{name} s3://BUCKET/PREFIX"
-        raise WrongUsage("it takes both a remote context and a URL", f"`dsdt remote {words}` binds to it")
+        words = f"{context.remote_name} {name}" if "://" in name else f"{name} URL"
+        raise WrongUsage("it takes both a remote context and a URL", f"`dsdt remote {words}` binds to it; {URLS}")
     else:
         chosen = layout or opening.settings(choices).layout
         bound = ops.remotes.bind(context, name, url, layout=chosen)
@@ -76,6 +73,7 @@ def remote(
 @click.option("-d", "--delocalize", is_flag=True, help="Then drop the bytes here that it is proved to have.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @options.jobs()
+@transferring.progress()
 @options.json("Print what was sent as JSON.")
 @click.argument("name", callback=options.any_text, required=False)
 @click.pass_obj
@@ -89,6 +87,7 @@ def push(
     delocalize: bool,
     dry_run: bool,
     jobs: int | None,
+    how: str | None,
     as_json: bool,
 ) -> None:
     """
@@ -104,9 +103,9 @@ def push(
     if dry_run:
         done = ops.push.plan(context, rows)
     else:
-        with _interruptible(_KEPT_THERE), ByteBar("Pushing", shown=opening.wants_progress(choices)) as bar:
+        with transferring.of_bytes(choices, "pushing", how=how, kept=partial(_kept_there, context)) as tell:
             push_them = partial(ops.push.push_all, context) if is_all else partial(ops.push.push, context, rows)
-            done = push_them(progress=bar, **options.with_jobs(jobs))
+            done = push_them(progress=tell, **options.with_jobs(jobs))
     dropped = ops.delocalizing.delocalize(context, rows) if delocalize and rows and not dry_run else None
     if as_json:
         also: dict[str, Json] = {"delocalized": here.delocalized_json(dropped)} if dropped else {}
@@ -128,6 +127,7 @@ def push(
 @click.option("-l", "--localize", is_flag=True, help="Fetch the bytes too, not only what is known of the bundles.")
 @click.option("--dry-run", is_flag=True, help="Say what would come, and take over nothing.")
 @options.jobs()
+@transferring.progress()
 @options.json("Print what came as JSON.")
 @click.argument("name", callback=options.any_text, required=False)
 @click.pass_obj
@@ -141,6 +141,7 @@ def pull(
     localize: bool,
     dry_run: bool,
     jobs: int | None,
+    how: str | None,
     as_json: bool,
 ) -> None:
     """
@@ -153,7 +154,7 @@ def pull(
         planned = ops.coming.plan(context, name, uuid=uuid, tags=tags, every_version=every, with_bytes=localize)
         render.out(render.as_json(_planned_json(planned)) if as_json else _planned_lines(planned, localize=localize))
         return
-    with _interruptible(_KEPT_HERE), ByteBar("Pulling", shown=opening.wants_progress(choices)) as bar:
+    with transferring.of_bytes(choices, "pulling", how=how, kept=here.kept("dsdt pull -l", "dsdt pull")) as tell:
         done = ops.pull.pull(
             context,
             name,
@@ -161,7 +162,7 @@ def pull(
             tags=tags,
             every_version=every,
             with_bytes=localize,
-            progress=bar,
+            progress=tell,
             **options.with_jobs(jobs),
         )
     _warn(choices, done.fetched)
@@ -169,61 +170,65 @@ def pull(
 
 
 @click.command(cls=Verb)
+@transferring.progress()
 @options.json("Print what came as JSON.")
 @click.pass_obj
-def fetch(choices: Choices, *, as_json: bool) -> None:
+def fetch(choices: Choices, *, how: str | None, as_json: bool) -> None:
     """Learn what others pushed, removed and tagged; bytes stay where they are."""
     context = opening.context(choices)
-    with Phases(shown=opening.wants_progress(choices)) as phases:
-        done = ops.fetching.fetch(context, progress=_publications(phases))
+    with transferring.of_publications(choices, "fetching", how=how, kept=lambda: _kept_by("dsdt fetch")) as tell:
+        done = ops.fetching.fetch(context, progress=tell)
     _warn(choices, done)
     render.out(render.as_json(_fetched_json(done)) if as_json else [_fetched_line(done)])
 
 
 @click.command(cls=Verb)
 @_LAYOUT
+@transferring.progress()
+@options.json("Print what came as JSON.")
 @click.argument("url", callback=options.text)
 @click.argument("name", metavar="[CONTEXT]", callback=options.text, required=False)
 @click.pass_obj
-def clone(choices: Choices, url: str, name: str | None, *, layout: str | None) -> None:
+def clone(choices: Choices, url: str, name: str | None, *, layout: str | None, how: str | None, as_json: bool) -> None:
     """
     Make a context that has what a remote has.
 
     It is named as the remote context is, unless CONTEXT is given; REMOTE/LOCAL says which of several remote contexts
-    is meant, and how it is called here. Bytes come when they are asked for.
+    is meant, and how it is called here. Does not switch to it. Bytes come when they are asked for.
     """
     home = opening.home(choices)
     chosen = layout or opening.settings(choices).layout
-    with Phases(shown=opening.wants_progress(choices)) as phases:
-        told = _publications(phases)
-        made = ops.remotes.clone(home, url, ops.remotes.meant(url, name), layout=chosen, progress=told)
+    meant = ops.remotes.meant(url, name)
+    with transferring.of_publications(choices, "cloning", how=how, kept=lambda: _kept_of(home, meant.local)) as tell:
+        made = ops.remotes.clone(home, url, meant, layout=chosen, progress=tell)
     _warn(choices, made.fetched)
-    local = made.bound.context.name
-    render.say(choices, f"Cloned {_named(made.bound.binding)} into the context {local}: {_fetched_line(made.fetched)}")
+    if as_json:
+        render.out(render.as_json(_cloned_json(made)))
+    else:
+        for line in _cloned_lines(made):
+            render.say(choices, line)
 
 
-def _publications(phases: Phases) -> Callable[[int, int], None]:
-    """Tells how many publications of how many were read."""
-    phases("asking what was published")
-    return lambda read, total: phases(f"read {read:,} of {total:,} publications")
+def _kept_there(context: Context, _: int, __: int) -> str:
+    """What a push that was cut short was good for."""
+    sent = ops.push.sent_so_far(context)
+    return f"{render.count(sent, 'object')} {'is' if sent == 1 else 'are'} on the remote; `dsdt push` goes on"
 
 
-@contextmanager
-def _interruptible(kept: str) -> Iterator[None]:
-    """Let who is interrupted know what the work so far is good for."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(kept) from None
+def _kept_of(home: Home, name: str) -> str:
+    """What a clone that was cut short was good for."""
+    return _kept_by(f"dsdt --context {name} fetch") if name in home.context_names() else "no context was made"
+
+
+def _kept_by(command: str) -> str:
+    return f"what was taken over is kept; `{command}` goes on"
 
 
 def _show(choices: Choices, binding: Binding | None, name: str, *, as_json: bool) -> None:
     if as_json:
         render.out(render.as_json(binding.to_json() if binding else None))
     elif binding is None:
-        raise NotConfigured(
-            f"the context {name} has no remote", hint=f"`dsdt remote {name} s3://BUCKET/PREFIX` binds it"
-        )
+        raise NotConfigured(f"the context {name} has no remote", hint=f"`dsdt remote {name} URL` binds it; {URLS}")
     else:
         render.out(render.fields([("url", binding.url), ("context", binding.name), ("layout", binding.layout)]))
 
@@ -267,6 +272,18 @@ def _bound_json(bound: Bound) -> Json:
     return bound.binding.to_json() | {"abilities": abilities}
 
 
+def _cloned_lines(made: Cloned) -> Iterator[str]:
+    local, new = made.bound.context.name, made.fetched.new
+    what = render.count(len(new), "bundle") if new else "no bundles"
+    yield f"Cloned {_named(made.bound.binding)} into the context {local}: {what}"
+    yield f"`dsdt switch {local}` makes it the current one"
+
+
+def _cloned_json(made: Cloned) -> Json:
+    binding = made.bound.binding.to_json()
+    return {"context": made.bound.context.name, "remote": binding, "fetched": _fetched_json(made.fetched)}
+
+
 def _pushed_lines(done: PushResult, *, would: bool, where: Binding | None) -> Sequence[str]:
     verb, target = ("Would push", "") if would else ("Pushed", f" to {_named(where)}" if where else "")
     lines = [f"{verb} {listing.summary(row)}" for row in done.sent]
@@ -286,7 +303,7 @@ def _pushed_json(done: PushResult) -> dict[str, Json]:
 
 def _pulled_lines(done: PullResult) -> Sequence[str]:
     if not done.rows:
-        return [f"{_fetched_line(done.fetched).capitalize()}.", *_localized(done)]
+        return [_fetched_line(done.fetched), *_localized(done)]
     return [*(f"Pulled {listing.summary(row)}" for row in done.rows), *_localized(done)]
 
 
@@ -339,8 +356,8 @@ def _planned_json(planned: PullPlan) -> Json:
 def _fetched_line(done: FetchResult) -> str:
     new = f"{render.count(len(done.new), 'bundle')} new" if done.new else ""
     gone = f"{len(done.gone):,} gone" if done.gone else ""
-    changed = "" if new or gone else "changes to what is here" if done.publications else "nothing new"
-    return ", ".join(part for part in (new, gone, changed) if part)
+    changed = "" if new or gone else "Changes to what is here" if done.publications else "Nothing new"
+    return ", ".join(part for part in (new, gone, changed) if part) + "."
 
 
 def _fetched_json(done: FetchResult) -> Json:

@@ -211,6 +211,8 @@ def _version(reference: str, name: str, version: str, versions: Sequence[Row]) -
     if starting and version:
         return _only(reference, starting)
     try:
+        if version.endswith("d"):  # so many days ago, or a uuid that was mistyped
+            raise BadQuery(f"{version!r} is no date", hint="give more digits of the uuid; of 3 days ago write @72h")
         moment = when.parse_last(version)
     except BadQuery as exc:
         raise BadQuery(f"{version!r} is neither the beginning of a uuid of {name} nor a date", hint=exc.hint) from exc

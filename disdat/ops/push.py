@@ -154,6 +154,11 @@ def has_committed(context: Context) -> bool:
     return bool(find.search(context, Filter(committed=True, limit=1)))
 
 
+def sent_so_far(context: Context) -> int:
+    """How many objects a push that was cut short has sent; the next one need not."""
+    return resuming.count(context.directory)
+
+
 def push_all(context: Context, *, progress: Progress | None = None, jobs: int = transfer.JOBS) -> PushResult:
     """
     As :func:`push`, of all that is committed; looks only at that to which something happened since all was pushed last.

@@ -1,10 +1,16 @@
-"""Dates as people type them: ISO 8601, or Disdat's ``MM-DD-[YY]YY[ HH:MM:SS]``; local time unless they name a zone."""
+"""
+Dates as people type them: ISO 8601, or Disdat's ``MM-DD-[YY]YY[ HH:MM:SS]``, local time unless they name a zone.
+
+Or so long ago: ``10m``, ``2h``, ``3d``.
+"""
 
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 
+from disdat import config
 from disdat.errors import BadQuery
 
 _DISDAT_FORMATS = ("%m-%d-%Y %H:%M:%S", "%m-%d-%Y", "%m-%d-%y %H:%M:%S", "%m-%d-%y")
@@ -13,11 +19,14 @@ _WHOLE_SECOND = re.compile(r"\d\d:\d\d:\d\d(?![.,\d])")
 
 def parse(text: str) -> int:
     """
-    The moment *text* names, in µs since the epoch; a date without a time is its first moment.
+    The moment *text* names, in µs since the epoch; a date without a time is its first moment, ``2h`` two hours ago.
 
     Raises:
-        BadQuery: *text* is no date in either form.
+        BadQuery: *text* is no date in any form.
     """
+    ago_us = _ago_us(text)
+    if ago_us is not None:
+        return time.time_ns() // 1000 - ago_us
     try:
         moment = _disdat(text) or _iso(text)
         if moment is not None:
@@ -26,7 +35,8 @@ def parse(text: str) -> int:
         raise BadQuery(f"the date {text!r} is too far away", hint="write one between 0002 and 9998") from exc
     raise BadQuery(
         f"cannot read the date {text!r}",
-        hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone",
+        hint="write 2026-03-01, 2026-03-01T09:00 or 03-01-2026 [09:00:00]; local time unless it names a zone; "
+        "or 10m, 2h or 3d: so long ago",
     )
 
 
@@ -57,6 +67,16 @@ def from_us(time_us: int) -> datetime:
     """The moment as an aware UTC datetime, exact to the microsecond."""
     seconds, micros = divmod(time_us, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+
+
+def _ago_us(text: str) -> int | None:
+    """How many µs a time is, such as ``2h``; None of a bare number, which may be the beginning of a date or a uuid."""
+    if text.strip()[-1:].isdigit():
+        return None
+    try:
+        return config.duration_s(text) * 1_000_000
+    except ValueError:
+        return None
 
 
 def _disdat(text: str) -> datetime | None:

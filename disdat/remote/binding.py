@@ -16,6 +16,9 @@ FORMAT = 1
 FEATURES: frozenset[str] = frozenset()
 """Features of readers and of writers that a remote may ask for and this version has."""
 
+URLS = "a URL is like file:///shared/directory, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+"""What there is to say to who does not know where a remote can be."""
+
 LONGEST_BYTES = 64 << 10
 """No more is read of what is in a marker's place."""
 

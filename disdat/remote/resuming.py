@@ -12,6 +12,11 @@ from disdat.store.backend import Backend, KeyNotFound
 NAME = "push.sent"
 
 
+def count(directory: Path) -> int:
+    """How many keys were sent that are not published yet, as far as is noted beside a context."""
+    return len(_read(directory / NAME))
+
+
 class Notes:
     """
     The keys that were sent and not yet published, one on each line of a file beside the context.
@@ -24,7 +29,7 @@ class Notes:
         self._backend = backend
         self._disk = disk
         self._lock = Lock()
-        self._before = self._read()
+        self._before = _read(self._path)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -50,8 +55,9 @@ class Notes:
         with suppress(FileNotFoundError):
             self._disk.unlink(self._path)
 
-    def _read(self) -> frozenset[str]:
-        try:
-            return frozenset(self._path.read_text("utf-8").splitlines())
-        except (FileNotFoundError, UnicodeDecodeError):
-            return frozenset()
+
+def _read(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.read_text("utf-8").splitlines())
+    except (FileNotFoundError, UnicodeDecodeError):
+        return frozenset()

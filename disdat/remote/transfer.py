@@ -37,6 +37,9 @@ BUDGET_BYTES = 96 << 20
 TOGETHER_BYTES = 32 << 20
 """So many bytes of objects that lie by themselves are made durable together."""
 
+PATIENCE_S = 1.0
+"""So long what is on its way may take to arrive after an interrupt."""
+
 RANGES_BYTES = 8 << 20
 """So many bytes of ranges are asked for together."""
 
@@ -375,9 +378,15 @@ class _Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._stopped.set()
-        self._pool.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self._pool.shutdown()
+            return
+        self._stopped.set()
+        if issubclass(kind, KeyboardInterrupt):  # who has enough does not wait for a server that is gone
+            wait(self._futures, timeout=PATIENCE_S)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        else:
+            self._pool.shutdown(cancel_futures=True)
 
     def submit(self, cost_bytes: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Begin a piece of work as soon as there is memory for it; raises what earlier work raised."""

@@ -200,7 +200,7 @@ def open_backend(url: str, settings: Settings | None = None) -> Backend:
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in BACKENDS:
-        raise InvalidInput(f"cannot open {url!r}", hint=f"URLs begin with {', '.join(f'{s}://' for s in BACKENDS)}")
+        raise InvalidInput(f"cannot open {url!r}", hint="a URL begins with file://, s3://, gs:// or az://")
     return BACKENDS.get(scheme)(url, settings)
 
 

@@ -43,7 +43,17 @@ def test_the_long_form_has_disdats_columns(demo: Dsdt, add):
     assert cells[0] == "my.data".ljust(20)
     assert cells[1].startswith("add_")
     assert re.fullmatch(r"\d\d-\d\d-\d\d \d\d:\d\d:\d\d +", cells[3])
-    assert cells[4:] == ["False   ", uuid.ljust(40), ""]
+    assert cells[4:] == ["False   ", uuid.ljust(40), "[k]:[v]"]
+    assert demo("ls", "-v", "-p").lines == [header, row]
+
+
+def test_as_of_some_time_ago(demo: Dsdt, add):
+    add("data")
+    assert names(demo, "--as-of", "0s") == ["data"]
+    assert names(demo, "--after", "1h") == ["data"]
+    assert names(demo, "--before", "1h") == []
+    assert "was not there before" in demo.fails("ls", "--as-of", "52w", code=2)
+    assert "no date" in demo.fails("show", "data@99d", code=2)
 
 
 def test_the_long_form_may_show_tags_and_parameters(demo: Dsdt, add):

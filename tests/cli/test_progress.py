@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from disdat.cli.progress import DELAY_S, AddProgress, Phases
+from disdat.cli.progress import DELAY_S, AddProgress, JsonLines, Phases
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +78,25 @@ def test_it_counts_what_threads_report_at_once(tree, capsys):
         clock.now_s = DELAY_S
         progress(0)
     assert "80.0/100.0 kB" in capsys.readouterr().err
+
+
+def test_a_program_is_told_each_second_and_at_the_end(capsys):
+    clock = Clock()
+    with JsonLines("pushing", unit="bytes", clock_s=clock) as tell:
+        for second in range(4):
+            clock.now_s = second / 2
+            tell(second * 10, 40)
+        tell(40, 40)
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(each["done"], each["seconds"]) for each in told] == [(0, 0.0), (20, 1.0), (40, 1.5)]
+    assert told[0] == {"doing": "pushing", "unit": "bytes", "done": 0, "total": 40, "seconds": 0.0}
+
+
+def test_nothing_is_told_twice_and_of_nothing_nothing(capsys):
+    with JsonLines("pushing", unit="bytes", clock_s=Clock()):
+        pass
+    with JsonLines("pushing", unit="bytes", clock_s=Clock()) as tell:
+        tell(1, 1)
+    with JsonLines("pushing", unit="bytes", shown=False) as tell:
+        tell(1, 1)
+    assert len(capsys.readouterr().err.splitlines()) == 1

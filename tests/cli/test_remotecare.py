@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_told_and_nothing_changes(
 def test_a_context_without_a_remote_says_how_to_get_one(demo: Dsdt, line: str) -> None:
     ended = demo.run(*line.split())
     assert (ended.code, ended.err.splitlines()[0]) == (1, "dsdt: the context demo has no remote")
-    assert ended.err.splitlines()[1].startswith("hint: `dsdt remote demo s3://BUCKET/PREFIX` binds it")
+    assert ended.err.splitlines()[1].startswith("hint: `dsdt remote demo URL` binds it; a URL is like file:///")
 
 
 def test_a_remote_is_collected_in_two_calls(bound: tuple[Dsdt, str], tmp_path: Path) -> None:

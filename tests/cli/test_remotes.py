@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.servers.s3 import S3Server
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "remotes.md"
 POLICIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)]
+SENT = ("0 objects are", "1 object is", "2 objects are")
 ACTIONS = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 
 Add = Callable[..., str]
@@ -184,8 +186,54 @@ def test_of_several_remote_contexts_clone_takes_the_one_that_is_named(bound: Dsd
     bound("push")
     told = bound.fails("clone", url, code=2)
     assert told == f"{url} has several contexts: other, team"
-    assert bound("clone", url, "team").out == f"Cloned team@{url} into the context team: 1 bundle new\n"
-    assert bound("clone", url, "other/mine").out == f"Cloned other@{url} into the context mine: 1 bundle new\n"
+    assert bound("clone", url, "team").lines == [
+        f"Cloned team@{url} into the context team: 1 bundle",
+        "`dsdt switch team` makes it the current one",
+    ]
+    assert bound("clone", url, "other/mine").lines[0] == f"Cloned other@{url} into the context mine: 1 bundle"
+
+
+@pytest.mark.parametrize(
+    ("line", "doing", "unit"),
+    [
+        ("push", "pushing", "bytes"),
+        ("--context copy pull -l", "pulling", "bytes"),
+        ("--context copy localize large", "fetching", "bytes"),
+        ("--context copy fetch", "fetching", "publications"),
+        ("clone URL another", "cloning", "publications"),
+    ],
+)
+def test_a_program_is_told_how_far_it_is(
+    bound: Dsdt, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, doing: str, unit: str
+) -> None:
+    """In the shape that the reference says, and nothing where it did not ask."""
+    Path("large.bin").write_bytes(os.urandom(100_000))
+    for before in ("add large large.bin", "commit large"):
+        bound(*before.split())
+    if line != "push":
+        bound("push")
+        monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "colleague"))
+        bound("clone", url, "copy")
+        if "fetch" in line:
+            monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "home"))
+            publish_more(bound)
+            monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "colleague"))
+    words = line.replace("URL", url).split()
+    ended = bound.run(*words, "--progress", "json", "--json")
+    told = [json.loads(each) for each in ended.err.splitlines()]
+    assert json.loads(ended.out)
+    assert {(each["doing"], each["unit"]) for each in told} == {(doing, unit)}
+    assert told[-1]["done"] == told[-1]["total"] > 0
+    [shape] = re.findall(
+        r"`(\{[^`]*\})`, a line each second", (GUIDE.parents[1] / "reference/cli.md").read_text("utf-8")
+    )
+    assert list(told[0]) == re.findall(r'"(\w+)"', shape)
+
+
+def publish_more(dsdt: Dsdt) -> None:
+    Path("more.txt").write_text("more")
+    for line in ("add more more.txt", "commit more", "push more"):
+        dsdt(*line.split())
 
 
 def test_what_could_not_be_used_is_said_and_left(bound: Dsdt, tmp_path: Path) -> None:
@@ -298,7 +346,7 @@ def test_a_context_without_a_remote_says_how_to_get_one(demo: Dsdt, line: str) -
     assert ended.code == 1
     first, hint = ended.err.splitlines()
     assert first == "dsdt: the context demo has no remote"
-    assert hint.startswith("hint: `dsdt remote demo s3://BUCKET/PREFIX` binds it")
+    assert hint.startswith("hint: `dsdt remote demo URL` binds it; a URL is like file:///shared/directory, s3:")
 
 
 def test_a_name_that_is_not_there_says_what_is(furnished: Dsdt) -> None:
@@ -429,9 +477,59 @@ def test_who_interrupts_a_push_is_told_what_it_was_good_for(in_bucket: Dsdt, pro
         proxy.release()
         out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (130, "")
-    assert err == "dsdt: interrupted: what was sent is kept, and seen by nobody until `dsdt push` goes on\n"
+    assert err in {f"dsdt: interrupted: {sent} on the remote; `dsdt push` goes on\n" for sent in SENT}
     proxy.reset()
     assert len(in_bucket.json("push")["sent"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "path", "goes_on"),
+    [
+        ("push", "PUT /objects/", "1 object is on the remote; `dsdt push` goes on"),
+        ("push", "PUT /leases/", "0 objects are on the remote; `dsdt push` goes on"),
+        ("--context other pull -l", "GET /objects/", "0 B of 200.0 kB arrived, of which whole objects are kept; "),
+        ("--context other fetch", "GET list-type", "what was taken over is kept; `dsdt fetch` goes on"),
+    ],
+    ids=["sending", "waiting", "receiving", "fetching"],
+)
+def test_an_interrupt_ends_it_soon_though_a_server_never_answers(
+    in_bucket: Dsdt,
+    proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    path: str,
+    goes_on: str,
+) -> None:
+    url = in_bucket.json("remote")["url"]
+    Path("large.bin").write_bytes(os.urandom(200_000))
+    in_bucket("add", "large", "large.bin")
+    in_bucket("commit", "large")
+    if line != "push":
+        in_bucket("push")
+        monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "colleague"))
+        in_bucket("clone", url, "other")
+    method, there = path.split()
+    proxy.add(Rule(HoldReply(), method=method, path=there))
+    with subprocess.Popen([DSDT, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        proxy.until_held()
+        if line == "push" and "objects" in path:
+            time.sleep(0.5)  # the pack has arrived, or is held too
+        started_s = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        try:
+            out, err = running.communicate(timeout=20)
+        finally:
+            running.kill()
+        took_s = time.monotonic() - started_s
+    proxy.reset()
+    assert (running.returncode, out) == (130, "")
+    assert err.startswith("dsdt: interrupted: ")
+    assert goes_on.partition(" ")[2] in err
+    assert err.count("\n") == 1
+    assert took_s < 3  # 2 s, and what a machine with much to do takes
+    in_bucket(*line.split())
 
 
 @pytest.mark.slow

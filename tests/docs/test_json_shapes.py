@@ -21,6 +21,7 @@ ALSO = {
     "undo": "log",
     "push": "ls delocalize",
     "pull": "ls fetch",
+    "clone": "remote fetch",
 }
 """The commands whose shapes a command says that it has too."""
 LINES = [
@@ -52,6 +53,7 @@ LINES = [
     "delocalize files",
     "push -d files",
     "fetch",
+    "clone file://HERE/remote copied",
     "log",
     "verify data",
     "doctor",

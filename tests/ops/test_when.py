@@ -89,3 +89,11 @@ def test_an_hour_that_the_clocks_leave_out_is_the_one_after_it(monkeypatch: pyte
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(("text", "ago_s"), [("10m", 600), ("2h", 7200), (" 1.5 h ", 5400), ("3d", 259_200), ("0s", 0)])
+def test_a_time_with_a_unit_is_so_long_ago(text: str, ago_s: int) -> None:
+    before_us = time.time_ns() // 1000
+    found_us = when.parse(text) + ago_s * 1_000_000
+    assert before_us <= found_us <= time.time_ns() // 1000
+    assert abs(when.parse_last(text) - when.parse(text)) < 1_000_000

@@ -1,0 +1,72 @@
+"""Ending soon after Ctrl-C, whatever the work waits for: a request to a server that is gone is held up for minutes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from disdat.cli.main import Interrupted, end_interrupted, tell_interrupted
+
+GRACE_S = 1.5
+"""So long the work may take to end by itself, and to keep what it has."""
+
+
+@contextmanager
+def interruptible(kept: Callable[[], str], *, stop: Callable[[], None]) -> Iterator[None]:
+    """
+    End within 2 seconds of Ctrl-C, saying what the work so far is good for: it must be such that it can be killed.
+
+    Python hears of a signal only when what it called returns, so another thread watches, which it reaches at once.
+    *stop* is called before that ends the process, to leave the terminal well.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are for the main thread
+        return
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    watch = _Watch(ear, kept, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(watch.interrupted()) from None
+    finally:
+        signal.set_wakeup_fd(before)
+        mouth.close()
+        watch.end()
+
+
+class _Watch:
+    """A thread that ends the process when it does not end by itself after it was interrupted."""
+
+    def __init__(self, ear: socket.socket, kept: Callable[[], str], stop: Callable[[], None]) -> None:
+        self._ear, self._kept, self._stop = ear, kept, stop
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def interrupted(self) -> str:
+        """The work ended by itself, and the caller is to say what it is good for."""
+        with self._lock:
+            self._over.set()
+            return self._kept()
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with self._ear:
+            while (heard := self._ear.recv(64)) and signal.SIGINT not in heard:
+                continue
+        if not heard or self._over.wait(GRACE_S):
+            return
+        with self._lock:
+            if not self._over.is_set():
+                self._stop()
+                tell_interrupted(self._kept())
+                end_interrupted()

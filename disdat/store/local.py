@@ -33,6 +33,8 @@ STAGING = ".disdat-staging"
 """The directory of files that are being written; no key begins with it."""
 LOCK = "lock"
 """The file in it that is locked while a name is given to other bytes, so that compare-and-swap sees no change."""
+LEFT_NS = 2 * 86_400 * 1_000_000_000
+"""What nobody wrote to for so long its writer left there: it was killed, or sleeps, and will have to write it again."""
 _READ_BYTES = 1 << 20
 
 _Place = Callable[[Staging, Path, Path], str | None]
@@ -50,6 +52,7 @@ class LocalBackend:
         self.root = root.absolute()
         self._disk = disk or Disk()
         self._directories = Directories(self.root)
+        self._is_cleared = False
 
     @property
     def url(self) -> str:
@@ -171,6 +174,7 @@ class LocalBackend:
             try:
                 changed.enter(target.parent)
                 path, file = staging.create()
+                self._clear_left(path)
                 with file:
                     for piece in pieces:
                         self._disk.write(file, piece)
@@ -180,6 +184,19 @@ class LocalBackend:
             finally:
                 staging.discard_all()
         return etag
+
+    def _clear_left(self, new: Path) -> None:
+        """Once, remove what writers left; its age is told by a *new* file, as the disk may have another clock."""
+        if self._is_cleared:
+            return
+        self._is_cleared = True
+        now_ns = new.stat().st_mtime_ns
+        with os.scandir(new.parent) as entries:
+            names = [entry.name for entry in entries if entry.name != LOCK]
+        for name in names:
+            with suppress(OSError):  # it has its name by now, or is another user's
+                if now_ns - (new.parent / name).stat().st_mtime_ns > LEFT_NS:
+                    self._disk.unlink(new.parent / name)
 
     def _replace(self, staging: Staging, path: Path, target: Path) -> str:
         etag = _etag(path.stat())

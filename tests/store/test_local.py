@@ -8,13 +8,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from disdat.errors import InvalidInput, PermissionDenied, StorageError
 from disdat.store.backend import Backend, open_backend
-from disdat.store.local import LocalBackend
+from disdat.store.local import LEFT_NS, LOCK, LocalBackend
 from disdat.testing.backend_contract import BackendContract
 from disdat.testing.faults import FailingDisk, RecordingDisk, crash_states
 from tests.conftest import unprivileged
@@ -49,6 +50,52 @@ def test_files_that_are_being_written_are_no_keys(tmp_path: Path) -> None:
     assert [stored.key for stored in backend.list()] == ["key"]
     with pytest.raises(InvalidInput):
         backend.get(".disdat-staging/left")
+
+
+def staged(root: Path, name: str, *, age_ns: int) -> Path:
+    """Give a file that a writer left in a remote so long ago."""
+    path = root / ".disdat-staging" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half")
+    written_ns = path.stat().st_mtime_ns - age_ns
+    os.utime(path, ns=(written_ns, written_ns))
+    return path
+
+
+def test_what_killed_writers_left_goes_with_the_first_write_after_two_days(tmp_path: Path) -> None:
+    old, young = staged(tmp_path, "old", age_ns=LEFT_NS + 10**9), staged(tmp_path, "young", age_ns=LEFT_NS // 2)
+    lock = staged(tmp_path, LOCK, age_ns=2 * LEFT_NS)
+    backend = LocalBackend(tmp_path)
+    assert list(backend.list()) == []
+    assert old.exists(), "who reads removes nothing"
+    backend.put("key", b"bytes")
+    assert (old.exists(), young.exists(), lock.exists()) == (False, True, True)
+    assert backend.get("key") == b"bytes"
+
+
+def test_what_cannot_be_removed_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    old = tmp_path / ".disdat-staging" / "old"
+    old.mkdir(parents=True)
+    os.utime(old, ns=(0, 0))
+    backend = LocalBackend(tmp_path)
+    backend.put("key", b"bytes")
+    assert backend.get("key") == b"bytes"
+
+
+def test_who_sleeps_for_days_while_it_writes_is_told_and_nothing_is_half_there(tmp_path: Path) -> None:
+    class Sleeps(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            for path in (tmp_path / ".disdat-staging").iterdir():
+                os.utime(path, ns=(0, 0))
+            LocalBackend(tmp_path).put("other", b"")
+            return super().read(size)
+
+    backend = LocalBackend(tmp_path)
+    with pytest.raises(StorageError):
+        backend.put_file("key", Sleeps(b"bytes"), 5)
+    assert [stored.key for stored in backend.list()] == ["other"]
+    backend.put("key", b"bytes")
+    assert backend.get("key") == b"bytes"
 
 
 def test_a_key_below_another_is_refused(tmp_path: Path) -> None:

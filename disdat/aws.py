@@ -33,7 +33,7 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 USUAL_REGION = "us-east-1"
-_COPIED_BYTES = 256 << 20
+COPIED_BYTES = 256 << 20
 """A larger object is copied in parts of so many bytes."""
 _HAS_CHANGED = 412
 # botocore renews credentials ten minutes before they expire, or earlier.
@@ -169,11 +169,11 @@ class Session:
                 return Checksum.parse(algorithm, text)
         return None
 
-    def copy(self, source: str, target: str, *, etag: str) -> bool:
+    def copy(self, source: str, target: str, *, etag: str, part_bytes: int = COPIED_BYTES) -> bool:
         """
         Have S3 copy an object from one ``s3://`` URL to another, in parts if it is large; whether it was of this etag.
 
-        The copy is there whole or not at all.
+        The copy is there whole or not at all, and of one that failed no part stays, if S3 answers.
 
         Raises:
             PermissionDenied: One may not be read, or the other not be written.
@@ -187,7 +187,7 @@ class Session:
                     bucket,
                     key,
                     ExtraArgs={"CopySourceIfMatch": etag},
-                    Config=TransferConfig(multipart_threshold=_COPIED_BYTES, multipart_chunksize=_COPIED_BYTES),
+                    Config=TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes),
                 )
             except botocore_errors.ClientError as exc:
                 if exc.response["ResponseMetadata"]["HTTPStatusCode"] != _HAS_CHANGED:

@@ -15,7 +15,9 @@ import pytest
 from disdat.aws import Session, refusal
 from disdat.core.checksum import CRC64NVME, SHA256, Checksum, sha256
 from disdat.errors import BucketNotFound, DisdatError, NotConfigured, NotFound, PermissionDenied, Unavailable
+from tests.servers.faults import Answer
 from tests.servers.processes import free_port
+from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
 
 
@@ -200,6 +202,56 @@ def test_an_object_is_copied_from_bucket_to_bucket_if_it_is_what_it_was(session:
     ministack.write(source, "a b/50%.bin", b"y")
     assert not session.copy(url, f"s3://{target}/changed", etag=etag)
     assert ministack.keys(target) == ["c/d e"]
+
+
+PART_BYTES = 5 << 20
+"""The least that S3 takes as a part that is not the last."""
+
+
+def large(server: S3Server) -> tuple[str, bytes]:
+    """A bucket with an object of three parts."""
+    bucket, content = server.fresh_bucket(), os.urandom(2 * PART_BYTES + 1)
+    server.write(bucket, "from", content)
+    return bucket, content
+
+
+def test_a_large_object_is_copied_in_parts(session: Session, ministack: S3Server) -> None:
+    bucket, content = large(ministack)
+    client = ministack.client()
+    etag = client.head_object(Bucket=bucket, Key="from")["ETag"]
+    assert session.copy(f"s3://{bucket}/from", f"s3://{bucket}/to/it", etag=etag, part_bytes=PART_BYTES)
+    assert ministack.read(bucket, "to/it") == content
+    assert client.head_object(Bucket=bucket, Key="to/it")["ETag"].endswith('-3"')
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_large_object_that_was_replaced_is_not_copied(session: Session, ministack: S3Server) -> None:
+    bucket, _ = large(ministack)
+    etag = ministack.client().head_object(Bucket=bucket, Key="from")["ETag"]
+    ministack.write(bucket, "from", os.urandom(2 * PART_BYTES + 1))
+    assert not session.copy(f"s3://{bucket}/from", f"s3://{bucket}/to", etag=etag, part_bytes=PART_BYTES)
+    assert ministack.keys(bucket) == ["from"]
+    assert "Uploads" not in ministack.client().list_multipart_uploads(Bucket=bucket)
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_copy_that_is_cut_is_there_whole_or_leaves_nothing(
+    nth: int, ministack: S3Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its requests S3 refuses to the end: no object, and no part of one, which would be paid for."""
+    bucket, content = large(ministack)
+    etag = ministack.client().head_object(Bucket=bucket, Key="from")["ETag"]
+    for name, value in ministack.at(proxy.endpoint).environment().items():
+        monkeypatch.setenv(name, value)
+    proxy.fail_nth(nth, Answer(403))
+    try:
+        Session().copy(f"s3://{bucket}/from", f"s3://{bucket}/to", etag=etag, part_bytes=PART_BYTES)
+    except PermissionDenied:
+        assert ministack.keys(bucket) == ["from"]
+    else:
+        assert nth == 7
+        assert ministack.read(bucket, "to") == content
+    assert "Uploads" not in ministack.client().list_multipart_uploads(Bucket=bucket)
 
 
 def test_what_is_not_there_cannot_be_copied(session: Session, ministack: S3Server) -> None:

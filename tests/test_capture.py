@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -65,21 +66,18 @@ def words(shape: str, name: str, value: str) -> list[str]:
     return [part.format(name=name, value=value) for part in shape.split(" ")]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", SECRET_NAMES)
 @given(value=secrets)
-def test_the_value_of_a_name_that_means_a_secret_is_never_kept(shape, name, value):
-    given_words = words(shape, name, value)
-    kept = redact(["prog", *given_words, "last"])
-    assert kept == ("prog", *words(shape, name, REDACTED), "last")
+def test_the_value_of_a_name_that_means_a_secret_is_never_kept(value):
+    for shape, name in itertools.product(SHAPES, SECRET_NAMES):
+        kept = redact(["prog", *words(shape, name, value), "last"])
+        assert kept == ("prog", *words(shape, name, REDACTED), "last")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", PLAIN_NAMES)
 @given(value=st.integers())
-def test_the_value_of_any_other_name_is_kept(shape, name, value):
-    argv = ("prog", *words(shape, name, str(value)))
-    assert redact(argv) == argv
+def test_the_value_of_any_other_name_is_kept(value):
+    for shape, name in itertools.product(SHAPES, PLAIN_NAMES):
+        argv = ("prog", *words(shape, name, str(value)))
+        assert redact(argv) == argv
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ class Contender:
         return found if found is not None and found.exists() else None
 
 
+HUNDRED = ("pipeline/chain100", "pipeline/fan100")
+"""Of those who start a process for each task, and would take ten minutes for a thousand."""
+
 CONTENDERS = (
     Contender(
         "ours",
@@ -55,6 +58,7 @@ CONTENDERS = (
             "checkout",
             "gc",
             "pipeline",
+            "nothing",
             "asof",
             "contexts",
             "push",
@@ -82,5 +86,7 @@ CONTENDERS = (
         ("startup", "add", "readd", "create", "catalog/n10000", "frame", "pipeline", "push", "pull"),
         environment="disdat",
     ),
-    Contender("dvc", Kind.PEER, "dvc", ("startup", "add", "readd", "pipeline", "push", "pull"), environment="dvc"),
+    Contender("dvc", Kind.PEER, "dvc", ("startup", "add", "readd", *HUNDRED, "push", "pull"), environment="dvc"),
+    Contender("redun", Kind.PEER, "redun", ("pipeline",), environment="redun"),
+    Contender("metaflow", Kind.PEER, "metaflow", HUNDRED, environment="metaflow"),
 )

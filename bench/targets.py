@@ -155,6 +155,27 @@ def _pipeline(variant: str) -> Row:
     return Row(f"a task of a pipeline, first run, {variant}", ours, MS, Over(1, luigi, MS), "first")
 
 
+def _whole_pipeline(variant: str) -> tuple[Row, ...]:
+    def taken(op: str, unit: str = "wall_s", contender: str = "ours") -> Figure:
+        return Figure("pipeline", variant, contender, op, unit)
+
+    luigi, what = taken("whole_first", contender="luigi"), f"1,000 tasks, {variant.rstrip('0123456789')}, whole process"
+    again = f"{what}, nothing to do"
+    return (
+        Row(f"{what}, first run", taken("whole_first"), S, Times(1.5, luigi), "whole_first"),
+        Row(again, taken("whole_again"), S, AtMost(0.5, S), "whole_again"),
+        Row(f"{again}: peak memory", taken("whole_again", "peak_mb"), MB, AtMost(120, MB), "whole_again"),
+    )
+
+
+def _nothing() -> tuple[Row, ...]:
+    ten, one = (_each("nothing", variant, "ours", "again") for variant in ("fan10000", "fan1000"))
+    return (
+        Row("10,000 tasks, nothing to do", Figure("nothing", "fan10000", "ours", "again"), S, AtMost(5, S)),
+        Row("the same, each task, over one of 1,000", ten, MS, Times(1, one)),
+    )
+
+
 def _diff() -> tuple[Row, ...]:
     table, tree = (Figure("diff", variant, "ours", "diff") for variant in ("table", "tree"))
     peak = Figure("diff", "table", "ours", "diff", "peak_mb")
@@ -301,5 +322,8 @@ ROWS: tuple[Row, ...] = (
     *_as_of("n100000", "100,000"),
     _pipeline("chain100"),
     _pipeline("fan100"),
+    *_whole_pipeline("chain1000"),
+    *_whole_pipeline("fan1000"),
+    *_nothing(),
     *_remotes(),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import material
 from bench.adapters import ours_contexts, ours_history, ours_remote, ours_space
-from bench.meter import Meter, own_bin, resident_mb
+from bench.meter import Meter, own_bin, resident_mb, untimed
 from bench.spec import Spec, Work
 from disdat import api
 from disdat.api import selection
@@ -248,6 +248,17 @@ def pipeline(meter: Meter, spec: Spec) -> None:
     meter.run("whole_again", command, count=count)
 
 
+def prepare_nothing(_: Meter, spec: Spec) -> None:
+    """All that is to be found again, in the context of the other runs that are whole processes."""
+    api.context("whole")
+    untimed(spec.graph_command("ours_tasks", "whole"))
+
+
+def nothing(meter: Meter, spec: Spec) -> None:
+    """As a whole process."""
+    meter.run("again", spec.graph_command("ours_tasks", "whole"), count=spec.sizes["tasks"])
+
+
 WORK: dict[str, Work] = {
     "startup": startup,
     "add": add,
@@ -262,6 +273,7 @@ WORK: dict[str, Work] = {
     "gc": ours_space.collect,
     "contexts": ours_contexts.measure,
     "pipeline": pipeline,
+    "nothing": nothing,
     "push": ours_remote.send,
     "pull": ours_remote.receive,
     "remote": ours_remote.many,
@@ -276,5 +288,6 @@ PREPARE: dict[str, Work] = {
     "asof": ours_history.prepare,
     "gc": ours_space.prepare,
     "contexts": prepare_bundles,
+    "nothing": prepare_nothing,
     "remote": ours_remote.prepare_many,
 }

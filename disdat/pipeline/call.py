@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -23,7 +23,7 @@ from disdat.core import canonical, manifest
 from disdat.core.bundle import CodeRef
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest
-from disdat.pipeline import coded
+from disdat.pipeline import coded, turns
 from disdat.pipeline.coded import Coded
 from disdat.pipeline.outcome import Done, Ended, Failed, Named, Suspended
 from disdat.pipeline.session import Session
@@ -42,8 +42,10 @@ class Lane(StrEnum):
     """Which processes can run a call."""
 
     ANY = "any"
+    KIN = "kin"
+    """The one that planned it, and those forked from it: they have its class, which cannot be imported."""
     HERE = "here"
-    """The one that planned it alone: no other can import its class."""
+    """The one that planned it alone: no name leads to its class."""
     FRESH = "fresh"
     """A new one, as in this one the code was edited after it was imported."""
 
@@ -74,6 +76,8 @@ class Call:
     priority: float = 0
     timeout_s: float | None = None
     """From when it begins; None: it may take as long as it does."""
+    turns: Sequence[str] = ()
+    """The keys of the tasks that wait for it in the block of their own turn."""
     lane: Lane = Lane.ANY
 
     def to_json(self) -> dict[str, Json]:
@@ -112,20 +116,19 @@ def of_work(work: Work, call_id: str, *, priority: float = 0, timeout_s: float |
         why=work.why,
         priority=priority,
         timeout_s=timeout_s,
+        turns=sorted(turns.mine()),
         lane=lane(work),
     )
 
 
 def lane(work: Work) -> Lane:
     """Where a task can run: an importable class anywhere, but one that was edited in a fresh process only."""
-    if not is_importable(type(work.task)):
+    cls = type(work.task)
+    if attribute(sys.modules.get(cls.__module__), cls.__qualname__) is not cls:
         return Lane.HERE
+    if cls.__module__ == "__main__":
+        return Lane.KIN
     return Lane.FRESH if work.code.is_outdated() else Lane.ANY
-
-
-def is_importable(cls: type) -> bool:
-    """Whether another process finds this very class by its names."""
-    return cls.__module__ != "__main__" and attribute(sys.modules.get(cls.__module__), cls.__qualname__) is cls
 
 
 def run_call(call: Call) -> Done:

@@ -12,10 +12,10 @@ from disdat.errors import ApplyError, InvalidInput, TaskFailed
 from disdat.ops import bundles, runs
 from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
-from disdat.pipeline import workers as pool
+from disdat.pipeline import workers as workers_of_luigi
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Quiet
-from disdat.pipeline.executors.inline import Inline
+from disdat.pipeline.executors.pool import Pool
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
 from disdat.pipeline.plan import Asked, Node, Plan
@@ -108,10 +108,15 @@ def _run(planned: Plan, session: Session, *, workers: int, central: bool) -> Non
         return
     runs.record(session.context, session.run)
     with noise.luigis(verbose=session.verbose):
-        if central or workers > 1:
-            pool.run_nodes(planned.nodes, workers=workers, central=central)
+        if central:
+            workers_of_luigi.run_nodes(planned.nodes, workers=workers, central=central)
         else:
-            driver.run(planned, Terms(None, apart=Inline), Quiet())
+            driver.run(planned, _terms(workers), Quiet())
+
+
+def _terms(workers: int) -> Terms:
+    executor = (lambda sink: Pool(sink, workers)) if workers > 1 else None
+    return Terms(executor, apart=lambda sink: Pool(sink, 1))
 
 
 def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -38,6 +38,16 @@ def turn(home: Home, key: Digest, what: str) -> Iterator[None]:
                 home.disk.unlink(lock.path)
             finally:
                 lock.release()
+
+
+def mine() -> frozenset[Digest]:
+    """The keys whose turns this code is in."""
+    return _MINE.get()
+
+
+def inherit(keys: Iterable[str]) -> None:
+    """Take these for the turns this code is in: the process that has them waits for what is done here."""
+    _MINE.set(frozenset(map(Digest, keys)))
 
 
 def _take(home: Home, key: Digest) -> FileLock:

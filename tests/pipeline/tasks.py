@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 
 import luigi
 
@@ -267,6 +268,11 @@ class WrongUpstream(PipeTask):
 class Yields(PipeTask):
     def pipe_run(self):  # type: ignore[no-untyped-def]
         yield 1
+
+
+class Dies(PipeTask):
+    def pipe_run(self) -> None:
+        os._exit(7)
 
 
 class Unstorable(PipeTask):

@@ -33,6 +33,10 @@ class Executor(Protocol):
         """How many calls it takes at once."""
         ...
 
+    def takes(self, call: Call) -> bool:
+        """Whether it can run a call: see :class:`~disdat.pipeline.call.Lane`."""
+        ...
+
     def submit(self, call: Call) -> None:
         """Take a call on; it may begin at once, or when somebody waits in :meth:`next`."""
         ...

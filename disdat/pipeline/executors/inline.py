@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from disdat.pipeline.call import Call, run_call
+from disdat.pipeline.call import Call, Lane, run_call
 from disdat.pipeline.executors import Sink
 from disdat.pipeline.outcome import Done, Lost
 
@@ -21,6 +21,9 @@ class Inline:
         self._run = run
         self._waiting: deque[Call] = deque()
         self._cancelled: deque[str] = deque()
+
+    def takes(self, call: Call) -> bool:
+        return call.lane is not Lane.FRESH and call.timeout_s is None
 
     def submit(self, call: Call) -> None:
         self._waiting.append(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from disdat.pipeline.call import Call, Lane
+from disdat.pipeline.call import Call
 from disdat.pipeline.executors import Executor
 from disdat.pipeline.outcome import Done
 
@@ -27,6 +27,9 @@ class Lanes:
     @property
     def slots(self) -> int:
         return self._main.slots
+
+    def takes(self, call: Call) -> bool:
+        return True
 
     def submit(self, call: Call) -> None:
         place = self._places[call.id] = self._place(call)
@@ -53,10 +56,8 @@ class Lanes:
                 each.close()
 
     def _place(self, call: Call) -> Executor:
-        if call.lane is Lane.HERE:
-            return self._here
-        if self._main is not self._here or (call.lane is Lane.ANY and call.timeout_s is None):
+        if self._main.takes(call):
             return self._main
-        if self._apart is None:
+        if self._main is self._here and self._apart is None:
             self._apart = self._open_apart()
-        return self._apart
+        return self._apart if self._apart is not None and self._apart.takes(call) else self._here

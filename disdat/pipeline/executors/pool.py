@@ -1,0 +1,222 @@
+"""Reusable processes of this machine, each of which runs one call at a time."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import wait
+from typing import Any
+
+from disdat.pipeline.call import Call, Lane
+from disdat.pipeline.executors import Sink, process
+from disdat.pipeline.executors.process import Process
+from disdat.pipeline.outcome import Done, Lost
+
+GRACE_S = 5.0
+"""So long a process that is told to end has to remove what its task began."""
+_TICK_S = 0.5
+"""So often those that run are looked at: a child of a task may keep the channel of a dead worker open."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: Process
+    is_fresh: bool
+    """Whether it is there for one call only."""
+    is_ready: bool = False
+    call: Call | None = None
+    deadline_s: float | None = None
+    """When its call is out of time, or else, once it is told to end, when it is killed."""
+    ending: Lost | None = None
+    """Why it is told to end."""
+
+    @property
+    def is_idle(self) -> bool:
+        return self.call is None and not self.is_fresh and self.ending is None
+
+
+class Pool:
+    """
+    So many worker processes, started when they are first needed, and replaced when they die.
+
+    A worker is forked from this process where that is safe, and else started anew: then it must import the class of
+    each task.
+    """
+
+    def __init__(self, sink: Sink, slots: int) -> None:
+        self._sink = sink
+        self._slots = slots
+        self._forks = process.can_fork()
+        self._workers: list[_Worker] = []
+        self._waiting: list[tuple[float, int, Call]] = []
+        self._numbers = count()
+        self._done: deque[Done] = deque()
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    def takes(self, call: Call) -> bool:
+        return call.lane in {Lane.ANY, Lane.FRESH} or (call.lane is Lane.KIN and self._forks)
+
+    def submit(self, call: Call) -> None:
+        heapq.heappush(self._waiting, (-call.priority, next(self._numbers), call))
+        self._hand_out()
+
+    def next(self, timeout_s: float | None = None) -> Done | None:
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._done and (self._waiting or any(self._busy())):
+            left_s = _TICK_S if until_s is None else until_s - time.monotonic()
+            if left_s <= 0:
+                break
+            self._look(left_s)
+            self._hand_out()
+        return self._done.popleft() if self._done else None
+
+    def cancel(self, call_id: str) -> None:
+        lost = Lost("cancelled", "cancelled")
+        kept = [each for each in self._waiting if each[2].id != call_id]
+        if len(kept) < len(self._waiting):
+            heapq.heapify(kept)
+            self._waiting = kept
+            self._done.append(Done(call_id, lost))
+        for worker in self._busy():
+            if worker.call is not None and worker.call.id == call_id:
+                self._end(worker, lost)
+
+    def close(self) -> None:
+        """End all; who is at work may first remove what its task began."""
+        self._waiting.clear()
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            if worker.call is not None:
+                worker.process.terminate()
+            worker.process.forget()
+        until_s = time.monotonic() + GRACE_S
+        for worker in workers:
+            if worker.process.exit_code(max(0.01, until_s - time.monotonic())) is None:
+                worker.process.kill()
+                worker.process.exit_code(GRACE_S)
+
+    def _busy(self) -> Iterator[_Worker]:
+        return (worker for worker in self._workers if worker.call is not None)
+
+    def _hand_out(self) -> None:
+        while self._waiting and sum(1 for _ in self._busy()) < self._slots:
+            _, _, call = heapq.heappop(self._waiting)
+            worker = self._worker_for(call)
+            worker.call = call
+            if worker.is_ready:
+                self._begin(worker, call)
+            with suppress(OSError):  # it just died, which is found out when it is next looked at
+                worker.process.channel.send_bytes(json.dumps(call.to_json()).encode())
+
+    def _worker_for(self, call: Call) -> _Worker:
+        if call.lane is not Lane.FRESH:
+            for worker in self._workers:
+                if worker.is_idle:
+                    return worker
+        is_fresh = call.lane is Lane.FRESH
+        forks = not is_fresh and (call.lane is Lane.KIN or process.can_fork())
+        started = process.fork([each.process for each in self._workers]) if forks else process.start()
+        self._workers.append(_Worker(started, is_fresh))
+        return self._workers[-1]
+
+    def _begin(self, worker: _Worker, call: Call) -> None:
+        if call.timeout_s is not None:
+            worker.deadline_s = time.monotonic() + call.timeout_s
+        self._sink.began(call.id)
+
+    def _look(self, left_s: float) -> None:
+        """Wait until a worker tells something or must be ended, and see to it."""
+        deadlines = [worker.deadline_s for worker in self._workers if worker.deadline_s is not None]
+        until_due_s = min(deadlines, default=float("inf")) - time.monotonic()
+        wait([worker.process.channel for worker in self._workers], max(0.0, min(left_s, until_due_s, _TICK_S)))
+        for worker in list(self._workers):
+            code = worker.process.exit_code()
+            heard = self._hear(worker)
+            if code is not None or not heard:
+                self._bury(worker)
+            elif worker.deadline_s is not None and worker.deadline_s <= time.monotonic():
+                self._is_due(worker)
+
+    def _hear(self, worker: _Worker) -> bool:
+        """Take what a worker has told; False where it cannot tell any more."""
+        try:
+            while worker.process.channel.poll():
+                self._take(worker, json.loads(worker.process.channel.recv_bytes()))
+        except (EOFError, OSError):
+            return False
+        return True
+
+    def _take(self, worker: _Worker, message: dict[str, Any]) -> None:  # JSON that a worker wrote
+        match message:
+            case {"wrote": [stream, text]} if worker.call is not None:
+                self._sink.wrote(worker.call.id, stream, text)
+            case {"logged": record}:
+                _handle(record)
+            case {"ready": _}:
+                worker.is_ready = True
+                if worker.call is not None:
+                    self._begin(worker, worker.call)
+            case {"done": done}:
+                self._done.append(Done.from_json(done))
+                worker.call = worker.deadline_s = None
+                if worker.is_fresh:
+                    worker.process.forget()
+                    self._workers.remove(worker)
+
+    def _is_due(self, worker: _Worker) -> None:
+        if worker.ending is not None:
+            worker.process.kill()
+            worker.deadline_s = None
+        elif worker.call is not None:
+            self._end(worker, Lost("timeout", f"timed out after {worker.call.timeout_s:g} seconds"))
+
+    def _end(self, worker: _Worker, lost: Lost) -> None:
+        """Have a worker end its call, and itself; it is not done before it is gone."""
+        worker.ending = lost
+        worker.deadline_s = time.monotonic() + GRACE_S
+        worker.process.terminate()
+
+    def _bury(self, worker: _Worker) -> None:
+        """Tell of the call a worker died with."""
+        if worker not in self._workers:
+            return
+        self._workers.remove(worker)
+        code = worker.process.exit_code(GRACE_S)
+        if code is None:
+            worker.process.kill()
+            code = worker.process.exit_code(GRACE_S)
+        worker.process.forget()
+        if worker.call is not None:
+            self._done.append(Done(worker.call.id, worker.ending or Lost("died", _told(code))))
+
+
+def _told(code: int | None) -> str:
+    """What the exit code of a process says to a person."""
+    if code is None or 0 <= code <= 128:
+        return f"its process ended with exit code {code}"
+    number = -code if code < 0 else code - 128
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"its process ended with exit code {code}"
+    more = ": perhaps the memory was not enough" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{more}"
+
+
+def _handle(record: dict[str, Any]) -> None:  # JSON that a worker wrote
+    """Handle a log record of a worker as one of this process."""
+    logger = logging.getLogger(record["name"])
+    if logger.isEnabledFor(record["levelno"]):
+        level = logging.getLevelName(record["levelno"])
+        logger.handle(logging.makeLogRecord({**record, "levelname": level, "args": None}))

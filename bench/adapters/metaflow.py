@@ -16,10 +16,8 @@ FLOW = Path("flow.py")
 def pipeline(meter: Meter, spec: Spec) -> None:
     count = spec.sizes["tasks"]
     lines = _fan(count) if spec.shape == "fan" else _chain(count)
-    FLOW.write_text(
-        "\n".join(["from metaflow import FlowSpec, step", "class Graph(FlowSpec):", *lines]) + _MAIN, "utf-8"
-    )
-    command = [sys.executable, FLOW, "--quiet"]
+    FLOW.write_text("\n".join([_HEAD, *lines, _TAIL]), "utf-8")
+    command: list[str | Path] = [sys.executable, FLOW, "--quiet"]
     meter.run("whole_first", [*command, "run", "--max-workers", "1", "--max-num-splits", str(count)], count=count)
     meter.run("whole_again", [*command, "resume", "end", "--max-workers", "1"], count=count)
 

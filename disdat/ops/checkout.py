@@ -27,6 +27,7 @@ from disdat.errors import Conflict, Corrupt, InvalidInput, NotFound, PathNotFoun
 from disdat.ops import find, localizing
 from disdat.ops.reading import BundleSource
 from disdat.store import checkout as deciding
+from disdat.store import names
 from disdat.store.additions import SMALL_BYTES
 from disdat.store.carryout import Writer, left_over, remove
 from disdat.store.checkout import Obstacle, Plan, below
@@ -82,8 +83,8 @@ def checkout(
 
     Raises:
         BundleNotFound, RefNotFound, BadQuery: As :func:`disdat.ops.find.resolve`.
-        Conflict: Files that were changed, or that were there before, are in the way, and not *force*; nothing was
-            done. Or somebody wrote to the directory meanwhile.
+        Conflict: Files that were changed, or that were there before, are in the way, and not *force*, or the file
+            system cannot have all names; nothing was done. Or somebody wrote to the directory meanwhile.
         InvalidInput: The bundle has no files, or the directory is none, or is inside the home.
         PathNotFound: The bundle has no such path.
         StorageError: The disk refused; what was there is there, or is what was wanted. Unavailable where bytes are on a
@@ -263,6 +264,7 @@ class _Planned:
         self._plan = plan
         self._changing = *plan.write, *plan.replace
         self._size_bytes = sum(wanted[path].size_bytes for path in self._changing)
+        self._clashes = tuple(names.clashes(wanted)) if plan.write else ()
 
     @property
     def outcome(self) -> CheckedOut:
@@ -276,7 +278,7 @@ class _Planned:
             kept=self._plan.keep,
             size_bytes=self._size_bytes,
             obstacles=self._plan.obstacles,
-            clashes=tuple(deciding.clashes(self._wanted)) if self._plan.write else (),
+            clashes=self._clashes,
         )
 
     def check(self) -> None:
@@ -287,6 +289,9 @@ class _Planned:
         there = directories & self._sight.directories
         for directory in there if there == directories else {*there, ""}:
             _check_writable(place(self._asked.root, directory) if directory else self._asked.root)
+        if self._plan.write:
+            nearest = _nearest(self._asked.root)
+            names.check(self._wanted.keys(), self._asked.root, alike=self._clashes, trial_in=nearest)
 
     def bring(self, progress: Progress | None) -> None:
         """Fetch what is to be written and is not here."""

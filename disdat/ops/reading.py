@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +15,10 @@ from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.places import file_key, url_of
 from disdat.core.tree import Entry, Tree, TreeRef, check_path, decode_path, from_nodes
-from disdat.errors import Corrupt, InvalidInput, ObjectNotFound
+from disdat.durable import storage_errors
+from disdat.errors import Conflict, Corrupt, InvalidInput, ObjectNotFound
 from disdat.remote.known import Presence
+from disdat.store import names
 
 _T = TypeVar("_T")
 
@@ -26,6 +29,7 @@ class BundleSource:
     def __init__(self, context: Context, bundle: Bundle) -> None:
         self._context = context
         self._bundle = bundle
+        self._names_checked = False
 
     @property
     def trusted(self) -> bool:
@@ -66,6 +70,7 @@ class BundleSource:
     def file(self, path: str) -> Path:
         """The local path of one file, verified."""
         target, entry = self._place(path), self._entry(path)
+        self._check_names()
         self._with([entry.digest], lambda: self._context.home.store.materialize(entry, target))
         return target
 
@@ -128,8 +133,25 @@ class BundleSource:
 
     def _bring_files(self, files: Mapping[str, Entry]) -> None:
         """Have files at their local paths, fetched if need be."""
+        self._check_names()
         placed = [(entry, self._place(path)) for path, entry in files.items()]
         self._with([entry.digest for entry, _ in placed], lambda: self._context.home.store.materialize_many(placed))
+
+    def _check_names(self) -> None:
+        """Conflict where the home cannot have all files of a bundle that was made in another one."""
+        if self._names_checked or self.trusted:
+            return
+        directory = self._context.bundle_directory(self._bundle.uuid)
+        with storage_errors(f"make {directory}"):
+            directory.mkdir(parents=True, exist_ok=True)
+        try:
+            paths = self.tree.keys()
+            names.check(paths, str(directory), alike=names.clashes(paths), trial_in=str(directory))
+        except Conflict:
+            with suppress(OSError):  # there is something in it
+                directory.rmdir()
+            raise
+        self._names_checked = True
 
     def _absent(self, files: Mapping[str, Entry]) -> dict[str, Entry]:
         """Those of some files that are not here and may be read by URL."""

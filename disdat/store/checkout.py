@@ -8,8 +8,6 @@ as it was written may be replaced or deleted; anything else that is in the way i
 
 from __future__ import annotations
 
-import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
@@ -103,15 +101,6 @@ def believed(base: Mapping[str, Entry], begun: Mapping[str, Entry], found: Mappi
     return {**base, **{path: entry for path, entry in begun.items() if found.get(path) == entry}}
 
 
-def clashes(paths: Iterable[str]) -> list[tuple[str, ...]]:
-    """Paths that are one and the same where case, or how an accent is composed, does not count."""
-    alike: dict[str, set[str]] = defaultdict(set)
-    for path in (names := set(paths)) | parents(names):
-        alike[_folded(path)].add(path)
-    files = (tuple(sorted(group)) for group in alike.values() if len(group) > 1 and not group.isdisjoint(names))
-    return sorted(files)
-
-
 def below(scope: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
     """Those of *paths* that are one of *scope* or lie below one; all if *scope* is empty."""
     chosen = set(scope)
@@ -125,9 +114,3 @@ def _obstacle(path: str, seen: Found, base: Mapping[str, Entry]) -> Obstacle:
         forcible, is_object = seen is not Foreign.DIRECTORY, seen is Foreign.OBJECT
         return Obstacle(path, f"is {seen.value}", forcible=forcible, is_object=is_object)
     return Obstacle(path, "was changed" if path in base else "was there before")
-
-
-def _folded(path: str) -> str:
-    return (
-        path.lower() if path.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
-    )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
+from uuid import uuid4
 
 import pytest
 
@@ -30,7 +31,7 @@ from disdat.errors import (
     StorageError,
 )
 from disdat.ops import add, bundles, contexts, maintain
-from disdat.ops.bundles import Birth
+from disdat.ops.bundles import Birth, Captured
 from disdat.ops.checkout import CheckedOut, checkout, plan
 from disdat.store import carryout, packs
 from disdat.store.checkout import Plan, in_order
@@ -719,3 +720,17 @@ def test_a_record_that_is_lost_makes_all_files_the_users(two: Context, out: Path
     with pytest.raises(Conflict):
         checkout(two, "data", out)
     assert read(out) == V1
+
+
+def test_what_cannot_all_be_there_is_told_and_nothing_is_written(context: Context, out: Path) -> None:
+    """As of a bundle that was made elsewhere, where names may be longer."""
+    put(context, "x", {"a.txt": b"1", "d/" + "n" * 255: b"2"})
+    one = Entry(digest.of_bytes(b"1"), 1)
+    files = tree.Tree({"a.txt": one, "d/" + "m" * 256: one})
+    with bundles.batch_in(context) as batch:
+        bundles.publish(context, batch, [Captured(str(uuid4()), (), files, Birth(name="x"))])
+    with pytest.raises(Conflict, match="cannot be a name there"):
+        checkout(context, "x", out)
+    assert not out.exists()
+    assert list(out.parent.glob(".dsdt*")) == []
+    assert checkout(context, "x", out, ["a.txt"]).written == ("a.txt",)

@@ -18,7 +18,7 @@ from disdat.core.digest import Digest, of_bytes, of_json
 from disdat.core.event import Event
 from disdat.core.places import MARKER, context_key, object_key, pack_key
 from disdat.core.publication import Said
-from disdat.errors import Corrupt, DigestMismatch, DisdatError, ObjectNotFound, UnknownFormat
+from disdat.errors import Conflict, Corrupt, DigestMismatch, DisdatError, ObjectNotFound, UnknownFormat
 from disdat.ops import bundles, checkout, contexts, fetching, find, localizing, maintain, push, remotes
 from disdat.ops.bundles import Birth
 from disdat.remote import compaction, snapshots
@@ -199,7 +199,7 @@ HOSTILE_PATHS = ["../x", "/etc/x", "a/../../x", "a//b", "./a", "a/.", "a\0b", ""
 
 
 def entry(path: str, digest: Digest, size_bytes: int) -> dict[str, Json]:
-    return {"path": path, "digest": digest, "size": size_bytes}
+    return {"name": path, "digest": digest, "size": size_bytes}
 
 
 @pytest.mark.parametrize("path", HOSTILE_PATHS)
@@ -226,6 +226,27 @@ def test_a_tree_that_leaves_its_directory_is_never_written(
     assert {each for each in made if each.is_file()} == set()
     assert not [each for each in tmp_path.rglob("x") if each.is_file()]
     localizing.localize(bob, [find.need(bob, name) for name in ("small", "large")])
+
+
+def test_a_tree_with_names_that_cannot_be_here_is_told_and_nothing_is_half_there(
+    ann: Context, bob: Context, tmp_path: Path
+) -> None:
+    data = b"s" * 1000
+    digest = of_bytes(data)
+    ann.remote.backend.put(object_key(digest), data)
+    logical = "tree1:" + digest
+    frames: list[Json] = [{"name": "", "kind": "directory", "logical": logical, "path": "", "form": "path"}]
+    odd = body(tree={"entries": [entry("a", digest, 1000), entry("d/" + "n" * 300, digest, 1000)]}, frames=frames)
+    with ann.remote.mirror() as mirror:
+        mirror.publish(Said(events=[added(odd, ann.home.clock_us())], objects=[(digest, 1000)]))
+    fetching.fetch(bob)
+    with pytest.raises(Conflict, match="nothing was done"):
+        checkout.checkout(bob, UUID, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(Conflict, match="nothing was done"):
+        bundles.value(bob, UUID)
+    assert not bob.bundle_directory(UUID).exists()
+    assert checkout.checkout(bob, UUID, tmp_path / "out", ["a"]).written == ("a",)
 
 
 @pytest.mark.parametrize(

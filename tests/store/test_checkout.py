@@ -135,23 +135,6 @@ def test_what_an_unfinished_checkout_wrote_is_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "clashes"),
-    [
-        ([], []),
-        (["a", "b/a", "c/A"], []),
-        (["a/b", "A/c"], []),
-        (["a", "A"], [("A", "a")]),
-        (["d/x", "D/X", "e"], [("D/X", "d/x")]),
-        (["caf\u00e9", "cafe\u0301"], [("cafe\u0301", "caf\u00e9")]),
-        (["Stra\u00dfe", "strasse"], [("Stra\u00dfe", "strasse")]),
-        (["a", "A/b"], [("A", "a")]),
-    ],
-)
-def test_names_that_some_file_systems_take_for_one_are_told(paths: list[str], clashes: list[tuple[str, ...]]) -> None:
-    assert checkout.clashes(paths) == clashes
-
-
-@pytest.mark.parametrize(
     ("scope", "chosen"),
     [((), ["a", "ab", "d/e/f", "d/g"]), (("a",), ["a"]), (("d",), ["d/e/f", "d/g"]), (("d/e", "ab"), ["ab", "d/e/f"])],
 )

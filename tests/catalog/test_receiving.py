@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from disdat.catalog.catalog import Catalog
+from disdat.catalog.log import Log, Place
 from disdat.core import event
 from disdat.core.event import Draft, Event
+from disdat.durable import Disk
 from disdat.errors import Corrupt
 from tests.catalog.contexts import HOME, START_US, Clock, add, add_now, bundle, committed, dump, open_catalog, removed
 from tests.conftest import examples
@@ -80,6 +82,31 @@ def test_any_order_and_portions_come_to_the_same(seed: int, tmp_path_factory: py
         u: row.tags for u, row in theirs.rows(sorted(others)).items()
     }
     mine.check_log()
+
+
+class CountingLog(Log):
+    """Counts the events that are read by their places."""
+
+    count = 0
+
+    def read(self, places: Iterable[Place]) -> Iterator[Event]:
+        for each in super().read(places):
+            self.count += 1
+            yield each
+
+
+def test_what_speaks_of_many_bundles_is_read_once_for_all_of_them(tmp_path: Path) -> None:
+    """So what a commit of a thousand takes does not grow with the square of that, where it comes before them."""
+    theirs = open_catalog(tmp_path / "theirs", writer=OTHER)
+    uuids = add(theirs, *(bundle(f"n{number}") for number in range(20)))
+    theirs.commit([committed(*uuids)])
+    *adds, commit = theirs.events()
+    log = CountingLog(tmp_path / "mine" / "log", disk=Disk())
+    mine = open_catalog(tmp_path / "mine", log=log)
+    mine.receive([commit], note=NOTE)
+    mine.receive(adds, note=NOTE)
+    assert log.count <= 2
+    assert all(row.committed for row in mine.rows(uuids).values())
 
 
 def test_what_is_known_is_not_written_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ So a home that collects says which of its own it has no more; and of a home that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from disdat.catalog.keeping import Keeping
 from disdat.context import Home
@@ -23,36 +23,37 @@ from disdat.remote.remote import LOCK
 from disdat.store.locks import FileLock
 
 
-def needless(home: Home, found: Iterable[Unpublished], policy: Policy) -> list[Unpublished]:
+def chosen(
+    home: Home, found: Iterable[Unpublished], policy: Policy, *, forget: Set[str] = frozenset()
+) -> list[Unpublished]:
     """
-    Those of some bundles that this home made and has no more, in whatever context; none where that cannot be told now.
+    Those of some bundles that nobody is going to publish, as far as it can be told from here now.
+
+    This home made them, or one to *forget*, by its id; and this one has them no more, or never had them, in whatever
+    context. A copy of a home that is forgotten has its bundles too.
 
     Raises:
+        InvalidInput: A home to forget is this one, or made none of them.
         Corrupt, ObjectNotFound: Some context cannot be asked.
     """
-    own = [each for each in found if each.home == home.known_id]
-    if not own or not _is_quiet(home):
-        return []
-    had = _had(home, policy)
-    return [each for each in own if each.uuid not in had]
+    listed = list(found)
+    _check_known(listed, forget, own=home.known_id)
+    own = [each for each in listed if each.home == home.known_id]
+    candidates = [each for each in listed if each.home in forget]
+    if own and _is_quiet(home):
+        candidates += own
+    had = _had(home, policy) if candidates else set()
+    return [each for each in candidates if each.uuid not in had]
 
 
-def of_homes(found: Iterable[Unpublished], homes: Set[str], *, own: str | None) -> list[Unpublished]:
-    """
-    Those of some bundles that homes made which do not come back.
-
-    Raises:
-        InvalidInput: A home is the *own*, or made none of them.
-    """
+def _check_known(found: Sequence[Unpublished], homes: Set[str], *, own: str | None) -> None:
     if own in homes:
         raise InvalidInput(f"{own} is this home", hint="push its bundles, or remove them: that does it")
-    chosen = [each for each in found if each.home in homes]
-    if missing := homes - {each.home for each in chosen}:
+    if missing := homes - {each.home for each in found}:
         raise InvalidInput(
             f"no home {min(missing)} has files on the remote of bundles that were not pushed",
             hint="`dsdt gc --remote` lists those that have",
         )
-    return chosen
 
 
 def release(remote: Remote, some: Iterable[Unpublished], *, now_us: int) -> int:

@@ -139,9 +139,8 @@ def collect(
 
 def _release(remote: Remote, home: Home, policy: Policy, forget: Set[str], now_us: int) -> int:
     """Say of which bundles files need not be kept any more; of how many."""
-    found = list(remote.unpublished())
-    gone = releasing.of_homes(found, forget, own=home.known_id)
-    return releasing.release(remote, [*gone, *releasing.needless(home, found, policy)], now_us=now_us)
+    gone = releasing.chosen(home, remote.unpublished(), policy, forget=forget)
+    return releasing.release(remote, gone, now_us=now_us)
 
 
 class Collection:

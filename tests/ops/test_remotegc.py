@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from disdat.catalog.queries import Filter
+from disdat.context import Home
 from disdat.core import canonical, event, publication
 from disdat.core.digest import of_bytes
 from disdat.core.places import context_key, file_key, share_key
@@ -206,6 +208,24 @@ def test_a_home_that_does_not_come_back_is_forgotten_when_somebody_says_so(all_:
     all_.write("bob", 0)
     with pytest.raises(InvalidInput, match="is this home"):
         remotegc.collect(bob, POLICY, forget={bob.home.id})
+
+
+def test_a_copy_of_a_home_has_its_bundles_too(all_: Sharing) -> None:
+    uuid = all_.write("ann", 0)
+    ann = all_.contexts["ann"]
+    ann.catalog.close()
+    shutil.copytree(ann.home.root, all_.root / "copy")
+    copy = Home(all_.root / "copy", clock_us=ann.home.clock_us).context("work")
+    copy.home.ensure()
+    assert copy.home.id != ann.home.id
+    all_.world.advance(DAY_US)
+    assert remotegc.collect(copy, POLICY, forget={ann.home.id}).released == 0
+    bundles.remove(copy, [find.by_uuid(copy, uuid)], force=True)
+    all_.world.advance(DAY_US)
+    assert remotegc.collect(copy, POLICY).released == 0, "the one it was copied from may push it"
+    assert remotegc.collect(copy, POLICY, forget={ann.home.id}).released == 1
+    copy.catalog.close()
+    copy.remote.known.close()
 
 
 def test_who_comes_back_before_its_files_were_deleted_pushes_them(all_: Sharing) -> None:

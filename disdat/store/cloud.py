@@ -43,6 +43,8 @@ Page = list[tuple[str, Stored]]
 
 LISTED_AT_ONCE = 1000
 RANGES_IN_FLIGHT = 8
+READ_BYTES, READS_IN_FLIGHT = PIECE_BYTES // 2, 4
+"""How a large object is read: of what is freed here the C library keeps the more, the larger each piece was."""
 _LAST_BYTE = (1 << 63) - 1
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 2.0
 
@@ -97,14 +99,15 @@ class CloudBackend:
             self.head(key)
             return
         wanted = _LAST_BYTE - offset if length is None else length
-        first, size_bytes, etag = self._first_piece(key, path, offset, min(wanted, PIECE_BYTES))
+        first, size_bytes, etag = self._first_piece(key, path, offset, min(wanted, READ_BYTES))
         if first:
             yield first
+        del first  # or it is held until all are read
         end = min(size_bytes, offset + wanted)
-        starts = range(offset + PIECE_BYTES, end, PIECE_BYTES)
+        starts = range(offset + READ_BYTES, end, READ_BYTES)
         if starts:
             yield from _in_flight(
-                lambda start: self._piece(key, path, start, min(end, start + PIECE_BYTES), etag), starts
+                lambda start: self._piece(key, path, start, min(end, start + READ_BYTES), etag), starts
             )
 
     def put(self, key: str, data: bytes) -> None:
@@ -258,7 +261,9 @@ class CloudBackend:
             with engine.lock():  # to find credentials takes a while, and many threads begin at once
                 here = self._here
                 if here is None or here[0] != generation:
-                    here = self._here = generation, PLACES[self._scheme](self._bucket, self._settings)
+                    place = PLACES[self._scheme](self._bucket, self._settings)
+                    engine.keep(place)
+                    here = self._here = generation, place
         return here[1]
 
     def _range(self, key: str, path: str, offset: int, length: int) -> bytes:
@@ -376,11 +381,11 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 
 def _in_flight(fetch: Callable[[int], Piece], starts: Sequence[int]) -> Iterator[Piece]:
     """Yield the pieces that start there, in order, while the next ones are on their way."""
-    with ThreadPoolExecutor(min(len(starts), PIECES_IN_FLIGHT)) as pool:
+    with ThreadPoolExecutor(min(len(starts), READS_IN_FLIGHT)) as pool:
         coming: deque[Future[Piece]] = deque()
         try:
             for start in starts:
-                if len(coming) == PIECES_IN_FLIGHT:
+                if len(coming) == READS_IN_FLIGHT:
                     yield coming.popleft().result()
                 coming.append(pool.submit(fetch, start))
             while coming:

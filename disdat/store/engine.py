@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,11 +31,15 @@ class _Engine:
         self.forks = 0
         self.loaded: ModuleType | None = None
         self.lock = threading.RLock()
+        self.made: weakref.WeakSet[object] = weakref.WeakSet()
+        self.of_parents: list[object] = []
 
     def forked(self) -> None:
         self.forks += 1
         self.loaded = None
         self.lock = threading.RLock()  # a thread that is not in the child may have held it
+        self.of_parents += self.made
+        self.made = weakref.WeakSet()
 
 
 _engine = _Engine()
@@ -49,6 +54,12 @@ def generation() -> int:
 def lock() -> threading.RLock:
     """What threads hold while they make what is good in this process; one of its own after a fork."""
     return _engine.lock
+
+
+def keep(made: object) -> None:
+    """Never free in a forked child what was *made* of the library's: that would wait for its threads."""
+    with _engine.lock:
+        _engine.made.add(made)
 
 
 def obstore() -> ModuleType:

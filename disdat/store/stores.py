@@ -59,6 +59,32 @@ class Place(Protocol):
         """What the cloud computed over an object; None where we know no way to ask."""
 
 
+class _Credentials:
+    """
+    What a store asks for credentials.
+
+    It does not know the store: that is no object of Python's, whose collector would not see that the two keep each
+    other, and a session of boto3's with them.
+    """
+
+    def __init__(self, session: aws.Session) -> None:
+        self._session = session
+        self.fault: DisdatError | None = None
+
+    def __call__(self) -> dict[str, object]:
+        try:
+            keys = self._session.keys()
+        except DisdatError as exc:
+            self.fault = exc  # of what is raised here, obstore passes on the text only
+            raise
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": keys.expires,
+        }
+
+
 class S3Place:
     """A bucket of S3's, or of what speaks as it does; the credentials and where it is are boto3's findings."""
 
@@ -69,12 +95,16 @@ class S3Place:
         self.bucket, self._settings = bucket, settings
         self.session = aws.Session(settings.profile)
         self.session.keys()  # none at all is better told now than by every request
+        self._credentials = _Credentials(self.session)
         # Elsewhere than at AWS there is one region, whatever it is called.
         of_aws = _AWS_HOST.search(urlsplit(self.session.endpoint).netloc)
         self._region = self.session.bucket_region(bucket) if of_aws else self.session.region
-        self.fault: DisdatError | None = None
         self.requests = self._store(_request_timeout_s(settings))
         self.transfers = self._store(TRANSFER_TIMEOUT_S)
+
+    @property
+    def fault(self) -> DisdatError | None:
+        return self._credentials.fault
 
     def checksum(self, path: str) -> Checksum | None:
         return self.session.object_checksum(self.bucket, path)
@@ -96,19 +126,6 @@ class S3Place:
             client_options={**_client_options(timeout_s), "allow_http": endpoint.scheme == "http"},
             retry_config=_retry_config(self._settings),
         )
-
-    def _credentials(self) -> dict[str, object]:
-        try:
-            keys = self.session.keys()
-        except DisdatError as exc:
-            self.fault = exc  # of what is raised here, obstore passes on the text only
-            raise
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.token,
-            "expires_at": keys.expires,
-        }
 
 
 class OtherPlace:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
 DSDT = str(Path(sys.executable).with_name("dsdt"))
-PEAK_MIB = 150
+PEAK_MIB = 150_000_000 >> 20
 PUSH = "push.push(context, push.selected(context))"
 LOCALIZE = "fetching.fetch(context); localizing.localize(context, find.search(context, Filter()))"
 MEASURED = """

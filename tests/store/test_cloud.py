@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -11,6 +12,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +30,9 @@ from disdat.errors import (
     StorageError,
     Unavailable,
 )
+from disdat.store import engine
 from disdat.store.backend import PIECE_BYTES, Abilities, Backend, Unsupported, open_backend, probe
+from disdat.store.stores import S3Place
 from disdat.testing.backend_contract import BackendContract
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Answer, CutReply, CutRequest, Fault, HoldReply, LoseReply, Refuse, Rule
@@ -363,6 +367,29 @@ def test_a_forked_child_uses_a_backend_its_parent_used(backend: Backend) -> None
     assert in_a_child(lambda: use() and in_a_child(use))
     assert use()
     assert len(backend.list_below("by/")) == 3
+
+
+def test_what_nobody_uses_any_more_is_freed_but_not_in_a_forked_child(
+    ministack: S3Server, use: Callable[[S3Server], None]
+) -> None:
+    """A session of boto3's is 10 MB; to free what it serves there, a child would need its parent's threads."""
+    use(ministack)
+    places = [S3Place(ministack.fresh_bucket(), settings()) for _ in range(2)]
+    for place in places:
+        engine.keep(place)
+        list(place.requests.list())
+    first, second = (weakref.ref(place.session) for place in places)
+    del place, places[0]
+    gc.collect()
+    assert first() is None
+
+    def use_no_more() -> bool:
+        places.clear()
+        gc.collect()
+        return second() is not None
+
+    assert in_a_child(use_no_more)
+    assert not use_no_more()
 
 
 @pytest.mark.slow

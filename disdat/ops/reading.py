@@ -18,7 +18,6 @@ from disdat.core.tree import Entry, Tree, TreeRef, check_path, decode_path, from
 from disdat.durable import storage_errors
 from disdat.errors import Conflict, Corrupt, InvalidInput, ObjectNotFound
 from disdat.remote.known import Presence
-from disdat.store import names
 
 _T = TypeVar("_T")
 
@@ -141,6 +140,8 @@ class BundleSource:
         """Conflict where the home cannot have all files of a bundle that was made in another one."""
         if self._names_checked or self.trusted:
             return
+        from disdat.store import names  # most of what is read was made here
+
         directory = self._context.bundle_directory(self._bundle.uuid)
         with storage_errors(f"make {directory}"):
             directory.mkdir(parents=True, exist_ok=True)

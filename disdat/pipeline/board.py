@@ -95,12 +95,15 @@ class Board:
         """The next task, which runs from now on; None where none can."""
         self._wake(now_s)
         entry = self._next()
-        if entry is None:
-            return None
+        return None if entry is None else self.start(entry.job.id)
+
+    def start(self, job_id: str) -> str:
+        """A task that can run does, from now on."""
+        entry = self._entries[job_id]
         self._withdraw(entry)
         entry.status = Status.RUNNING
-        self._running[entry.job.id] = entry
-        return entry.job.id
+        self._running[job_id] = entry
+        return job_id
 
     def finish(self, job_id: str) -> None:
         """A task is done: what lacked nothing else can run now."""
@@ -132,9 +135,22 @@ class Board:
         """What a task is now."""
         return self._entries[job_id].status
 
+    @property
+    def running(self) -> Collection[str]:
+        """The tasks that run."""
+        return self._running.keys()
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a task could run if there is enough of what it takes."""
+        return bool(self._ready)
+
     def wakes_at_s(self) -> float | None:
-        """When the next task that failed is tried again; None where none is."""
+        """When :meth:`take` may have something though nothing ended; None where that cannot be."""
         return self._resting[0][0] if self._resting else None
+
+    def close(self) -> None:
+        """Nothing runs any more."""
 
     def _wait_for(self, entry: _Entry, needs: Collection[str]) -> None:
         for need in needs:
@@ -178,6 +194,10 @@ class Board:
             _, _, entry = heapq.heappop(self._resting)
             entry.status = Status.PENDING
             self._offer(entry)
+            self._again(entry.job.id)
+
+    def _again(self, job_id: str) -> None:
+        """A task that failed can run again."""
 
     def _next(self) -> _Entry | None:
         """

@@ -6,27 +6,24 @@ Nothing is decided here but in what order; the same bundles come out whatever th
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import luigi
+from luigi.event import Event
 
 from disdat.errors import DisdatError
-from disdat.pipeline import call, params, plan
+from disdat.pipeline import call, plan
 from disdat.pipeline.board import Board, Job, Status
 from disdat.pipeline.call import Call
-from disdat.pipeline.events import Events, Stream, Subject
+from disdat.pipeline.events import Events, Stream
 from disdat.pipeline.executors import Executor, Sink
 from disdat.pipeline.executors.inline import Inline
 from disdat.pipeline.executors.lanes import Lanes
+from disdat.pipeline.ledger import Ledger
 from disdat.pipeline.outcome import Done, Failed, Lost, Named, Outcome, Suspended
 from disdat.pipeline.plan import Node, Plan
-from disdat.pipeline.task import Made, state_of
 from disdat.pipeline.work import Work
-
-logger = logging.getLogger("disdat.pipeline")
 
 Open = Callable[[Sink], Executor]
 """Opens an executor that tells the sink what happens."""
@@ -44,6 +41,8 @@ class Terms:
     limits: Mapping[str, int] | None = None
     """How much there is of each resource; 1 of what is not named."""
     retry_delay_s: float = 0
+    is_central: bool = False
+    """Whether a running luigid says what is next."""
 
 
 def run(planned: Plan, terms: Terms, events: Events) -> None:
@@ -54,59 +53,61 @@ def run(planned: Plan, terms: Terms, events: Events) -> None:
         BaseException: What ended it: an interrupt, or an executor that cannot go on. All calls are ended.
     """
     driver = _Driver(planned, terms, events)
-    driver.run()
+    try:
+        driver.run()
+    finally:
+        driver.close()
 
 
 class _Driver:
     """One run; it is the executors' sink."""
 
     def __init__(self, planned: Plan, terms: Terms, events: Events) -> None:
-        self._plan = planned
         self._terms = terms
-        self._events = events
+        self._ledger = Ledger(planned, events)
         here = Inline(self, self._run_here)
         main = terms.executor(self) if terms.executor else here
         self._executor = Lanes(main, here, lambda: terms.apart(self))
-        self._board = Board(slots=main.slots, limits=terms.limits, retry_delay_s=terms.retry_delay_s)
         self._nodes: dict[str, Node] = {}
-        self._ids: dict[Node, str] = {}
+        self._board = self._open_board(main.slots)
         self._calls: dict[str, tuple[Node, Work]] = {}
         self._attempts = 0
 
     def run(self) -> None:
-        try:
-            self._add(self._plan.nodes)
-            while self._submit() or self._wait():
-                pass
-        finally:
-            self._executor.close()
-        for node in self._plan.nodes:
-            if node.outcome is None:
-                self._end(node, _not_run(node))
+        self._add(self._ledger.plan.nodes)
+        while self._submit() or self._wait():
+            pass
+        self._ledger.close()
+
+    def close(self) -> None:
+        self._executor.close()
+        self._board.close()
+
+    def _open_board(self, slots: int) -> Board:
+        terms = self._terms
+        if not terms.is_central:
+            return Board(slots=slots, limits=terms.limits, retry_delay_s=terms.retry_delay_s)
+        from disdat.pipeline.central import Central  # luigi's client, which few runs need
+
+        run_id = self._ledger.plan.run_id
+        return Central(run_id, lambda job: self._nodes[job].task, slots=slots, retry_delay_s=terms.retry_delay_s)
 
     # What executors tell
 
     def began(self, call_id: str) -> None:
-        node, _ = self._calls[call_id]
-        logger.info("%s begins", params.describe(node.task))
-        self._events.began(self._subject(node))
+        self._ledger.began(self._calls[call_id][0])
 
     def wrote(self, call_id: str, stream: Stream, text: str) -> None:
-        if call_id in self._calls:
-            self._events.wrote(self._subject(self._calls[call_id][0]), stream, text)
+        self._ledger.wrote(self._calls[call_id][0], stream, text)
 
     # The loop
 
     def _add(self, nodes: Sequence[Node]) -> None:
-        """Take in nodes, inputs before those who read them; what is decided of them is told."""
+        self._ledger.add(nodes)
         for node in nodes:
-            self._ids[node] = job_id = str(len(self._ids))
-            self._nodes[job_id] = node
             if node.outcome is None:
-                self._board.add(self._job(job_id, node))
-            else:
-                self._has_output(node)
-        self._events.planned([(self._subject(node), node.outcome) for node in nodes])
+                self._nodes[self._ledger.id(node)] = node
+                self._board.add(self._job(node))
 
     def _submit(self) -> bool:
         """Hand out what can run, as far as there is room; whether anything was."""
@@ -115,7 +116,7 @@ class _Driver:
             job_id = self._board.take(time.monotonic())
             if job_id is None:
                 break
-            self._executor.submit(self._call(job_id))
+            self._executor.submit(self._call(self._nodes[job_id]))
             handed = True
         return handed
 
@@ -132,15 +133,12 @@ class _Driver:
             time.sleep(rest_s)
         return rest_s is not None
 
-    def _call(self, job_id: str) -> Call:
-        node = self._nodes[job_id]
+    def _call(self, node: Node) -> Call:
         self._attempts += 1
-        call_id = f"{job_id}.{self._attempts}"
-        work = replace(node.work, inputs={**node.work.inputs, **_made(node.upstream)}, yielded=_made(node.yielded))
+        call_id = f"{self._ledger.id(node)}.{self._attempts}"
+        work, timeout_s = _pinned(node), _timeout_s(node, self._terms.timeout_s)
         self._calls[call_id] = node, work
-        own = node.task.worker_timeout
-        timeout_s = self._terms.timeout_s if own is None else own
-        return call.of_work(work, call_id, priority=node.task.priority, timeout_s=timeout_s or None)
+        return call.of_work(work, call_id, priority=node.task.priority, timeout_s=timeout_s)
 
     def _run_here(self, asked: Call) -> Done:
         """Run a call in this process, with the very task of the plan."""
@@ -151,77 +149,59 @@ class _Driver:
         node, _ = self._calls.pop(done.call_id)
         match done.ended:
             case Outcome() as outcome:
-                self._board.finish(self._ids[node])
-                self._end(node, outcome)
+                self._board.finish(self._ledger.id(node))
+                self._ledger.ended(node, outcome)
             case Failed(why, trace):
                 self._fail(node, why, trace)
             case Suspended(waits):
                 self._suspend(node, waits)
             case Lost(how, why):
-                event = luigi.Event.TIMEOUT if how == "timeout" else luigi.Event.PROCESS_FAILURE
-                call.announce(node.task, event, why)
+                call.announce(node.task, Event.TIMEOUT if how == "timeout" else Event.PROCESS_FAILURE, why)
                 self._fail(node, why, "")
 
     def _suspend(self, node: Node, waits: Sequence[Named]) -> None:
         """Have what a task yielded made, and then the task go on."""
         try:
-            added = plan.extend(self._plan, node, waits)
+            added = plan.extend(self._ledger.plan, node, waits)
         except DisdatError as exc:
             self._fail(node, exc.message, "")
             return
         self._add(added)
-        self._events.suspended(self._subject(node), list(map(self._subject, node.yielded.values())))
-        self._board.suspend(self._ids[node], self._open(node.yielded.values()))
+        self._ledger.suspended(node)
+        self._board.suspend(self._ledger.id(node), self._needs(node.yielded))
 
     def _fail(self, node: Node, why: str, trace: str) -> None:
-        logger.error("%s failed\n%s", params.describe(node.task), trace or why)
-        status = self._board.fail(self._ids[node], time.monotonic())
-        if status is Status.FAILED and node.task.retry_count is not None:
-            self._events.retried(self._subject(node), why)
-        else:
-            self._end(node, Outcome("failed", why))
+        status = self._board.fail(self._ledger.id(node), time.monotonic())
+        will_retry = status is Status.FAILED and node.task.retry_count is not None
+        self._ledger.failed(node, why, trace, will_retry=will_retry)
 
-    def _end(self, node: Node, outcome: Outcome) -> None:
-        node.outcome = outcome
-        self._has_output(node)
-        logger.info("%s: %s", params.describe(node.task), outcome.decision)
-        self._events.ended(self._subject(node), outcome)
-
-    def _has_output(self, node: Node) -> None:
-        """Give a task whose work was done elsewhere its output."""
-        outcome = node.outcome
-        if outcome is not None and outcome.bundle is not None and state_of(node.task).made is None:
-            context = node.work.session.context
-            state_of(node.task).made = Made(context, outcome.bundle, is_new=outcome.decision == "made")
-
-    def _job(self, job_id: str, node: Node) -> Job:
+    def _job(self, node: Node) -> Job:
         task = node.task
         return Job(
-            job_id,
-            needs=self._open(node.upstream.values()),
+            self._ledger.id(node),
+            needs=self._needs(node.upstream),
             priority=task.priority,
             resources=task.process_resources(),  # type: ignore[no-untyped-call]  # luigi does not annotate its own
             attempts=task.retry_count,
             is_disabled=task.disabled,
         )
 
-    def _open(self, nodes: Iterable[Node]) -> set[str]:
-        """The nodes that are not there yet, and those that never will be."""
-        return {self._ids[node] for node in nodes if node.outcome is None or node.outcome.bundle is None}
+    def _needs(self, nodes: Mapping[str, Node]) -> set[str]:
+        return {self._ledger.id(node) for node in self._ledger.open(nodes.values())}
 
-    def _subject(self, node: Node) -> Subject:
-        return Subject(self._ids[node], params.describe(node.task))
+
+def _pinned(node: Node) -> Work:
+    """The work of a node, with all its inputs; what makes them is done."""
+    inputs = {**node.work.inputs, **_made(node.upstream)}
+    return replace(node.work, inputs=inputs, yielded=_made(node.yielded))
+
+
+def _timeout_s(node: Node, otherwise_s: float | None) -> float | None:
+    """How long a task may run: as it says, where it does; None: as long as it does."""
+    own: float | None = node.task.worker_timeout
+    return (otherwise_s if own is None else own) or None
 
 
 def _made(nodes: Mapping[str, Node]) -> dict[str, str]:
     found = {name: node.outcome.bundle for name, node in nodes.items() if node.outcome}
     return {name: uuid for name, uuid in found.items() if uuid is not None}
-
-
-def _not_run(node: Node) -> Outcome:
-    """What became of a task that could not run."""
-    if node.task.disabled:
-        return Outcome("failed", "not run: it is disabled")
-    needed = [*node.upstream.values(), *node.yielded.values()]
-    faulty = [each.task for each in needed if each.outcome is None or each.outcome.bundle is None]
-    return Outcome("failed", f"not run: {', '.join(map(params.describe, faulty))} failed")

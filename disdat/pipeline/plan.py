@@ -64,6 +64,7 @@ class Plan:
     """All tasks of a run, inputs before those who read them; equal tasks once. It grows while tasks yield others."""
 
     def __init__(self, session: Session, asked: Asked) -> None:
+        self.run_id = session.run.id
         self._builder = _Builder(session, asked)
         self._nodes: dict[_Identity, Node] = {}
 

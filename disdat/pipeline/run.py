@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
 
+import luigi.configuration
+
 from disdat import config
 from disdat.catalog.queries import Filter
 from disdat.context import Context
@@ -12,7 +14,6 @@ from disdat.errors import ApplyError, InvalidInput, TaskFailed
 from disdat.ops import bundles, runs
 from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
-from disdat.pipeline import workers as workers_of_luigi
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Quiet
 from disdat.pipeline.executors.pool import Pool
@@ -46,6 +47,7 @@ def apply(
     rerun: Rerun | None = None,
     code_version: str | None = None,
     verbose: bool = False,
+    timeout: float | None = None,
     incremental_push: bool = False,
     incremental_pull: bool = False,
     tell: Tell = lambda _, __: None,
@@ -54,8 +56,9 @@ def apply(
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
-    is this. With *incremental_push* each result is committed and pushed before what reads it begins, but a transient
-    one; with *incremental_pull* the bytes of inputs are localized first.
+    is this. A task that takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails.
+    With *incremental_push* each result is committed and pushed before what reads it begins, but a transient one; with
+    *incremental_pull* the bytes of inputs are localized first.
 
     Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
     happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first.
@@ -70,6 +73,8 @@ def apply(
     bundles.check_tags(asked.tags)
     if not isinstance(workers, int) or workers < 1:
         raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout is a number of seconds above 0, not {timeout!r}", hint="leave it out for none")
     settings = config.load()
     session = Session(
         context,
@@ -85,7 +90,8 @@ def apply(
     if incremental_push:
         publish(context, [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle])
     try:
-        _run(planned, session, workers=1 if inside_a_task() else workers, central=central_scheduler)
+        at_once = 1 if inside_a_task() else workers
+        _run(planned, session, workers=at_once, central=central_scheduler, timeout_s=timeout)
     finally:
         _record(planned.nodes, session, tell)
     return _result(planned.nodes)
@@ -102,21 +108,29 @@ def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     return planned
 
 
-def _run(planned: Plan, session: Session, *, workers: int, central: bool) -> None:
+def _run(planned: Plan, session: Session, *, workers: int, central: bool, timeout_s: float | None) -> None:
     """Run what is open; afterwards every node has its outcome."""
     if all(node.outcome is not None for node in planned.nodes):
         return
     runs.record(session.context, session.run)
     with noise.luigis(verbose=session.verbose):
-        if central:
-            workers_of_luigi.run_nodes(planned.nodes, workers=workers, central=central)
-        else:
-            driver.run(planned, _terms(workers), Quiet())
+        driver.run(planned, _terms(workers, timeout_s, is_central=central), Quiet())
 
 
-def _terms(workers: int) -> Terms:
-    executor = (lambda sink: Pool(sink, workers)) if workers > 1 else None
-    return Terms(executor, apart=lambda sink: Pool(sink, 1))
+def _terms(workers: int, timeout_s: float | None, *, is_central: bool) -> Terms:
+    def pool(slots: int) -> driver.Open:
+        return lambda sink: Pool(sink, slots)
+
+    settings = luigi.configuration.get_config()
+    return Terms(
+        executor=pool(workers) if workers > 1 else None,
+        apart=pool(1),
+        timeout_s=timeout_s,
+        limits=settings.getintdict("resources"),
+        # Luigi's own default, a quarter of an hour, is for servers.
+        retry_delay_s=settings.getfloat("scheduler", "retry_delay", 0.0),
+        is_central=is_central,
+    )
 
 
 def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:

@@ -12,7 +12,7 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,7 +38,9 @@ from disdat.errors import (
     UnknownFormat,
 )
 from disdat.making import UNFINISHED
+from disdat.remote import unbound
 from disdat.remote.binding import URLS, Binding
+from disdat.remote.unbound import Left
 from disdat.store.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -425,10 +427,10 @@ class Context:
         from disdat.remote.remote import Remote  # most commands need no remote
 
         if self.binding is None:
-            raise NotConfigured(
-                f"the context {self.name} has no remote",
-                hint=f"`dsdt remote {self.remote_name} URL` binds it; {URLS}",
-            )
+            lefts = unbound.read(self.directory)
+            again = f"`{lefts[-1].remedy}` binds it again" if lefts else ""
+            hint = again or f"`dsdt remote {self.remote_name} URL` binds it; {URLS}"
+            raise NotConfigured(f"the context {self.name} has no remote", hint=hint)
         return Remote(
             self.binding,
             self.directory,
@@ -437,22 +439,30 @@ class Context:
             clock_us=self.home.clock_us,
         )
 
-    def bind(self, binding: Binding | None) -> Context:
+    def bind(self, binding: Binding | None, *, left: Left | None = None) -> Context:
         """
         Bind it to a remote, or to none; durable on return. The context as it is then.
 
-        What was known of another remote is forgotten.
+        What was known of another remote is forgotten, but for what it *left* there.
         """
         self.check_is_now()
         self.home.ensure()
         path = self.directory / "context.json"
         with storage_errors(f"write {path}"), ContextLock(self.directory).held():
             fields = {**Context(self.home, self.name).settings, "remote": binding.to_json() if binding else None}
+            self._note_left(unbound.noted(unbound.read(self.directory), left, binding))
             for known in self.directory.glob("mirror.db*"):
                 self.home.disk.unlink(known)
             self.home.make_file(path, lambda _: _line(fields), self.home.disk.rename)
             self.home.disk.sync_dir(self.directory)
         return self.home.context(self.name)
+
+    def _note_left(self, lefts: Sequence[Left]) -> None:
+        path = self.directory / unbound.NAME
+        if lefts:
+            self.home.make_file(path, lambda _: unbound.line(lefts), self.home.disk.rename)
+        elif path.exists():
+            self.home.disk.unlink(path)
 
     @cached_property
     def catalog(self) -> Catalog:

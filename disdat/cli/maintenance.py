@@ -93,6 +93,9 @@ def _report_lines(report: VerifyReport) -> Iterator[str]:
     yield f"Verified {', '.join(seen)}, {render.size(report.size_bytes)}: {result}."
     if report.remote_only:
         yield f"{render.count(report.remote_only, 'object')} more on the remote only, not read."
+    for each in report.unbound:
+        where = f"a remote no longer bound: {each.name}@{each.url}"
+        yield f"Bytes of {render.count(len(each.uuids), 'bundle')} are on {where}; `{each.remedy}` binds to it again."
 
 
 def _harm(report: VerifyReport) -> int:
@@ -109,6 +112,7 @@ def _report_json(report: VerifyReport) -> Json:
         "events": report.events,
         "size_bytes": report.size_bytes,
         "remote_only": report.remote_only,
+        "unbound": [{"url": each.url, "name": each.name, "bundles": list(each.uuids)} for each in report.unbound],
         "findings": [_finding_json(finding) for finding in report.findings],
     }
 

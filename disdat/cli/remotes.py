@@ -22,6 +22,7 @@ from disdat.ops.pull import PullResult
 from disdat.ops.push import PushResult
 from disdat.ops.remotes import Bound, Cloned
 from disdat.remote.binding import URLS, Binding
+from disdat.remote.unbound import Left
 from disdat.store.backend import Abilities
 
 _LAYOUT = click.option(
@@ -53,8 +54,11 @@ def remote(
     if layout is not None and url is None:
         raise WrongUsage("--layout is for binding", "give REMOTE_CONTEXT and URL, or leave it out")
     if unbind:
-        before = ops.remotes.unbind(context)
-        render.say(choices, f"Unbound from {_named(before)}" if before else f"{context.name} has no remote")
+        left = ops.remotes.unbind(context)
+        if as_json:
+            render.out(render.as_json(_left_json(left)))
+        for line in [] if as_json else _left_lines(left) if left else [f"{context.name} has no remote"]:
+            render.say(choices, line)
     elif name is None:
         _show(choices, context.binding, context.name, as_json=as_json)
     elif url is None:
@@ -241,8 +245,33 @@ def _bound_lines(bound: Bound) -> Sequence[str]:
     lines = []
     if bound.before is not None and bound.before != bound.binding:
         lines.append(f"It was bound to {_named(bound.before)} before; what came from there stays.")
+        lines += _only_there(bound.left) if bound.left else []
     lines.append(f"Context {bound.context.name} is bound to {_named(bound.binding)}, layout {bound.binding.layout}")
-    return [*lines, *_abilities(bound.abilities)]
+    return [*lines, _what_is_there(bound), *_abilities(bound.abilities)]
+
+
+def _what_is_there(bound: Bound) -> str:
+    name, others = bound.binding.name, ", ".join(each for each in bound.contexts if each != bound.binding.name)
+    if bound.is_new:
+        return "Nothing was there before: it is new, and empty."
+    if name in bound.contexts:
+        return f"{name} is there already: `dsdt pull` tells what it has." + (f" Beside it: {others}." if others else "")
+    return f"Nobody pushed to {name} yet." + (f" There are: {others}." if others else "")
+
+
+def _left_lines(left: Left) -> Iterator[str]:
+    yield f"Unbound from {_named(left.binding)}"
+    yield from _only_there(left)
+
+
+def _only_there(left: Left) -> Iterator[str]:
+    if count := len(left.uuids):
+        of = "1 bundle has" if count == 1 else f"{count:,} bundles have"
+        yield f"{of} bytes only there, and cannot be read until `{left.remedy}` binds to it again"
+
+
+def _left_json(left: Left | None) -> Json:
+    return None if left is None else left.binding.to_json() | {"bundles": sorted(left.uuids)}
 
 
 def _abilities(can: Abilities) -> Sequence[str]:
@@ -269,7 +298,8 @@ def _bound_json(bound: Bound) -> Json:
         "signed_urls": can.signs,
         "checksums": can.checksums,
     }
-    return bound.binding.to_json() | {"abilities": abilities}
+    what: dict[str, Json] = {"new": bound.is_new, "contexts": list(bound.contexts), "abilities": abilities}
+    return bound.binding.to_json() | what
 
 
 def _cloned_lines(made: Cloned) -> Iterator[str]:

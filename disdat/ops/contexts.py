@@ -31,6 +31,8 @@ class Status:
     context: str
     home: Path
     remote: str | None
+    remote_name: str | None
+    """The remote context it is bound to."""
     bundles: int
     names: int
     committed: int
@@ -42,6 +44,8 @@ class Status:
     """Bundles of which nothing is here, and all on the remote."""
     partial: int
     """Bundles of which only some is here."""
+    unpublished: int
+    """Committed bundles of which others do not know all that is said of them here."""
 
 
 def listing(home: Home) -> list[ContextInfo]:
@@ -110,6 +114,7 @@ def status(context: Context) -> Status:
         context=context.name,
         home=context.home.root,
         remote=_url(context),
+        remote_name=context.binding.name if context.binding else None,
         bundles=counts.bundles,
         names=counts.names,
         committed=counts.committed,
@@ -118,6 +123,7 @@ def status(context: Context) -> Status:
         size_bytes=counts.size_bytes,
         remote_only=kept.get("remote", 0),
         partial=kept.get("partial", 0),
+        unpublished=_unpublished(context),
     )
 
 
@@ -129,6 +135,15 @@ def _kept(context: Context) -> Mapping[str, int]:
 
     uuids = [row.uuid for row in context.catalog.search(Filter())]
     return Counter(state.value for state in presence.kept(context, uuids).values())
+
+
+def _unpublished(context: Context) -> int:
+    """How many committed bundles a push would say something of."""
+    if context.binding is None:
+        return 0
+    from disdat.ops import push  # most contexts have no remote, and every command reads this module
+
+    return push.count_unpublished(context)
 
 
 def _url(context: Context) -> str | None:

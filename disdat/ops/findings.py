@@ -41,6 +41,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Unbound:
+    """A remote that the context is bound to no more, and the bundles whose bytes are there, and not here."""
+
+    url: str
+    name: str
+    uuids: tuple[str, ...]
+    remedy: str
+    """The command that binds to it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What was looked at, and what was found."""
 
@@ -56,6 +67,7 @@ class VerifyReport:
     findings: tuple[Finding, ...]
     remote_only: int = 0
     """Objects that are not here, and are on the remote; they were not read."""
+    unbound: tuple[Unbound, ...] = ()
 
     @property
     def is_sound(self) -> bool:

@@ -18,10 +18,12 @@ from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.tree import Entry, decode_path
 from disdat.errors import Corrupt, InvalidInput, NotFound
-from disdat.ops import elsewhere, find, findings, needs
+from disdat.ops import elsewhere, find, findings, needs, presence
 from disdat.ops.checkobjects import ObjectCheck, Progress
-from disdat.ops.findings import Finding, Use, VerifyReport
+from disdat.ops.findings import Finding, Unbound, Use, VerifyReport
 from disdat.ops.needs import Needs
+from disdat.remote import unbound
+from disdat.remote.unbound import Left
 from disdat.store import files
 from disdat.store.collect import portions
 
@@ -40,7 +42,7 @@ def verify(
     Of a context: its log, every byte that its bundles need of the store, and all of the packs these are in; files
     as users see them are compared with that. With *sample*, a share above 0 and up to 1, the bytes of that share of
     the objects and files are read, chosen at random; whether all are there is looked at in any case. What is not here
-    and is on the context's remote is counted, and is not lost.
+    and is on the context's remote is counted, and is not lost; nor is what is on one that it was bound to before.
 
     Writes nothing but to the cache of what was read, and takes what is missing out of the trash, as reading does.
     Others may read and write meanwhile. Memory does not grow with what is read.
@@ -99,6 +101,7 @@ class _Check:
         self._copies: dict[Digest, Path] = {}
         """Files of bundles that have the right bytes of an object, where the store has them wrong or not at all."""
         self._knows_remote = True
+        self._unbound: list[Unbound] = []
         self._bundles = self._files = self._events = self._remote_only = 0
 
     def of_context(self) -> VerifyReport:
@@ -172,6 +175,25 @@ class _Check:
             self._remote_only += len(there)
             for uuid in [uuid for uuid, unread in self._unread.items() if unread.manifest in there]:
                 del self._unread[uuid]
+        bound = self._context.binding if self._knows_remote else None
+        for left in unbound.noted(unbound.read(self._context.directory), None, bound):
+            if uuids := tuple(sorted(set(self._leave_unbound(left)))):
+                self._unbound.append(Unbound(left.binding.url, left.binding.name, uuids, left.remedy))
+
+    def _leave_unbound(self, left: Left) -> Iterator[str]:
+        """Yield the bundles of which something is not here that was on a remote which the context has no more."""
+        manifests = {uuid: self._unread[uuid].manifest for uuid in left.uuids & self._unread.keys()}
+        here = self._store.has_many(manifests.values())
+        without = {uuid: manifest for uuid, manifest in manifests.items() if manifest not in here}
+        for uuid, manifest in without.items():
+            self._needed.forget([manifest])
+            del self._unread[uuid]
+            yield uuid
+        for rows in self._pages():
+            for row, bundle in self._load([row for row in rows if row.uuid in left.uuids - without.keys()]):
+                if absent := presence.absent(self._context, bundle):
+                    self._needed.forget(absent)
+                    yield row.uuid
 
     def _load(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Bundle]]:
         """Some bundles, in parts that bound memory; those that cannot be read are noted."""
@@ -205,6 +227,7 @@ class _Check:
             remote_only=self._remote_only,
             size_bytes=self._objects.read_bytes,
             findings=tuple(self._findings),
+            unbound=tuple(self._unbound),
         )
 
     def _check_files(self, rows: Sequence[Row]) -> None:

@@ -154,6 +154,11 @@ def has_committed(context: Context) -> bool:
     return bool(find.search(context, Filter(committed=True, limit=1)))
 
 
+def count_unpublished(context: Context) -> int:
+    """Of how many committed bundles something is left to publish, as far as is known here."""
+    return sum(len(_news(context, some).uuids) for some in _some(pending.look(context).rows))
+
+
 def sent_so_far(context: Context) -> int:
     """How many objects a push that was cut short has sent; the next one need not."""
     return resuming.count(context.directory)

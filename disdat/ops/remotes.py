@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from disdat.catalog.queries import Filter
 from disdat.context import Context, Home, check_context_name
-from disdat.errors import BadQuery, BundleNotFound, InvalidInput
-from disdat.ops import contexts, fetching
+from disdat.errors import BadQuery, BundleNotFound, InvalidInput, PathNotFound
+from disdat.ops import contexts, fetching, presence
 from disdat.ops.fetching import FetchResult
 from disdat.remote.binding import Binding, claimed, store_id
-from disdat.store.backend import Abilities, open_backend, probe
+from disdat.remote.known import Presence
+from disdat.remote.unbound import Left
+from disdat.store.backend import Abilities, Backend, open_backend, probe
+from disdat.store.local import LocalBackend
 
 LAYOUTS = ("packed", "plain")
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A context's remote, and what that can do; whether it was bound to another one before."""
+    """A context's remote, and what that can do; what it was bound to before."""
 
     context: Context
     binding: Binding
     abilities: Abilities
     before: Binding | None
+    left: Left | None
+    """The bundles whose bytes are only on the remote that it was bound to before."""
+    is_new: bool
+    """Whether nobody bound anything to this URL before."""
+    contexts: tuple[str, ...]
+    """The remote contexts there that something was pushed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +46,13 @@ def bind(context: Context, name: str, url: str, *, layout: str) -> Bound:
     """
     Bind a context to the remote context *name* below *url*; nothing is moved. Several contexts may share one.
 
-    The place is tried: the bucket must be there, and what it can do is in the result. Who is the first to bind
-    something to it must be allowed to write there; others may be allowed to read only.
+    The place is tried: the bucket must be there, of a directory the one above it, and what it can do is in the result.
+    Who is the first to bind something to it must be allowed to write there; others may be allowed to read only.
 
     Raises:
         InvalidInput: It is no URL of a remote, or there are other things at it.
         BadName: No context can be named so.
+        PathNotFound: There is no directory above the one that is meant.
         PermissionDenied, Unavailable: The place may not be used, or does not answer; nothing was changed.
         UnknownFormat: A later version made it.
     """
@@ -50,20 +61,47 @@ def bind(context: Context, name: str, url: str, *, layout: str) -> Bound:
         raise InvalidInput(f"no such layout: {layout!r}", hint=f"it is one of {', '.join(LAYOUTS)}")
     url = url.rstrip("/") if url.partition("://")[2].strip("/") else url
     backend = open_backend(url)
-    id_ = claimed(backend, now_us=context.home.clock_us)
+    found = store_id(backend)
+    if found is None:
+        _check_directory(backend)
+    id_ = found or claimed(backend, now_us=context.home.clock_us)
     abilities = probe(backend, "leases/")
+    there = () if found is None else tuple(backend.list_below("context/"))
     before = context.binding
     binding = Binding(backend.url, name, id_, layout)
-    bound = context if binding == before else context.bind(binding)
-    return Bound(bound, binding, abilities, before)
+    is_same = before is not None and (before.id, before.name) == (id_, name)
+    left = None if before is None or is_same else _left(context, before)
+    bound = context if binding == before else context.bind(binding, left=left)
+    return Bound(bound, binding, abilities, before, left, found is None, there)
 
 
-def unbind(context: Context) -> Binding | None:
-    """Bind a context to no remote, and return the one it was bound to. What was fetched stays; bytes are not moved."""
+def unbind(context: Context) -> Left | None:
+    """
+    Bind a context to no remote. What was fetched stays; bytes are not moved.
+
+    The remote it was bound to, and the bundles not all of whose bytes are here.
+    """
     before = context.binding
-    if before is not None:
-        context.bind(None)
-    return before
+    if before is None:
+        return None
+    left = _left(context, before)
+    context.bind(None, left=left)
+    return left
+
+
+def _left(context: Context, binding: Binding) -> Left:
+    """What would be on the remote only, if it were not known any more."""
+    states = presence.of_rows(context, [row.uuid for row in context.catalog.search(Filter())])
+    return Left(binding, frozenset(uuid for uuid, state in states.items() if state is not Presence.LOCAL))
+
+
+def _check_directory(backend: Backend) -> None:
+    """Refuse a directory in a directory that is not there: it was mistyped, or a disk is not mounted."""
+    if isinstance(backend, LocalBackend) and not backend.root.parent.is_dir():
+        raise PathNotFound(
+            f"no such directory: {backend.root.parent}",
+            hint="check the URL, and whether the disk is mounted; only the last directory of it is made",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,89 @@ def kept(root: Path) -> dict[str, str]:
 def test_binding_shows_what_the_place_can_do(demo: Dsdt, url: str) -> None:
     assert demo("remote", "team", url).lines == [
         f"Context demo is bound to team@{url}, layout packed",
+        "Nothing was there before: it is new, and empty.",
         "conditional writes:  yes",
         "checksums:           no, so proof that bytes are there means to read them back",
         "signed URLs:         no, so there are no links to share",
     ]
     assert demo("remote").lines == [f"url:      {url}", "context:  team", "layout:   packed"]
     assert demo("context").lines == [f"*\tdemo\t[team@{url}]"]
-    assert f"remote:       {url}" in demo("status").lines
+    assert f"remote:       team@{url}" in demo("status").lines
+
+
+def test_binding_says_what_is_there(bound: Dsdt, add: Add, url: str, tmp_path: Path) -> None:
+    """So that who mistypes a URL, or the name of a context, sees it."""
+    assert bound("remote", "team", url).lines[1] == "Nobody pushed to team yet."
+    add("data")
+    bound("commit", "data")
+    bound("push")
+    assert bound("remote", "team", url).lines[1] == "team is there already: `dsdt pull` tells what it has."
+    shown = bound("remote", "taem", url).lines
+    assert shown[2] == "Nobody pushed to taem yet. There are: team."
+    assert bound.json("remote", "taem", url)["contexts"] == ["team"]
+    assert bound.json("remote", "taem", url)["new"] is False
+    assert bound.json("remote", "team", f"{url}2")["new"] is True
+    assert bound.fails("remote", "team", f"file://{tmp_path}/mistyped/place") == (
+        f"no such directory: {tmp_path}/mistyped"
+    )
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_status_says_how_much_was_not_pushed(bound: Dsdt, add: Add) -> None:
+    assert bound.json("status")["remote_name"] == "team"
+    for name in ("one", "two"):
+        add(name)
+        bound("commit", name)
+    assert bound.json("status")["unpublished"] == 2
+    assert "not pushed:   2 bundles" in bound("status").lines
+    bound("push", "one")
+    assert bound.json("status")["unpublished"] == 1
+    bound("push")
+    assert bound.json("status")["unpublished"] == 0
+    bound("tag", "one", "seen:yes")
+    assert bound.json("status")["unpublished"] == 1
+
+
+def test_what_is_only_on_a_remote_no_longer_bound_is_not_taken_for_damaged(bound: Dsdt, add: Add, url: str) -> None:
+    add("kept", text="kept")
+    uuid = add("data", text="given away")
+    for line in ("commit data", "push -d data"):
+        bound(*line.split())
+    again = f"`dsdt remote team {url}` binds"
+    assert bound("remote", "--unbind").lines == [
+        f"Unbound from team@{url}",
+        f"1 bundle has bytes only there, and cannot be read until {again} to it again",
+    ]
+    told = f"Bytes of 1 bundle are on a remote no longer bound: team@{url}; {again} to it again."
+    assert bound("verify").lines[-1] == bound("verify", "data").lines[-1] == told
+    assert bound.json("verify")["unbound"] == [{"url": url, "name": "team", "bundles": [uuid]}]
+    for line in ("localize data", "push", "pull data"):
+        assert bound.run(*line.split()).err.splitlines() == [
+            "dsdt: the context demo has no remote",
+            f"hint: {again} it again",
+        ]
+    assert bound("remote", "other", f"{url}2").lines[0].startswith("Context demo is bound to other")
+    assert bound("verify").lines[-1] == told
+    bound("remote", "team", url)
+    assert bound.json("remote", "--unbind")["bundles"] == [uuid]
+
+
+def test_once_it_is_bound_again_all_is_there(bound: Dsdt, add: Add, url: str) -> None:
+    add("data", text="given away")
+    for line in ("commit data", "push -d data", "remote --unbind", f"remote team {url}"):
+        bound(*line.split())
+    assert not bound.json("verify")["unbound"]
+    bound("localize", "data")
+    bound("remote", "--unbind")
+    assert not bound.json("verify")["unbound"]
+    assert "Unbound" not in bound("remote", "team", url).out
+
+
+def test_binding_elsewhere_says_what_is_left_behind(bound: Dsdt, add: Add, url: str) -> None:
+    add("data")
+    for line in ("commit data", "push -d data"):
+        bound(*line.split())
+    assert bound("remote", "team", f"{url}2").lines[1].startswith("1 bundle has bytes only there")
 
 
 def test_binding_anew_says_what_was_before(bound: Dsdt, url: str) -> None:
@@ -639,6 +715,7 @@ def test_with_the_policies_of_the_guide_all_of_it_works(people: People) -> None:
     dsdt("fetch")
     assert dsdt("remote", "team", people.url).lines == [
         f"Context team is bound to team@{people.url}, layout packed",
+        "team is there already: `dsdt pull` tells what it has.",
         "You may not write there: fetch, pull and clone work, push does not.",
     ]
     for line in ("add mine small.txt", "commit mine"):

@@ -150,10 +150,11 @@ class BundleWriter:
             NotConfigured: The context has no remote.
             InvalidInput: *name* leads out, or the remote is of a kind whose files values do not name by URLs.
         """
-        self.context.remote  # noqa: B018 - it must have one
-        place = self.remote_place()
-        assert place is not None
-        return place.at(name)
+        return self._needed_remote_place().at(name)
+
+    def remote_directory_url(self) -> str:
+        """The URL on the remote below which :meth:`remote_url` gives others; raises what that does."""
+        return self._needed_remote_place().whole()
 
     def remote_place(self) -> RemotePlace | None:
         """Where on the remote its files lie as people see them; None without a remote."""
@@ -198,6 +199,12 @@ class BundleWriter:
                 shutil.rmtree(self.path)
         finally:
             self._release()
+
+    def _needed_remote_place(self) -> RemotePlace:
+        self.context.remote  # noqa: B018 - it must have one
+        place = self.remote_place()
+        assert place is not None
+        return place
 
     def _inside(self, name: str) -> Path:
         relative = PurePosixPath(name)

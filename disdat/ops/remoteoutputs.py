@@ -52,11 +52,7 @@ class RemotePlace:
         Raises:
             InvalidInput: The name leads out, or no key can have it; or values do not name URLs of the remote's kind.
         """
-        if not self._backend.url.startswith(SCHEMES):
-            raise InvalidInput(
-                f"files cannot be written to {self._backend.url} by their URLs",
-                hint="this needs a remote of s3://, or a directory; elsewhere write to `get_file` and push",
-            )
+        self._check_is_named()
         path = encode_path(os.fsencode(name))
         check_path(path)
         if not can_lie_plainly(self._backend.url, self._key(path)):
@@ -64,12 +60,18 @@ class RemotePlace:
         self.given = True
         return url_of(self._backend.url, self._key(path))
 
+    def whole(self) -> str:
+        """The URL of the place itself, a directory; raises InvalidInput as :meth:`at`."""
+        self._check_is_named()
+        self.given = True
+        return self.url
+
     def path_of(self, url: str) -> str | None:
-        """The path, as trees have it, of what lies at a URL below; None of any other URL."""
-        if not url.startswith(SCHEMES) or not url.startswith(f"{self.url}/"):
+        """The path, as trees have it, of what lies at a URL below, empty of the place itself; None of any other URL."""
+        if not url.startswith(SCHEMES) or not f"{url}/".startswith(f"{self.url}/"):
             return None
-        end = url.removeprefix(f"{self.url}/").rstrip("/")
-        return path_of_key(unquote(end) if url.startswith("file://") else end) or None
+        end = url[len(self.url) + 1 :].rstrip("/")
+        return path_of_key(unquote(end) if url.startswith("file://") else end)
 
     def read(self, url: str, where: str) -> dict[str, Entry]:
         """
@@ -108,11 +110,18 @@ class RemotePlace:
         return entry
 
     def _lying(self, path: str) -> Iterator[Stored]:
-        key = self._key(path)
-        with suppress(KeyNotFound):
-            yield self._backend.head(key)
-            return
-        yield from self._backend.list(f"{key}/")
+        if path:
+            with suppress(KeyNotFound):
+                yield self._backend.head(self._key(path))
+                return
+        yield from self._backend.list(self._key(f"{path}/" if path else ""))
+
+    def _check_is_named(self) -> None:
+        if not self._backend.url.startswith(SCHEMES):
+            raise InvalidInput(
+                f"files cannot be written to {self._backend.url} by their URLs",
+                hint="this needs a remote of s3://, or a directory; elsewhere write to `get_file` and push",
+            )
 
     def _hashed(self, found: Stored) -> tuple[str, Entry]:
         hasher = Hasher(expected_bytes=found.size_bytes)

@@ -243,6 +243,10 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         """As :meth:`create_remote_output_file`, of a directory: all that is written below its URL."""
         return self._running("create_remote_output_dir").writer.remote_url(name)
 
+    def get_remote_output_dir(self) -> str:
+        """The URL of the bundle's directory on the remote, below which :meth:`create_remote_output_file` gives URLs."""
+        return self._running("get_remote_output_dir").writer.remote_directory_url()
+
     def get_output_dir(self) -> str:
         """The bundle's directory, there from now on."""
         return str(self._running("get_output_dir").writer.directory())

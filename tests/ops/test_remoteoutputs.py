@@ -102,6 +102,21 @@ def test_a_directory_is_all_that_was_written_below(ann: Context, bob: Context) -
         assert (found / "at=12%3A00").read_bytes() == b"at=12%3A00"
 
 
+def test_all_that_was_written_is_a_directory_too(ann: Context, bob: Context) -> None:
+    writer = BundleWriter(ann)
+    root = writer.remote_directory_url()
+    assert writer.remote_url("b/c") == f"{root}/b/c"
+    for name in ("a", "b/c"):
+        write(ann, f"{root}/{name}", name.encode())
+    made = writer.close(root, Birth(name="v"))
+    assert made.file_count == 2
+    share(ann, made.uuid)
+    pull.pull(bob)
+    found = Path(str(bundles.value(bob, made.uuid)))
+    assert (found / "b" / "c").read_bytes() == b"b/c"
+    assert (found / "a").read_bytes() == b"a"
+
+
 def test_a_directory_is_no_cell(ann: Context) -> None:
     writer = BundleWriter(ann)
     write(ann, writer.remote_url("parts/one"), b"1")

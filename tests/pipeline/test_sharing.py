@@ -139,6 +139,7 @@ class WritesThere(PipeTask):
         urls = self.create_remote_output_file({"one": "one.txt", "more": ["two.txt", "three.txt"]})
         assert isinstance(urls, dict)
         parts = self.create_remote_output_dir("parts")
+        assert urls["one"] == f"{self.get_remote_output_dir()}/one.txt"
         for url in (urls["one"], *urls["more"], f"{parts}/part-0"):
             path = Path(urlsplit(str(url)).path)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 
 from disdat.core import canonical, event
@@ -20,6 +21,7 @@ from disdat.durable import Disk
 from disdat.store.state import Row, Schema, State
 
 NAME = "mirror.db"
+_PAGE = 10_000
 
 _SCHEMA = Schema(
     2,
@@ -53,11 +55,8 @@ _PLACED = """
 _CONTENTS = """
     SELECT p.digest, p.offset, p.length FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE c.key = ?1 ORDER BY p.offset"""
-# By the first part of the path below files/, which is a bundle's uuid.
-_ANNOUNCED = """
-    SELECT substr(key, length(?1) + 1, 36) AS bundle, max(c.publication), ifnull(max(r.publication), '')
-    FROM container AS c LEFT JOIN released AS r ON r.uuid = substr(key, length(?1) + 1, 36)
-    WHERE key > ?1 || ?2 || '0' AND key < ?3 AND NOT gone GROUP BY bundle ORDER BY bundle LIMIT ?4"""
+_BELOW = """
+    SELECT key, publication FROM container WHERE key > ?1 AND key < ?2 AND NOT gone ORDER BY key LIMIT ?3"""
 _RELEASE = """
     INSERT INTO released VALUES (?1, ?2)
     ON CONFLICT (uuid) DO UPDATE SET publication = ?2 WHERE excluded.publication > publication"""
@@ -177,10 +176,19 @@ class Known:
 
         So many at a time. Those that were released since are left out.
         """
-        prefix = context_key(remote_context, "files/")
-        last, end = "", context_key(remote_context, "files0")  # the character after /
-        while rows := self._state.query(_ANNOUNCED, (prefix, last, end, count)):
-            yield {uuid: id_ for uuid, id_, released in rows if id_ > released}
+        start = len(context_key(remote_context, "files/"))
+        files = groupby(self._files(remote_context), key=lambda row: str(row[0])[start : start + 36])
+        bundles = ((uuid, max(str(id_) for _, id_ in of_one)) for uuid, of_one in files)
+        while some := dict(islice(bundles, count)):
+            sql = "SELECT uuid, publication FROM released WHERE uuid IN ({})"
+            released = dict(self._state.query_many(sql, [(uuid,) for uuid in some]))
+            yield {uuid: id_ for uuid, id_ in some.items() if id_ > released.get(uuid, "")}
+
+    def _files(self, remote_context: str) -> Iterator[Row]:
+        """Yield the keys of files under their own names, in order, each with the publication that says so last."""
+        last, end = context_key(remote_context, "files/"), context_key(remote_context, "files0")  # what comes after /
+        while rows := self._state.query(_BELOW, (last, end, _PAGE)):
+            yield from rows
             last = rows[-1][0]
 
     def writers(self, publications: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,6 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
+from botocore.loaders import Loader, create_loader
 
 from disdat.core.checksum import CRC64NVME, SHA256, Checksum
 from disdat.errors import (
@@ -86,6 +88,7 @@ class Session:
         self._s3: S3Client | None = None
         with aws_errors("read AWS's settings"):
             self._settings = self._botocore.get_scoped_config()
+            self._botocore.register_component("data_loader", _models(self._botocore.get_config_variable("data_path")))
 
     def keys(self) -> Keys:
         """
@@ -204,6 +207,12 @@ class Session:
                 s3={"addressing_style": "virtual" if self.virtual_hosts else "path"},
             )
             return boto3.Session(botocore_session=self._botocore).client("s3", config=config)
+
+
+@cache
+def _models(data_path: str | None) -> Loader:
+    """What botocore knows of services and endpoints, read once: it is large, and every session would read it again."""
+    return create_loader(data_path)
 
 
 @contextmanager

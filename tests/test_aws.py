@@ -49,6 +49,15 @@ def told(error: type[DisdatError], act: Callable[[], object]) -> DisdatError:
     return caught.value
 
 
+def test_what_botocore_knows_is_read_once_for_all_sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who has a directory of models of their own has sessions that read them."""
+    usual = [Session()._botocore.get_component("data_loader") for _ in range(2)]
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    own = Session()._botocore.get_component("data_loader")
+    assert usual[0] is usual[1] is not own
+    assert str(tmp_path) in own.search_paths
+
+
 def test_a_bucket_is_checked(session: Session, ministack: S3Server) -> None:
     assert session.check_bucket(ministack.fresh_bucket()) == "us-east-1"
     told(BucketNotFound, lambda: session.check_bucket("no-such-bucket"))

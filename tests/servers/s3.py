@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -47,28 +49,21 @@ class S3Server:
 
     def client(self, **settings: Any) -> S3Client:  # of botocore.config.Config
         """Return a boto3 client that tries once and addresses buckets by path, unless *settings* say otherwise."""
-        usual = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=self.region,
-            config=usual.merge(Config(**settings)),
-        )
+        return new_client(self, **settings) if settings else usual_client(self, os.getpid())
 
     def bucket(self, name: str) -> str:
         """Make the bucket *name*, or empty the one there is, and return its name."""
-        client = self.client()
         if name in self.buckets():
             self.wipe(name)
         else:
-            client.create_bucket(Bucket=name)
+            self.client().create_bucket(Bucket=name)
         return name
 
     def fresh_bucket(self) -> str:
         """Make a bucket whose name nobody has used, and return its name."""
-        return self.bucket(f"bucket-{secrets.token_hex(6)}")
+        name = f"bucket-{secrets.token_hex(6)}"
+        self.client().create_bucket(Bucket=name)
+        return name
 
     def buckets(self) -> list[str]:
         return [bucket["Name"] for bucket in self.client().list_buckets()["Buckets"]]
@@ -115,6 +110,24 @@ class S3Server:
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                 yield {"Key": found["Key"], "VersionId": found["VersionId"]}
+
+
+def new_client(server: S3Server, **settings: Any) -> S3Client:  # of botocore.config.Config
+    usual = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name=server.region,
+        config=usual.merge(Config(**settings)),
+    )
+
+
+@functools.cache
+def usual_client(server: S3Server, _pid: int) -> S3Client:
+    """Return the client of a process, which is slow to make."""
+    return new_client(server)
 
 
 def batches(found: Iterable[ObjectIdentifierTypeDef]) -> Iterator[list[ObjectIdentifierTypeDef]]:

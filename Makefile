@@ -16,7 +16,10 @@ export PYTHON
 # Else every start of Python, and every worker of pytest, compiles all modules and all tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-$(DEV): pyproject.toml setup.py bootstrap.sh
+$(BIN)/python:
+	@./bootstrap.sh
+
+$(DEV): pyproject.toml setup.py bootstrap.sh | $(BIN)/python
 	@./bootstrap.sh dev
 	@touch $@
 
@@ -24,7 +27,7 @@ $(DOCS): pyproject.toml setup.py bootstrap.sh
 	@./bootstrap.sh dev,docs
 	@touch $@
 
-$(SERVERS): tests/servers/requirements.txt | $(DEV)
+$(SERVERS): tests/servers/requirements.txt | $(BIN)/python
 	@echo "Installing the servers that tests talk to into .venv-servers"
 	@$(BIN)/python -m venv --clear .venv-servers
 	@.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<

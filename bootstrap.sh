@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv beside this script, if it is not there, and install this checkout into it, editable, with the
-# extras named: ./bootstrap.sh dev,docs. PYTHON names the interpreter to use instead of the first that fits.
+# extras named: ./bootstrap.sh dev,docs. Without a name it only makes .venv. PYTHON names the interpreter to use instead of
+# the first that fits.
 set -eu
 cd "$(dirname "$0")"
 
@@ -47,6 +48,9 @@ if ! { fits .venv/bin/python && .venv/bin/python -m pip --version >/dev/null 2>&
     ensure_venv "$python"
     echo "Making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
+fi
+if [ $# -eq 0 ]; then
+    exit
 fi
 echo "Installing disdat[$1] and what it needs into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$1]"

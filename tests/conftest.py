@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,12 @@ USUAL_EXAMPLES = 100
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 NOBODY = 65534
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: no collection of garbage looks through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def examples(count: int) -> int:

@@ -31,7 +31,7 @@ sayings = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(said=st.lists(sayings, max_size=8), order=st.randoms(use_true_random=False), page=st.integers(1, 4))
 def test_bundles_with_files_there_are_those_that_were_not_released_since(
     said: list[Said], order: Random, page: int

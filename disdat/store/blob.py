@@ -11,6 +11,9 @@ from disdat.core.digest import CHUNK_BYTES, Digest, Hasher, of_bytes
 from disdat.durable import Disk, storage_errors
 from disdat.store.files import Staging, WriteBack
 
+_LARGE_BYTES = 256 << 10
+"""A piece of so many bytes is written as it is: to copy it costs more than a call."""
+
 
 class Blob:
     """
@@ -110,7 +113,7 @@ class Blob:
             self._staging.discard(path)
 
     def _take(self, piece: memoryview) -> None:
-        if len(piece) >= CHUNK_BYTES:
+        if len(piece) >= _LARGE_BYTES:
             self._flush_buffer()
             self._spill().write(piece)
         else:

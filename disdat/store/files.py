@@ -167,10 +167,13 @@ class Staging:
         self.directory = directory
         self._disk = disk
         self._paths: set[Path] = set()
+        self._is_made = False
 
     def new_path(self) -> Path:
         """A name nobody has, in the directory, which is there from now on."""
-        self._disk.mkdir(self.directory)
+        if not self._is_made:
+            self._disk.mkdir(self.directory)
+            self._is_made = True
         path = self.directory / os.urandom(16).hex()
         self._paths.add(path)
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,14 @@ def test_a_blob_has_no_digest_before_it_is_closed_and_takes_nothing_after(tmp_pa
         assert blob.digest == of_bytes(b"")
         with pytest.raises(ValueError, match="closed"):
             blob.write(b"late")
+
+
+def test_what_is_written_in_large_pieces_is_not_copied(tmp_path: Path) -> None:
+    piece = b"x" * 1_000_000  # what a remote gives of most files
+    with ObjectStore(tmp_path / "store").batch() as batch, batch.blob() as first, batch.blob() as blob:
+        first.write(piece)  # what is made on first use does not count
+        tracemalloc.start()
+        blob.write(piece)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes < len(piece) // 4

@@ -29,6 +29,7 @@ from disdat.errors import (
     StorageError,
 )
 from disdat.store import additions
+from disdat.store.additions import SMALL_BYTES
 from disdat.store.objects import ObjectStore
 from disdat.testing.faults import RecordingDisk
 from tests.conftest import unprivileged
@@ -173,6 +174,21 @@ def test_a_batch_may_be_sealed_again_after_more_was_taken_in(store: ObjectStore)
         second = batch.put(SMALL * 2)
         batch.seal()
     assert store.read(first) + store.read(second) == SMALL * 3
+
+
+def test_where_files_are_written_is_made_once_for_all_of_them(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    class Making(Disk):
+        def mkdir(self, path: Path) -> None:
+            made.append(path)
+            super().mkdir(path)
+
+    with ObjectStore(tmp_path / "store", disk=Making()).batch() as batch:
+        for number in range(5):
+            batch.put(bytes([number]) * SMALL_BYTES)
+        batch.seal()
+    assert made.count(tmp_path / "store" / "staging") == 1
 
 
 def test_objects_are_read_only(store: ObjectStore, tmp_path: Path) -> None:

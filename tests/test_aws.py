@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -127,6 +128,57 @@ def test_an_endpoint_and_a_region_come_from_a_profile(profiles: Callable[[str], 
     mine, other = Session("mine"), Session("other")
     assert (mine.endpoint, mine.region, mine.virtual_hosts) == ("http://s3.example:9000", "eu-north-1", True)
     assert (other.endpoint, other.virtual_hosts) == ("https://s3.cn-north-1.amazonaws.com.cn", False)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"AWS_ENDPOINT_URL": "http://any.example:1"},
+        {"AWS_ENDPOINT_URL": "http://any.example:1", "AWS_ENDPOINT_URL_S3": "https://s3.example/below"},
+        {"AWS_ENDPOINT_URL": "http://any.example:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+        {"AWS_ENDPOINT_URL": "http://any.example:1", "AWS_PROFILE": "services"},
+        {"AWS_PROFILE": "services"},
+        {"AWS_DEFAULT_REGION": "us-gov-west-1", "AWS_PROFILE": "services"},
+        {"AWS_DEFAULT_REGION": "eu-north-1"},
+    ],
+)
+def test_where_s3_is_and_its_region_are_found_as_a_client_finds_them(
+    profiles: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    profiles(
+        """
+        [profile services]
+        services = here
+        region = ca-central-1
+        [services here]
+        s3 =
+            endpoint_url = http://service.example:2
+        """
+    )
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    session, other = Session(), Session()
+    of_client = other.s3.meta.endpoint_url, other.s3.meta.region_name
+    assert (session.endpoint, session.region) == (of_client[0], of_client[1].replace("aws-global", "us-east-1"))
+
+
+@pytest.mark.parametrize("url", ["localhost:9000", "http://", "http://a b", "nowhere"])
+def test_an_endpoint_that_is_no_url_is_told(
+    profiles: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    assert url in str(told(NotConfigured, lambda: Session().endpoint))
+
+
+def test_where_the_endpoint_is_named_there_is_no_need_of_boto3(
+    profiles: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To import it, and to make a client, takes half of the time that opening a bucket would take."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://any.example:1")
+    code = "import sys; from disdat.aws import Session as S; print(S().endpoint, S().region, 'boto3' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["http://any.example:1", "us-east-1", "False"]
 
 
 def test_without_a_region_there_is_one(profiles: Callable[[str], None]) -> None:

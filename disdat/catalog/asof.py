@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -87,6 +87,10 @@ class CatalogThen(Catalog):
         raise refusal(self._directory.name)
 
     def reindex(self) -> int:
+        """Refuse; see :class:`Catalog`."""
+        raise refusal(self._directory.name)
+
+    def reread(self, uuids: Sequence[str]) -> None:
         """Refuse; see :class:`Catalog`."""
         raise refusal(self._directory.name)
 

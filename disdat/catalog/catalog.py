@@ -270,8 +270,13 @@ class Catalog:
         return self._log.read(map(Place._make, places))
 
     def unreadable(self) -> dict[str, str]:
-        """The bundles that are here but whose manifest could not be read, and why; :meth:`reindex` tries again."""
+        """The bundles that are here but whose manifest could not be read, and why; :meth:`reread` tries again."""
         return self._read(lambda connection: dict(connection.execute(queries.UNREADABLE).fetchall()))
+
+    def reread(self, uuids: Sequence[str]) -> None:
+        """Look at the manifests of bundles again, which may be there by now; raises what :meth:`commit` does."""
+        with _Errors(self._directory):
+            self._indexed.reread(uuids)
 
     def reindex(self) -> int:
         """Make the catalog again from the log, seen by readers all at once; returns how many bundles are here."""

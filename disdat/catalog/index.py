@@ -46,14 +46,6 @@ _BUNDLES = "SELECT b.* FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = val
 _WRITER_SEQ = """
     INSERT INTO writers VALUES (?, ?)
     ON CONFLICT (writer) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > writers.seq"""
-_DELETE = {
-    "params": "DELETE FROM params WHERE key = ? AND value = ? AND bundle = ?",
-    "metrics": "DELETE FROM metrics WHERE key = ? AND value = ? AND bundle = ?",
-    "inputs": "DELETE FROM inputs WHERE bundle = ? AND number = ? AND argument = ? AND uuid = ?",
-    "files": "DELETE FROM files WHERE path = ? AND bundle = ? AND digest = ?",
-    "objects": "DELETE FROM objects WHERE digest = ? AND bundle = ?",
-    "tags": "DELETE FROM tags WHERE key = ? AND value = ? AND bundle = ?",
-}
 
 
 class Folded(NamedTuple):
@@ -127,6 +119,11 @@ def receive(connection: sqlite3.Connection, appended: Appended, *, log: Log, fet
     # All together: what adds a bundle and what commits it, with a thousand others, are rarely next to each other.
     indexer.add(appended.entries, crossed=indexer.crossed(appended.entries))
     _mark(connection, appended.end, max(each.event.time_us for each in appended.entries))
+
+
+def reread(connection: sqlite3.Connection, uuids: Sequence[str], *, log: Log, fetch: Fetch) -> None:
+    """Index bundles of which all events are known once more, in the transaction that is open."""
+    _Indexer(connection, log, fetch).refold(uuids)
 
 
 def folded(connection: sqlite3.Connection, uuids: Sequence[str], *, log: Log, fetch: Fetch) -> Folded:
@@ -217,7 +214,7 @@ class _Indexer:
             n: each for n, each in self._in_hand.items() if not (each.subjects and new.keys() >= {*each.subjects})
         }
         if tangling:
-            self._refold(self._touched(tangling, but=new.keys()))
+            self.refold(self._touched(tangling, but=new.keys()))
 
     def folded(self, uuids: Sequence[str]) -> Folded:
         return self._folded(uuids, self._with_undoing(self._events(self._placed(queries.SPEAKING_OF, uuids))))
@@ -310,7 +307,7 @@ class _Indexer:
         """*events*, and all that decide whether they count."""
         return self._closure(events, self._undoing)
 
-    def _refold(self, uuids: Sequence[str]) -> None:
+    def refold(self, uuids: Sequence[str]) -> None:
         """Fold all events of *uuids* again, and replace the rows of these bundles."""
         known = self._with_undoing(self._events(self._placed(queries.SPEAKING_OF, uuids)))
         present, unreadable = self._folded(uuids, known)
@@ -351,7 +348,7 @@ class _Indexer:
         return found
 
     def _delete(self, row: BundleRow) -> None:
-        self._connection.executemany(_DELETE["tags"], rows.tag_rows(row.id, rows.texts(row.tags)))
+        self._connection.executemany(rows.DELETE["tags"], rows.tag_rows(row.id, rows.texts(row.tags)))
         self._connection.execute("DELETE FROM bundles WHERE id = ?", (row.id,))
 
     def _delete_of_manifest(self, row: BundleRow, add: Event) -> None:
@@ -362,7 +359,7 @@ class _Indexer:
                 self._connection.execute(f"DELETE FROM {table} WHERE bundle = ?", (row.id,))
             return
         for table, of_table in old.items():
-            self._connection.executemany(_DELETE[table], of_table)
+            self._connection.executemany(rows.DELETE[table], of_table)
 
     def _closure(
         self, start: Mapping[int, Event], further: Callable[[Mapping[int, Event]], list[EventRow]]

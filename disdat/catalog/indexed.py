@@ -141,6 +141,10 @@ class IndexedLog:
                 self._bring_up(lent)
             self._rebuild(acknowledged)
 
+    def reread(self, uuids: Sequence[str]) -> None:
+        """Index bundles once more: their manifests were not there."""
+        self._repairing(lambda: self._reread(uuids))
+
     def fork(self, target: Path) -> None:
         """Give a directory, which nobody else uses, this log and this index as of one moment; durable on return."""
         self._repairing(lambda: self._fork(target))
@@ -341,6 +345,12 @@ class IndexedLog:
                 tables.complete(connection)
 
         self.database.replace(fill)
+
+    def _reread(self, uuids: Sequence[str]) -> None:
+        with self._lock.held(), self._usable() as lent:
+            self._bring_up(lent)
+            with self._changing(lent.connection):
+                index.reread(lent.connection, uuids, log=self._log, fetch=self._fetch)
 
     def _fork(self, target: Path) -> None:
         with self._lock.held(), self._usable() as lent:

@@ -130,6 +130,16 @@ class PairRow(NamedTuple):
 OF_MANIFEST = ("params", "metrics", "inputs", "files", "objects")
 """The tables whose rows follow from a bundle's manifest alone."""
 
+DELETE = {
+    "params": "DELETE FROM params WHERE key = ? AND value = ? AND bundle = ?",
+    "metrics": "DELETE FROM metrics WHERE key = ? AND value = ? AND bundle = ?",
+    "inputs": "DELETE FROM inputs WHERE bundle = ? AND number = ? AND argument = ? AND uuid = ?",
+    "files": "DELETE FROM files WHERE path = ? AND bundle = ? AND digest = ?",
+    "objects": "DELETE FROM objects WHERE digest = ? AND bundle = ?",
+    "tags": "DELETE FROM tags WHERE key = ? AND value = ? AND bundle = ?",
+}
+"""What deletes one row of a table that hangs on a bundle, given all its columns."""
+
 Rows: TypeAlias = "dict[str, list[tuple[Value, ...]]]"
 """Rows by table."""
 

@@ -66,6 +66,7 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
 
     with _uncollected():
         fetched = mirror.fetch(receive, progress=progress)
+    spoken_of.update(dict.fromkeys(_heal(context, mirror, lost)))
     now = dict.fromkeys(context.catalog.present(list(spoken_of)))
     new = tuple(uuid for uuid in now if uuid not in there)
     gone = tuple(uuid for uuid in there if uuid not in now)
@@ -96,7 +97,7 @@ def _subjects(context: Context, events: Sequence[Event]) -> list[str]:
 
 def _bring_manifests(context: Context, mirror: Mirror, adds: Sequence[Event]) -> dict[Digest, Refused]:
     """Have the manifests here that are objects: nothing is known of a bundle without. Those that are not to be had."""
-    wanted = {Digest.parse(str(each.payload["manifest"])) for each in adds if "body" not in each.payload}
+    wanted = {_manifest(each) for each in adds if "body" not in each.payload}
     absent = wanted - context.home.store.has_many(wanted)
     if not absent:
         return {}
@@ -106,6 +107,26 @@ def _bring_manifests(context: Context, mirror: Mirror, adds: Sequence[Event]) ->
     why = {digest: str(received.left.get(digest, "nobody published it")) for digest in absent}
     left = (absent - keys.keys()) | received.left.keys()
     return {digest: Refused(keys.get(digest, object_key(digest)), f"a manifest: {why[digest]}") for digest in left}
+
+
+def _heal(context: Context, mirror: Mirror, lost: dict[Digest, Refused]) -> list[str]:
+    """Those bundles whose manifests were missing until now and are here; of the others, *lost* gets why."""
+    unread = context.catalog.unreadable()
+    if not unread:
+        return []
+    about = context.catalog.about(list(unread))
+    adds = [each for each in about if each.kind == event.ADD and "body" not in each.payload]
+    manifests = {uuid: _manifest(each) for each in adds for uuid in each.subjects if uuid in unread}
+    lost.update(_bring_manifests(context, mirror, [each for each in adds if _manifest(each) not in lost]))
+    here = context.home.store.has_many(manifests.values())
+    healed = [uuid for uuid, digest in manifests.items() if digest in here]
+    if healed:
+        context.catalog.reread(healed)
+    return healed
+
+
+def _manifest(add: Event) -> Digest:
+    return Digest.parse(str(add.payload["manifest"]))
 
 
 def note_of(context: Context, publications: Sequence[str]) -> event.Draft:

@@ -275,6 +275,38 @@ def test_a_manifest_that_is_none_harms_nobody_else(ann: Context, bob: Context, f
 ABSURD = [1 << 50, (1 << 53) - 1, 100_001, 99_999, 0]
 
 
+def test_a_manifest_that_was_not_there_is_read_by_the_fetch_that_finds_it(
+    ann: Context, bob: Context, remote: Path
+) -> None:
+    """What is said of a bundle meanwhile counts, and until then each fetch says what is missing."""
+    uuid = bundles.write(ann, 1, Birth(name="long", tags={"why": SMALL})).uuid
+    bundles.commit(ann, [find.by_uuid(ann, uuid)])
+    push_all(ann)
+    [digest] = ann.catalog.manifest_objects([find.by_uuid(ann, uuid)])
+    hidden = [path for path in files(remote, "packs") if digest.raw in path.read_bytes()]
+    for path in hidden:
+        path.rename(path.with_suffix(".hidden"))
+    assert [each.why.partition(":")[0] for each in fetching.fetch(bob).refused] == ["a manifest"]
+    assert list(bob.catalog.unreadable()) == [uuid]
+    bundles.tag(ann, find.by_uuid(ann, uuid), set_to={"said": "since"})
+    push_all(ann)
+    again = fetching.fetch(bob)
+    assert again.new == ()
+    assert [each.why.partition(":")[0] for each in again.refused] == ["a manifest"]
+    for path in hidden:
+        path.with_suffix(".hidden").rename(path)
+    healed = fetching.fetch(bob)
+    assert healed.new == (uuid,)
+    assert healed.refused == ()
+    assert bob.catalog.unreadable() == {}
+    row = find.by_uuid(bob, uuid)
+    assert (row.name, row.tags) == ("long", {"why": SMALL, "said": "since"})
+    assert fetching.fetch(bob).new == ()
+    before = list(bob.catalog.pages())
+    bob.catalog.reindex()
+    assert list(bob.catalog.pages()) == before
+
+
 @pytest.mark.parametrize("length", ABSURD)
 def test_a_length_that_is_not_true_is_not_believed(ann: Context, bob: Context, remote: Path, length: int) -> None:
     digest = next(digest for digest, size in ann.home.store.sizes() if size >= 100_000)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,12 +18,13 @@ from disdat.ops.bundles import Birth
 from tests.faults import sharing
 from tests.faults.processes import child
 from tests.faults.sharing import Remote, state
-from tests.servers.faults import HoldRequest
+from tests.servers.faults import HoldRequest, Rule
 from tests.servers.s3 import S3Server
 
 HOUR_US = 3_600_000_000
 AHEAD_US = [0, HOUR_US, -HOUR_US, 40 * 60_000_000]
 MOST = 100
+PUBLISHING = Rule(HoldRequest(), method="PUT", path="/events/", times=1)
 
 
 def ahead(by_us: int) -> Callable[[], int]:
@@ -166,6 +170,64 @@ def test_a_mirror_may_be_lost_at_any_request_of_a_push_and_of_a_fetch(remote: Re
                 break
         assert not held
     sharing.check_whole(bob)
+
+
+@pytest.mark.slow
+def test_a_publication_that_is_twenty_minutes_on_its_way_is_seen_by_who_looked_meanwhile(
+    remote: Remote, tmp_path: Path
+) -> None:
+    """It arrives older than what others have seen, so who sent it publishes it again."""
+    on_its_way = threading.Event()
+    ann = remote.joined(tmp_path / "ann", clock_us=lambda: now_us() - on_its_way.is_set() * 20 * 60_000_000)
+    bob, cat = remote.joined(tmp_path / "bob"), remote.joined(tmp_path / "cat")
+    sharing.add(ann, "late", "x" * 40_000)
+    remote.proxy.add(Rule(HoldRequest(), method="PUT", path="/packs/", times=1), PUBLISHING)
+    with ThreadPoolExecutor(1) as pool:
+        pushing = pool.submit(sharing.push_all, ann)
+        remote.proxy.until_held()  # by now it knows how late it is there
+        on_its_way.set()
+        remote.proxy.release()
+        remote.proxy.until_held()
+        sharing.add(bob, "meanwhile", 1)
+        sharing.push_all(bob)
+        sharing.fetch_all(cat)
+        assert state(cat).keys() == {"meanwhile"}
+        on_its_way.clear()
+        remote.proxy.release()
+        pushing.result()
+    assert len(remote.keys("context/shared/events/")) == 3
+    for each in (cat, bob, remote.joined(tmp_path / "new")):
+        sharing.fetch_all(each)
+        assert state(each).keys() == {"late", "meanwhile"}
+        sharing.check_whole(each)
+    sharing.push_all(ann)
+    assert len(remote.keys("context/shared/events/")) == 3
+
+
+@pytest.mark.slow
+def test_a_publication_that_arrives_after_the_next_push_changes_nothing(remote: Remote, tmp_path: Path) -> None:
+    ann, bob = remote.joined(tmp_path / "ann"), remote.joined(tmp_path / "bob")
+    sharing.add(ann, "first", "x" * 40_000)
+    remote.proxy.add(PUBLISHING)
+    root = ann.home.root
+    with child(lambda _: sharing.push_all(Home(root).context(sharing.CONTEXT))):
+        remote.proxy.until_held()
+    sharing.add(ann, "second", "y" * 40_000)
+    sharing.push_all(ann)
+    sharing.fetch_all(bob)
+    before = state(bob)
+    assert before.keys() == {"first", "second"}
+    remote.proxy.release()
+    while len(remote.keys("context/shared/events/")) < 2:
+        time.sleep(0.01)
+    for each in (bob, ann, remote.joined(tmp_path / "new")):
+        sharing.fetch_all(each)
+        assert state(each) == before
+        sharing.check_whole(each)
+    sharing.add(ann, "third", 3)
+    sharing.push_all(ann)
+    sharing.fetch_all(bob)
+    assert state(bob) == state(ann)
 
 
 @pytest.mark.slow

@@ -20,7 +20,21 @@ from typing import TYPE_CHECKING, Any
 from disdat import config, ops
 from disdat.api import selection
 from disdat.api.bundle import Bundle, stored
-from disdat.api.remotes import clone, delocalize, fetch, localize, pull, push, remote, rmr
+from disdat.api.remotes import (
+    clone,
+    delocalize,
+    fetch,
+    gc_remote,
+    localize,
+    pull,
+    push,
+    remote,
+    repair_remote,
+    rmr,
+    share,
+    unbind,
+    verify_remote,
+)
 from disdat.api.selection import ContextLike
 from disdat.api.space import du, gc
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput
@@ -64,6 +78,7 @@ __all__ = [
     "fetch",
     "fork_context",
     "gc",
+    "gc_remote",
     "get",
     "init",
     "lineage",
@@ -75,15 +90,19 @@ __all__ = [
     "push",
     "remote",
     "rename",
+    "repair_remote",
     "rm",
     "rmr",
     "search",
     "set_aws_profile",
+    "share",
     "status",
     "switch",
     "tag",
+    "unbind",
     "undo",
     "untag",
+    "verify_remote",
 ]
 
 _RESULTS = {

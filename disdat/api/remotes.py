@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from disdat import config, ops
 from disdat.api import selection
 from disdat.api.selection import ContextLike
+from disdat.api.space import policy
 
 if TYPE_CHECKING:  # they bring in sqlite3 and more, which importing the API must not
     from disdat.catalog.queries import Row
@@ -17,6 +19,10 @@ if TYPE_CHECKING:  # they bring in sqlite3 and more, which importing the API mus
     from disdat.ops.localizing import Localized
     from disdat.ops.pull import PullResult
     from disdat.ops.push import PushResult
+    from disdat.ops.remotegc import RemoteDone, RemotePlan
+    from disdat.ops.repairing import Repaired
+    from disdat.ops.sharing import Shared
+    from disdat.ops.verifyremote import RemoteReport
 
 
 def remote(local_context: ContextLike, remote_context: str, remote_url: str) -> None:
@@ -30,6 +36,16 @@ def remote(local_context: ContextLike, remote_context: str, remote_url: str) -> 
     """
     layout = config.load().layout
     ops.remotes.bind(selection.context(local_context), remote_context, remote_url, layout=layout)
+
+
+def unbind(local_context: ContextLike) -> list[str]:
+    """
+    Bind a context to no remote; the uuids of the bundles that have bytes only there, and cannot be read until then.
+
+    What was fetched stays, and no bytes are moved. Of a context without a remote nothing changes.
+    """
+    left = ops.remotes.unbind(selection.context(local_context))
+    return sorted(left.uuids) if left else []
 
 
 def push(
@@ -150,6 +166,60 @@ def rmr(local_context: ContextLike, refs: str | Iterable[str], tags: Mapping[str
     removals = ops.rmr.selected(here, [refs] if isinstance(refs, str) else list(refs), tags=tags or {})
     ops.rmr.remove(here, removals)
     return [each.uuid for each in removals]
+
+
+def share(local_context: ContextLike, ref: str, *, expires: timedelta | None = None) -> Shared:
+    """
+    Make URLs by which anybody can read the files and values of a bundle for so long: 24 hours, or up to 7 days.
+
+    They are of copies, so nothing else is given away; until the time is over nothing takes them back.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        InvalidInput: The remote has no URLs that others can read, or not for so long; or there is nothing to share.
+        BundleNotFound, RefNotFound, BadQuery: *ref* names none, or several.
+    """
+    lasting = timedelta(hours=24) if expires is None else expires
+    return ops.sharing.share(selection.context(local_context), ref, expires_s=int(lasting.total_seconds()))
+
+
+def gc_remote(
+    local_context: ContextLike,
+    apply: bool = False,
+    *,
+    retention: timedelta | None = None,
+    grace: timedelta | None = None,
+) -> RemotePlan | RemoteDone:
+    """
+    What nobody needs of all contexts at the URL of the remote: a plan, which changes nothing, or what was done.
+
+    With *apply*, what nobody needs is condemned, and what was condemned for the *grace* is deleted. What was removed is
+    needed for the *retention*. Both are by default as the settings say. Others may push and collect meanwhile.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs; nothing was changed.
+    """
+    here, chosen = selection.context(local_context), policy(retention, grace)
+    return ops.remotegc.collect(here, chosen) if apply else ops.remotegc.plan(here, chosen)
+
+
+def verify_remote(local_context: ContextLike, ref: str | None = None, *, sample: float | None = None) -> RemoteReport:
+    """
+    Look whether the remote has all that was published, or of the bundle *ref*, and as long as it was.
+
+    With *sample*, a share above 0 and up to 1, the bytes of that share are read, too.
+
+    Raises:
+        NotConfigured: The context has no remote.
+        BundleNotFound, RefNotFound, BadQuery: *ref* names none, or several.
+    """
+    return ops.verifyremote.verify(selection.context(local_context), reference=ref, sample=sample)
+
+
+def repair_remote(local_context: ContextLike, report: RemoteReport) -> Repaired:
+    """Send again what :func:`verify_remote` found wrong there, and is here; what is not is in the result's ``left``."""
+    return ops.repairing.repair(selection.context(local_context), report.findings)
 
 
 def _meant(here: Context, bundle_name: str | None, uuid: str | None, tags: Mapping[str, str]) -> Row:

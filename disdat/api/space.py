@@ -35,11 +35,11 @@ def gc(
         Unavailable: Writers never stopped for long enough; nothing was changed.
         StorageError: The disk refused. What could not be done of single things is in the result's ``left``.
     """
-    policy = _policy(retention, grace)
+    chosen = policy(retention, grace)
     step = ops.gc.Step
     steps = frozenset(each for each, wanted in ((step.APPLY, apply), (step.PURGE, purge)) if wanted)
     home = selection.home()
-    return ops.gc.collect(home, policy, steps) if steps else ops.gc.plan(home, policy)
+    return ops.gc.collect(home, chosen, steps) if steps else ops.gc.plan(home, chosen)
 
 
 def du(local_context: ContextLike, names: str | Iterable[str] = (), *, versions: bool = False) -> Report:
@@ -53,10 +53,11 @@ def du(local_context: ContextLike, names: str | Iterable[str] = (), *, versions:
         UnknownFormat, Corrupt, ObjectNotFound: It cannot be told what some bundle needs.
     """
     chosen = [names] if isinstance(names, str) else list(names)
-    return ops.usage.usage(selection.context(local_context), chosen, _policy(None, None), versions=versions)
+    return ops.usage.usage(selection.context(local_context), chosen, policy(None, None), versions=versions)
 
 
-def _policy(retention: timedelta | None, grace: timedelta | None) -> Policy:
+def policy(retention: timedelta | None, grace: timedelta | None) -> Policy:
+    """What is kept for how long; what is not given, as the settings say."""
     policy = ops.gc.Policy.of(config.load())
     if retention is not None:
         policy = replace(policy, retention_us=_microseconds(retention))

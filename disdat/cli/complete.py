@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ SHELLS = ("bash", "zsh", "fish")
 
 _HEX = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
 _SHORT = 8
+_FILE = "file://"
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class _Place(NamedTuple):
@@ -121,8 +124,12 @@ def _of_home(place: _Place, prefix: str) -> list[str]:
     settings = config.load()
     if place.kind == "context":
         return [name for name in _contexts(settings.home) if name.startswith(prefix)]
+    if place.kind == "remote":
+        names = {*(binding["name"] for binding in _bindings(settings.home)), *_contexts(settings.home)}
+        return sorted(name for name in names if name.startswith(prefix))
     if place.kind == "url":
-        return [url for url in _urls(settings.home) if url.startswith(prefix)]
+        urls = {binding["url"] for binding in _bindings(settings.home)}
+        return sorted({*(url for url in urls if url.startswith(prefix)), *_directories(prefix)})
     if place.kind in {grammar.FILE, "nothing"}:
         return []
     context = place.context or settings.context or (settings.home / "current").read_text("utf-8").rstrip("\n")
@@ -162,12 +169,27 @@ def _keys(known: Words, arguments: Sequence[str], prefix: str) -> list[str]:
     return [key for key in tags if key.startswith(prefix) and not _is_systems(key)]
 
 
-def _urls(home: Path) -> list[str]:
-    """Where the contexts of the home have their remotes."""
-    bindings = [
-        json.loads((home / "context" / name / "context.json").read_bytes())["remote"] for name in _contexts(home)
-    ]
-    return sorted({binding["url"] for binding in bindings if binding})
+def _bindings(home: Path) -> list[Mapping[str, str]]:
+    """The remotes that contexts of the home are bound to, or were, while bundles have bytes only there."""
+    found: list[Mapping[str, str]] = []
+    for name in _contexts(home):
+        directory = home / "context" / name
+        now = json.loads((directory / "context.json").read_bytes())["remote"]
+        with suppress(FileNotFoundError):
+            found += [each["remote"] for each in json.loads((directory / "unbound.json").read_bytes())["remotes"]]
+        found += [now] if now else []
+    return found
+
+
+def _directories(prefix: str) -> list[str]:
+    """The URLs of directories that begin so; of a path that needs no escapes in a URL."""
+    scheme, path = prefix[: len(_FILE)], prefix[len(_FILE) :]
+    if scheme != _FILE or not path.startswith("/") or "%" in path:
+        return []
+    above, _, begun = path.rpartition("/")
+    below = [each for each in Path(above or "/").iterdir() if each.name.startswith(begun) and each.is_dir()]
+    shown = [each for each in below if _PLAIN.fullmatch(each.name) and (begun or not each.name.startswith("."))]
+    return [f"{_FILE}{above}/{each.name}" for each in shown]
 
 
 def _is_systems(tag: str) -> bool:

@@ -42,7 +42,7 @@ _COMMANDS: Mapping[str, str] = {
     "show": "ref --as-of= --json",
     "lineage": "ref -d= --depth= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
-    "remote": "context url --unbind --layout= --json",
+    "remote": "remote url --unbind --layout= --json",
     "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -d --delocalize --dry-run --jobs= --progress= --json",
     "pull": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -l --localize --dry-run --jobs= --progress= --json",
     "fetch": "--progress= --json",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import click
 
-from disdat import config
+from disdat import config, ops
 from disdat.cli import opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.config import Rerun
+from disdat.context import Context
 from disdat.errors import InvalidInput
 from disdat.pipeline import params, run
 from disdat.pipeline.loading import load_class
@@ -110,6 +111,16 @@ def apply(
             render.out(render.as_json([outcome.to_json(name) for name, outcome in told]))
         elif not choices.quiet:
             render.out(render.table([_cells(name, outcome) for name, outcome in told]))
+    if incremental_push and not as_json:
+        render.say(choices, _pushed(context, {outcome.bundle for _, outcome in told if outcome.bundle}))
+
+
+def _pushed(context: Context, uuids: Set[str]) -> str:
+    """How many bundles of the run others can have now."""
+    count = len(uuids - ops.holding.unpublished(context, sorted(uuids)))
+    of = f"{count:,} of {render.count(len(uuids), 'bundle')}" if count < len(uuids) else render.count(count, "bundle")
+    assert context.binding is not None
+    return f"{of} of this run pushed to {context.binding.name}@{context.binding.url}"
 
 
 def _given(task: str, transform: type[PipeTask], words: Sequence[str]) -> dict[str, object]:

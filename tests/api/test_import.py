@@ -50,6 +50,11 @@ FUNCTIONS = {
     "clone": "(remote_url, name=None)",
     "localize": "(local_context, bundle_name=None, uuid=None, tags=None)",
     "delocalize": "(local_context, bundle_name=None, uuid=None, tags=None)",
+    "gc_remote": "(local_context, apply=False, *, retention=None, grace=None)",
+    "repair_remote": "(local_context, report)",
+    "share": "(local_context, ref, *, expires=None)",
+    "unbind": "(local_context)",
+    "verify_remote": "(local_context, ref=None, *, sample=None)",
     "rmr": "(local_context, refs, tags=None)",
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from disdat import api
+from disdat import api, text
 from disdat.errors import (
     AlreadyExists,
     BadQuery,
@@ -217,3 +218,40 @@ def test_a_clone_never_takes_the_place_of_a_context(bound: str, url: str) -> Non
     with pytest.raises(AlreadyExists):
         api.clone(url, bound)
     assert api.ls_contexts() == [bound]
+
+
+def test_a_remote_is_verified_and_repaired(bound: str, tmp_path: Path) -> None:
+    api.Bundle(bound, "data", text("large" * 20_000)).commit().push()
+    assert api.verify_remote(bound, sample=1.0).is_sound
+    [lost] = [path for path in (tmp_path / "shared").rglob("*") if path.is_file() and path.stat().st_size >= 100_000]
+    lost.unlink()
+    report = api.verify_remote(bound)
+    assert len(report.findings) == 1
+    assert len(api.repair_remote(bound, report).sent) == 1
+    assert api.verify_remote(bound).is_sound
+
+
+def test_what_nobody_needs_there_is_collected(bound: str, tmp_path: Path) -> None:
+    api.Bundle(bound, "data", text("large" * 20_000)).commit().push()
+    api.rmr(bound, "data")
+    now = timedelta()
+    plan = api.gc_remote(bound, retention=now, grace=now)
+    assert plan.garbage.count > 0
+    done = api.gc_remote(bound, apply=True, retention=now, grace=now)
+    assert done.condemned == plan.garbage.count
+
+
+def test_unbinding_says_what_is_only_there(bound: str) -> None:
+    made = api.Bundle(bound, "data", text("large" * 20_000)).commit().push(delocalize=True)
+    assert api.unbind(bound) == [made.uuid]
+    assert api.unbind(bound) == []
+    assert api.status(bound).remote is None
+    with pytest.raises(NotConfigured) as raised:
+        api.localize(bound, "data")
+    assert "dsdt remote team" in raised.value.hint
+
+
+def test_a_directory_has_no_urls_to_share(bound: str) -> None:
+    api.Bundle(bound, "data", 1).commit().push()
+    with pytest.raises(InvalidInput, match="has no URLs that others can read"):
+        api.share(bound, "data", expires=timedelta(hours=1))

@@ -20,7 +20,9 @@ from disdat.cli.complete import candidates
 from disdat.context import Home
 from disdat.ops import bundles, find
 from disdat.ops.bundles import Birth
+from disdat.remote import unbound
 from disdat.remote.binding import Binding
+from disdat.remote.unbound import Left
 from tests.cli.conftest import Dsdt
 from tests.cli.test_main import readable
 from tests.conftest import require
@@ -78,6 +80,10 @@ def uuid_of(home: Path, name: str) -> str:
         (["pull", "--all"], "pl", ["plain"]),
         (["clone"], "s", ["s3://bucket/prefix"]),
         (["remote", "shared"], "", ["s3://bucket/prefix"]),
+        (["remote"], "sh", ["shared"]),
+        (["remote"], "demo t", ["demo two"]),
+        (["clone"], "file:///et", ["file:///etc"]),
+        (["clone"], "file://et", []),
         (["nonsense"], "", []),
         (["--context", "demo two", "cat"], "", []),
         (["cat", "--context", "nowhere"], "", []),
@@ -302,3 +308,11 @@ def _read_until(terminal: int, mark: bytes) -> bytes:
 def test_zsh_completes(stocked: Path, typed: str, given: str):
     require("zsh")
     assert by_zsh(typed) == given
+
+
+def test_a_remote_that_is_needed_again_is_offered(stocked: Path, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/other"
+    binding = Binding(url, "gone", "01M81M2HHB2M1552Z8ZPM7XSGS", "packed")
+    (stocked / "context" / "demo" / unbound.NAME).write_bytes(unbound.line([Left(binding, frozenset({"some"}))]))
+    assert candidates(["remote"], "go") == ["gone"]
+    assert url in candidates(["remote", "gone"], "file://")

@@ -159,3 +159,17 @@ def test_lineage_leads_back_to_the_tasks_input(demo: Dsdt, pipe: str):
 @pytest.mark.slow
 def test_several_tasks_run_at_the_same_time(demo: Dsdt, pipe: str):
     assert list(decisions(demo, "-w", "2", f"{pipe}.Total").values()) == ["made", "made"]
+
+
+def test_a_run_says_how_much_it_pushed_and_fails_where_that_fails(demo: Dsdt, pipe: str, tmp_path: Path):
+    url = f"file://{tmp_path}/shared"
+    demo("remote", "team", url)
+    for _ in range(2):
+        told = demo("apply", "--incremental-push", f"{pipe}.Total").lines
+        assert told[-1] == f"2 bundles of this run pushed to team@{url}"
+    (tmp_path / "shared").rename(tmp_path / "away")
+    ended = demo.run("apply", "--incremental-push", f"{pipe}.Total", "--n", "4")
+    assert ended.code == 1
+    assert "failed" in ended.out
+    assert "pushed to" not in ended.out
+    assert f"{url} is empty, and is not the store this context was bound to" in ended.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,7 @@ def _nothing(meter: Meter, op: str, times: int) -> None:
 
 
 def _clone(meter: Meter, spec: Spec, op: str) -> None:
+    shutil.rmtree(op, ignore_errors=True)  # of the repetition before: only what was prepared is kept
     before = _requests(op)
     with meter.op(op):
         fetched = fetching.fetch(bound(Path(op)))

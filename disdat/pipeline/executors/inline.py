@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Final
 
 from disdat.pipeline.call import Call, Lane, run_call
@@ -19,14 +21,15 @@ class Inline:
     def __init__(self, sink: Sink, run: Callable[[Call], Done] = run_call) -> None:
         self._sink = sink
         self._run = run
-        self._waiting: deque[Call] = deque()
+        self._waiting: list[tuple[float, int, Call]] = []
+        self._numbers = count()
         self._cancelled: deque[str] = deque()
 
     def takes(self, call: Call) -> bool:
         return call.lane is not Lane.FRESH and call.timeout_s is None
 
     def submit(self, call: Call) -> None:
-        self._waiting.append(call)
+        heapq.heappush(self._waiting, (-call.priority, next(self._numbers), call))
 
     def next(self, timeout_s: float | None = None) -> Done | None:
         """The next call, run to its end, however long that takes."""
@@ -34,14 +37,15 @@ class Inline:
             return Done(self._cancelled.popleft(), Lost("cancelled", "cancelled"))
         if not self._waiting:
             return None
-        call = self._waiting.popleft()
+        _, _, call = heapq.heappop(self._waiting)
         self._sink.began(call.id)
         return self._run(call)
 
     def cancel(self, call_id: str) -> None:
-        kept = [call for call in self._waiting if call.id != call_id]
+        kept = [each for each in self._waiting if each[2].id != call_id]
         if len(kept) < len(self._waiting):
-            self._waiting = deque(kept)
+            heapq.heapify(kept)
+            self._waiting = kept
             self._cancelled.append(call_id)
 
     def close(self) -> None:

@@ -13,8 +13,10 @@ from disdat.cli.choices import Choices, Verb
 from disdat.cli.progress import ByteBar
 from disdat.context import Context
 from disdat.core.canonical import Json
+from disdat.errors import ObjectNotFound
 from disdat.ops.delocalizing import Delocalized
 from disdat.ops.localizing import Localized
+from disdat.remote import unbound
 from disdat.remote.known import Presence
 
 _ALL = click.option("--all", "every", is_flag=True, help="Every version of REF, which is a name then.")
@@ -79,13 +81,29 @@ def delocalize(
 
 
 def bring(choices: Choices, context: Context, row: Row) -> None:
-    """Fetch what is not here of a bundle all of which is about to be read, and show how far that is."""
+    """
+    Fetch what is not here of a bundle all of which is about to be read, and show how far that is.
+
+    Raises:
+        ObjectNotFound: It is on a remote that the context is bound to no more.
+    """
+    _check_left(context, row)
     if context.binding is None or context.binding.layout == "plain":
         return  # nothing can be fetched, or nothing is before somebody asks for it
     if ops.presence.of_rows(context, [row.uuid])[row.uuid] is Presence.LOCAL:
         return
     with transferring.of_bytes(choices, "fetching", how=None, kept=kept("dsdt localize")) as tell:
         ops.localizing.localize(context, [row], progress=tell)
+
+
+def _check_left(context: Context, row: Row) -> None:
+    for left in unbound.noted(unbound.read(context.directory), None, context.binding):
+        if row.uuid in left.uuids and ops.presence.absent(context, context.catalog.bundle(row.uuid)):
+            raise ObjectNotFound(
+                f"bytes of {listing.shown_name(row.name)} are on a remote no longer bound: "
+                f"{left.binding.name}@{left.binding.url}",
+                hint=f"`{left.remedy}` binds to it again",
+            )
 
 
 def kept(goes_on: str, otherwise: str = "") -> Callable[[int, int], str]:

@@ -14,6 +14,7 @@ from disdat.catalog.queries import Filter, Row
 from disdat.cli import describe, listing, opening, options, present, render
 from disdat.cli.choices import Choices, Verb
 from disdat.context import Context
+from disdat.remote import unbound
 
 
 @click.command(cls=Verb)
@@ -188,7 +189,7 @@ def _newest(rows: Sequence[Row]) -> list[Row]:
 
 def _bring(choices: Choices, context: Context, row: Row) -> None:
     """Fetch what is not here of a bundle all of which is about to be read."""
-    if context.binding is not None:
+    if context.binding is not None or (context.directory / unbound.NAME).exists():
         from disdat.cli import here  # what moves bytes, which listing bundles does not wait for
 
         here.bring(choices, context, row)

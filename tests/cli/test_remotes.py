@@ -124,7 +124,10 @@ def test_what_is_only_on_a_remote_no_longer_bound_is_not_taken_for_damaged(bound
             "dsdt: the context demo has no remote",
             f"hint: {again} it again",
         ]
+    assert bound.fails("cat", "data") == f"bytes of data are on a remote no longer bound: team@{url}"
+    assert bound("cat", "kept").out
     assert bound("remote", "other", f"{url}2").lines[0].startswith("Context demo is bound to other")
+    assert bound.fails("cat", "data") == f"bytes of data are on a remote no longer bound: team@{url}"
     assert bound("verify").lines[-1] == told
     bound("remote", "team", url)
     assert bound.json("remote", "--unbind")["bundles"] == [uuid]
@@ -310,6 +313,13 @@ def publish_more(dsdt: Dsdt) -> None:
     Path("more.txt").write_text("more")
     for line in ("add more more.txt", "commit more", "push more"):
         dsdt(*line.split())
+
+
+def test_the_clone_of_what_was_emptied_has_no_bundles(bound: Dsdt, add: Add, url: str) -> None:
+    add("data")
+    for line in ("commit data", "push", "rmr data --yes"):
+        bound(*line.split())
+    assert bound("clone", url, "copy").lines[0] == f"Cloned team@{url} into the context copy: no bundles"
 
 
 def test_what_could_not_be_used_is_said_and_left(bound: Dsdt, tmp_path: Path) -> None:

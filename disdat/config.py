@@ -20,6 +20,7 @@ from disdat import configfile
 from disdat.errors import InvalidInput, NotConfigured, PermissionDenied, StorageError
 
 Rerun = Literal["content", "version"]
+Packages = Literal["version", "none"]
 Layout = Literal["packed", "plain"]
 T = TypeVar("T")
 
@@ -44,6 +45,9 @@ COMMENTED_DEFAULTS = """\
 # What counts as a change of code: "closure", the source a task reaches; "git", the commit;
 # "manual:<version>", the version you state; "none", nothing does.         DISDAT_CODE_VERSION
 ; code_version = closure
+
+# How installed packages count where the source does: by their "version", or "none". DISDAT_PACKAGES
+; packages = version
 
 # Tasks that run at the same time.                                         DISDAT_WORKERS
 ; workers = 1
@@ -84,6 +88,7 @@ class Settings:
     profile: str | None = None
     rerun: Rerun = "content"
     code_version: str = "closure"
+    packages: Packages = "version"
     workers: int = 1
     layout: Layout = "packed"
     remote_timeout_s: int = 60
@@ -121,6 +126,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         profile=source.read(str, None, *_PLACES["profile"]),
         rerun=source.read(_rerun, "content", *_PLACES["rerun"]),
         code_version=source.read(_code_version, "closure", *_PLACES["code_version"]),
+        packages=source.read(_packages, "version", *_PLACES["packages"]),
         workers=source.read(_whole_number, 1, *_PLACES["workers"]),
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
         remote_timeout_s=source.read(_whole_number, 60, *_PLACES["remote_timeout_s"]),
@@ -259,6 +265,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "profile": ("aws", "profile", "DISDAT_PROFILE", "AWS_PROFILE"),
     "rerun": ("run", "rerun", "DISDAT_RERUN"),
     "code_version": ("run", "code_version", "DISDAT_CODE_VERSION"),
+    "packages": ("run", "packages", "DISDAT_PACKAGES"),
     "workers": ("run", "workers", "DISDAT_WORKERS"),
     "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
     "remote_timeout_s": ("remote", "timeout", "DISDAT_REMOTE_TIMEOUT"),
@@ -418,6 +425,14 @@ def _code_version(text: str) -> str:
     if text in {"closure", "git", "none"} or (text.startswith("manual:") and text != "manual:"):
         return text
     raise ValueError("it must be closure, git, none or manual:<version>")
+
+
+def _packages(text: str) -> Packages:
+    if text == "version":
+        return "version"
+    if text == "none":
+        return "none"
+    raise ValueError("it must be version or none")
 
 
 def _whole_number(text: str) -> int:

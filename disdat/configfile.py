@@ -11,7 +11,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     # ignore_code_version is Disdat 0.8–1.x's. It is read over: every installation had it set to true, and
     # to obey it would make results stale that their owners believe to be checked.
     "core": frozenset({"home", "meta_dir_root", "ignore_code_version"}),
-    "run": frozenset({"rerun", "code_version", "workers"}),
+    "run": frozenset({"rerun", "code_version", "packages", "workers"}),
     "aws": frozenset({"profile"}),
     "remote": frozenset({"layout", "timeout"}),
     "gc": frozenset({"retention", "grace"}),

@@ -5,5 +5,6 @@ from __future__ import annotations
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.params import parse as parse_params
 from disdat.pipeline.task import PipeTask
+from disdat.pipeline.uses import uses
 
-__all__ = ["PipeTask", "load_class", "parse_params"]
+__all__ = ["PipeTask", "load_class", "parse_params", "uses"]

@@ -59,6 +59,8 @@ def test_a_config_file_is_never_overwritten(environ):
         ({"DISDAT_RERUN": ""}, "[run]\nrerun = version", "rerun", "version"),
         ({}, "[run]\ncode_version = manual:7", "code_version", "manual:7"),
         ({"DISDAT_CODE_VERSION": "git"}, "", "code_version", "git"),
+        ({}, "[run]\npackages = none", "packages", "none"),
+        ({"DISDAT_PACKAGES": "version"}, "[run]\npackages = none", "packages", "version"),
         ({}, "[run]\nworkers = 4", "workers", 4),
         ({"DISDAT_WORKERS": "8"}, "[run]\nworkers = 4", "workers", 8),
         ({}, "[remote]\ntimeout = 90", "remote_timeout_s", 90),

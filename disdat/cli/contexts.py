@@ -232,6 +232,7 @@ def _settings(choices: Choices) -> list[_Setting]:
         _Setting("profile", found.profile, origins["profile"]),
         _Setting("rerun", found.rerun, origins["rerun"]),
         _Setting("code_version", found.code_version, origins["code_version"]),
+        _Setting("packages", found.packages, origins["packages"]),
         _Setting("workers", found.workers, origins["workers"]),
         _Setting("layout", found.layout, origins["layout"]),
         _Setting("gc_retention", options.shown_duration(found.gc_retention_s), origins["gc_retention_s"]),

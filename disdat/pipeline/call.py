@@ -28,7 +28,7 @@ from disdat.pipeline.coded import Coded
 from disdat.pipeline.outcome import Done, Ended, Failed, Named, Suspended
 from disdat.pipeline.session import Session
 from disdat.pipeline.sharing import Sharing
-from disdat.pipeline.task import attribute, make, named, state_of
+from disdat.pipeline.task import PipeTask, attribute, make, named, state_of
 from disdat.pipeline.work import Work, perform
 
 _MACHINERY = ("disdat.pipeline.", "luigi.")
@@ -168,6 +168,7 @@ def session_fields(session: Session) -> dict[str, Json]:
         "run": manifest.run_to_json(session.run),
         "rerun": session.rerun,
         "code_version": session.code_version,
+        "packages": session.packages,
         "force_all": session.force_all,
         "verbose": session.verbose,
         "push": session.sharing.push,
@@ -179,7 +180,7 @@ def _work(call: Call) -> Work:
     session, task = _session(call.session), make(call.task)
     state = state_of(task)
     state.session, state.name, state.processing_name = session, call.name, call.processing_name
-    own = _coded(type(task), type(task).code_version or session.code_version, session.run.id)
+    own = _coded(type(task), session)
     return Work(
         session=session,
         task=task,
@@ -197,9 +198,9 @@ def _work(call: Call) -> Work:
 
 
 @lru_cache(maxsize=_KEPT_CLASSES)
-def _coded(cls: type, policy: str, _run: str) -> Coded:
+def _coded(cls: type[PipeTask], session: Session) -> Coded:
     """The code of a class as it was when this process first met it in a run."""
-    return coded.of_class(cls, policy)
+    return coded.of_class(cls, session)
 
 
 def _session(fields: Mapping[str, Json]) -> Session:
@@ -214,6 +215,7 @@ def _session_of(encoded: bytes) -> Session:
         manifest.run_from_json(fields["run"]),
         rerun=fields["rerun"],
         code_version=fields["code_version"],
+        packages=fields["packages"],
         force_all=fields["force_all"],
         verbose=fields["verbose"],
         sharing=Sharing(push=fields["push"], pull=fields["pull"]),

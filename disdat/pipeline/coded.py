@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,14 @@ from disdat import capture
 from disdat.core.bundle import CodeRef
 from disdat.core.canonical import Json
 from disdat.pipeline import identity, source
+from disdat.pipeline.identity import Counted
+from disdat.pipeline.session import Session
 from disdat.pipeline.source import Code
+from disdat.pipeline.task import PipeTask
+
+logger = logging.getLogger("disdat.pipeline")
+
+_told: set[str] = set()
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +35,7 @@ class Coded:
     def ref(self) -> CodeRef:
         """The record of it in what it makes; git is asked the first time only, and takes longer than many tasks."""
         if self._ref is None:
-            counted = identity.closure_digest(self.source.modules) if self.source else None
+            counted = self.source.counted.digest if self.source else None
             self._ref = replace(capture.git(self.directory) or CodeRef(), method=self.name, digest=counted)
         return self._ref
 
@@ -50,14 +58,25 @@ class Planned(Coded):
         return self.differs or Coded.is_tainted(self)
 
 
-def of_class(cls: type, policy: str) -> Coded:
+def of_class(cls: type[PipeTask], session: Session) -> Coded:
     """The code of *cls* under the policy that counts for it."""
+    policy = cls.code_version or session.code_version
     name, directory = source.class_name(cls), _directory(cls)
     if not identity.reads_source(policy):
-        return Coded(name, identity.code_component(policy, {}), directory, None)
-    code = source.of_class(cls)
+        return Coded(name, identity.code_component(policy, Counted()), directory, None)
+    kept_in = session.context.home.root / "cache" / "outlines"
+    code = source.of_class(cls, kept_in=kept_in, with_packages=session.packages == "version")
+    _tell_blind(code)
     git = capture.git(directory) if policy == "git" else None
-    return Coded(name, identity.code_component(policy, code.modules, git), directory, code)
+    return Coded(name, identity.code_component(policy, code.counted, git), directory, code)
+
+
+def _tell_blind(code: Code) -> None:
+    """Warn of code that cannot be followed, once in a process."""
+    for each in code.blind:
+        if each not in _told:
+            _told.add(each)
+            logger.warning("cannot tell what code this uses, declare it with @uses: %s", each)
 
 
 def as_planned(own: Coded, component: Json, ref: CodeRef) -> Coded:

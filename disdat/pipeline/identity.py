@@ -7,7 +7,9 @@ hash. ``docs/format.md`` lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 from disdat.core import digest
@@ -16,14 +18,41 @@ from disdat.core.canonical import Json
 from disdat.core.digest import Digest, LogicalDigest
 
 ALGORITHM = "key1"
-MAX_LISTED_MODULES = 64
-"""Of more modules than this only the digest of all is kept, so that manifests stay small."""
+MAX_LISTED = 128
+"""Of more definitions than this there is one digest per file, and of more files than this none, so that manifests
+stay small."""
 
 _SHOWN = 40
 _HEX = 16
+_CHANGES_TOLD = 3
 
-Modules = Mapping[str, Digest]
-"""The digest of each module's source, by the module's name."""
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What counts of the source of a class: kind and digest of each definition, by ``file:name``, and packages."""
+
+    definitions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> Digest:
+        """What stands for all of it in a key."""
+        found = {name: f"{kind} {text}" for name, (kind, text) in self.definitions.items()}
+        return digest.of_json({"definitions": found, "packages": dict(self.packages)})
+
+    def listed(self) -> dict[str, Json]:
+        """As much of it as a manifest keeps, to say later what changed."""
+        found: dict[str, Json] = {"packages": dict(self.packages)} if self.packages else {}
+        if len(self.definitions) <= MAX_LISTED:
+            return {
+                "definitions": {name: f"{kind} {text[:_HEX]}" for name, (kind, text) in self.definitions.items()}
+            } | found
+        files: dict[str, list[Json]] = {}
+        for name in sorted(self.definitions):
+            files.setdefault(name.rpartition(":")[0], []).append([name, *self.definitions[name]])
+        if len(files) <= MAX_LISTED:
+            found["files"] = {name: digest.of_json(each).hex[:_HEX] for name, each in files.items()}
+        return found
 
 
 def task_key(
@@ -45,12 +74,7 @@ def task_key(
     return TaskKey(ALGORITHM, digest.of_json({"algorithm": ALGORITHM, "components": components}), components)
 
 
-def closure_digest(modules: Modules) -> Digest:
-    """The digest of all modules' source together."""
-    return digest.of_json(dict(modules))
-
-
-def code_component(policy: str, modules: Modules, git: CodeRef | None = None) -> Json:
+def code_component(policy: str, counted: Counted, git: CodeRef | None = None) -> Json:
     """
     The code component under a policy: ``closure``, ``git``, ``manual:<version>`` or ``none``.
 
@@ -63,9 +87,7 @@ def code_component(policy: str, modules: Modules, git: CodeRef | None = None) ->
         return {"policy": "manual", "version": policy.removeprefix("manual:")}
     if policy == "git" and git is not None and git.commit and git.dirty is False:
         return {"policy": "git", "commit": git.commit}
-    closure: dict[str, Json] = {"policy": policy, "digest": closure_digest(modules)}
-    if len(modules) <= MAX_LISTED_MODULES:
-        closure["modules"] = {name: each.hex[:_HEX] for name, each in modules.items()}
+    closure: dict[str, Json] = {"policy": policy, "digest": counted.digest, **counted.listed()}
     if policy == "git" and git is not None and git.commit:
         closure["commit"] = git.commit
     return closure
@@ -133,20 +155,69 @@ def _code_change(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[s
         return
     if old["policy"] != new["policy"]:
         yield f"code counts by {new['policy']}, not by {old['policy']}"
-    elif "modules" in old and "modules" in new:
-        yield from _module_changes(_modules(old), _modules(new))
+    elif told := [*_definition_changes(old, new), *_file_changes(old, new), *_package_changes(old, new)]:
+        yield from islice(told, _CHANGES_TOLD)
+        if len(told) > _CHANGES_TOLD:
+            yield f"{len(told) - _CHANGES_TOLD} more changes of code"
     elif what := next((name for name in ("version", "commit") if old.get(name) != new.get(name)), None):
         yield f"code {what} {short(str(old.get(what)))} -> {short(str(new.get(what)))}"
     else:
         yield "the code changed"
 
 
-def _modules(code: Mapping[str, Json]) -> Mapping[str, Json]:
-    return cast("Mapping[str, Json]", code["modules"])
+def _definition_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
+    """What became of definitions; those that changed first, as the others mostly follow from them."""
+    before, after = _listed(old, new, "definitions")
+    for name in sorted(before.keys() & after.keys(), key=_by_weight(after)):
+        if before[name] != after[name]:
+            yield f"{_called(name, after[name])} changed"
+    yield from (f"{_called(name, after[name])} is used now" for name in sorted(after.keys() - before.keys()))
+    yield from (f"{_called(name, before[name])} is no longer used" for name in sorted(before.keys() - after.keys()))
 
 
-def _module_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
-    changed = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
-    yield from (f"code of {name} changed" for name in changed)
-    yield from (f"code of {name} is no longer used" for name in sorted(old.keys() - new.keys()))
-    yield from (f"code of {name} is used now" for name in sorted(new.keys() - old.keys()))
+def _file_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
+    before, after = _listed(old, new, "files")
+    yield from (
+        f"code in {name} changed" for name in sorted(before.keys() & after.keys()) if before[name] != after[name]
+    )
+    yield from (f"code in {name} is used now" for name in sorted(after.keys() - before.keys()))
+    yield from (f"code in {name} is no longer used" for name in sorted(before.keys() - after.keys()))
+
+
+def _package_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
+    before = cast("Mapping[str, str]", old.get("packages", {}))
+    after = cast("Mapping[str, str]", new.get("packages", {}))
+    for name in sorted({*before, *after}):
+        if name not in before:
+            yield f"package {name} {after[name]} is used now"
+        elif name not in after:
+            yield f"package {name} {before[name]} is no longer used"
+        elif before[name] != after[name]:
+            yield f"package {name} {before[name]} -> {after[name]}"
+
+
+def _listed(old: Mapping[str, Json], new: Mapping[str, Json], what: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    if what not in old or what not in new:
+        return {}, {}
+    return cast("Mapping[str, str]", old[what]), cast("Mapping[str, str]", new[what])
+
+
+def _by_weight(definitions: Mapping[str, str]) -> Callable[[str], tuple[bool, str]]:
+    """Imports last: what is imported from where mostly changes with what reads it."""
+    return lambda name: (definitions[name].startswith("import "), name)
+
+
+def _called(name: str, found: str) -> str:
+    """A definition for people: ``function clean in helpers.py``."""
+    file, _, inner = name.rpartition(":")
+    match found.partition(" ")[0]:
+        case "statements":
+            return f"what importing {file} does"
+        case "file":
+            return f"file {file}"
+        case "import":
+            return f"import of {inner} in {file}"
+        case "block":
+            return f"{inner} in {file}" if inner else f"code in {file}"
+        case kind:
+            return f"{kind} {inner} in {file}"

@@ -274,7 +274,7 @@ class _Builder:
 
     def _coded(self, cls: type[PipeTask]) -> Coded:
         if cls not in self._code:
-            self._code[cls] = coded.of_class(cls, cls.code_version or self.session.code_version)
+            self._code[cls] = coded.of_class(cls, self.session)
         return self._code[cls]
 
 

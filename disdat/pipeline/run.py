@@ -81,6 +81,7 @@ def apply(
         runs.of_pipeline(context),
         rerun=rerun or settings.rerun,
         code_version=code_version or settings.code_version,
+        packages=settings.packages,
         force_all=force_all,
         verbose=verbose,
         sharing=Sharing(push=incremental_push, pull=incremental_pull),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
+from disdat.config import Packages
 from disdat.context import Context
 from disdat.core import naming
 from disdat.core.bundle import Bundle, Dependency, Run
@@ -37,22 +38,19 @@ class External:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One apply. What is looked up is looked up once; a copy in another process looks up for itself."""
+    """One apply, in one process. What is looked up is looked up once."""
 
     context: Context
     run: Run
     rerun: Rerun = "content"
     code_version: str = "closure"
+    packages: Packages = "version"
     force_all: bool = False
     verbose: bool = False
     sharing: Sharing = field(default_factory=Sharing)
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
-
-    def __reduce__(self) -> tuple[Callable[..., Session], tuple[object, ...]]:
-        asked = (self.rerun, self.code_version, self.force_all, self.verbose, self.sharing)
-        return Session, (self.context, self.run, *asked)
 
     def external_by_uuid(self, uuid: str) -> External:
         return self._pinned("bundle", uuid, lambda: find.get(self.context, uuid=uuid))

@@ -7,10 +7,9 @@ import pytest
 from disdat.core import digest
 from disdat.core.bundle import CodeRef, TaskKey
 from disdat.pipeline import identity
+from disdat.pipeline.identity import Counted
 
-ONE = digest.of_bytes(b"one")
-TWO = digest.of_bytes(b"two")
-VALUE = digest.logical("literal1", ONE.raw)
+VALUE = digest.logical("literal1", digest.of_bytes(b"one").raw)
 
 
 def key(**changes: object) -> TaskKey:
@@ -55,6 +54,12 @@ def test_every_component_counts(change: dict[str, object]):
     assert key(**change).digest != key().digest
 
 
+def counted(packages: dict[str, str] | None = None, **definitions: str) -> Counted:
+    """Definitions of ``helpers.py``, given as name=``kind digest``."""
+    found = {f"helpers.py:{name}": (text.split()[0], text.split()[1] * 32) for name, text in definitions.items()}
+    return Counted(found, packages or {})
+
+
 @pytest.mark.parametrize(
     ("policy", "git", "component"),
     [
@@ -64,29 +69,67 @@ def test_every_component_counts(change: dict[str, object]):
     ],
 )
 def test_a_policy_without_source_leaves_the_source_out(policy: str, git: CodeRef | None, component: object):
-    assert identity.code_component(policy, {"tasks": ONE}, git) == component
+    assert identity.code_component(policy, counted(f="function 1"), git) == component
 
 
 @pytest.mark.parametrize("git", [None, CodeRef(), CodeRef(commit="abc", dirty=True), CodeRef(commit="abc")])
 def test_under_git_the_source_counts_where_the_commit_does_not_tell(git: CodeRef | None):
-    one = identity.code_component("git", {"tasks": ONE}, git)
-    two = identity.code_component("git", {"tasks": TWO}, git)
+    one = identity.code_component("git", counted(f="function 1"), git)
+    two = identity.code_component("git", counted(f="function 2"), git)
     assert one != two
 
 
-def test_many_modules_are_not_listed_but_count():
-    many = {f"m{number}": ONE for number in range(identity.MAX_LISTED_MODULES + 1)}
-    component = identity.code_component("closure", many)
-    assert isinstance(component, dict)
-    assert "modules" not in component
-    assert component != identity.code_component("closure", {**many, "m0": TWO})
+def test_the_component_of_a_source_is_pinned():
+    found = counted({"pandas": "3.0"}, clean="function a", N="constant b")
+    assert identity.code_component("closure", found) == {
+        "policy": "closure",
+        "digest": "blake3:b5fd67c4b416b7cc85b3b900c285ef1dcb0d0cbcacd6d7d0d9d926f5760f3626",
+        "definitions": {"helpers.py:clean": "function " + "a" * 16, "helpers.py:N": "constant " + "b" * 16},
+        "packages": {"pandas": "3.0"},
+    }
 
 
-def test_modules_that_come_and_go_are_named():
-    old = key(code=identity.code_component("closure", {"a": ONE, "b": ONE}))
-    new = key(code=identity.code_component("closure", {"a": TWO, "c": ONE}))
-    assert identity.differences(old, new) == [
-        "code of a changed",
-        "code of b is no longer used",
-        "code of c is used now",
-    ]
+@pytest.mark.parametrize(("in_files", "listed"), [(2, "files"), (identity.MAX_LISTED + 1, None)])
+def test_many_definitions_are_not_listed_but_count(in_files: int, listed: str | None):
+    def many(changed: str) -> Counted:
+        names = [f"f{number % in_files}.py:n{number}" for number in range(identity.MAX_LISTED + 1)]
+        return Counted({name: ("function", (changed if name == "f1.py:n1" else "1") * 32) for name in names})
+
+    old, new = (key(code=identity.code_component("closure", many(changed))) for changed in "12")
+    assert "definitions" not in dict(old.components["code"])  # type: ignore[call-overload]
+    assert old.digest != new.digest
+    told = ["code in f1.py changed"] if listed else ["the code changed"]
+    assert identity.differences(old, new) == told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (counted(f="function 1"), counted(f="function 2"), ["function f in helpers.py changed"]),
+        (counted(N="constant 1"), counted(N="constant 2"), ["constant N in helpers.py changed"]),
+        (counted(C="class 1"), counted(C="class 2"), ["class C in helpers.py changed"]),
+        (counted(g="import 1"), counted(g="import 2"), ["import of g in helpers.py changed"]),
+        (
+            Counted({"h.py:": ("statements", "1")}),
+            Counted({"h.py:": ("statements", "2")}),
+            ["what importing h.py does changed"],
+        ),
+        (Counted({"d.csv:": ("file", "1")}), Counted({"d.csv:": ("file", "2")}), ["file d.csv changed"]),
+        (counted({"pandas": "2.2"}), counted({"pandas": "3.0"}), ["package pandas 2.2 -> 3.0"]),
+        (counted({"pandas": "2.2"}), counted({}), ["package pandas 2.2 is no longer used"]),
+        (counted(), counted({"pandas": "2.2"}), ["package pandas 2.2 is used now"]),
+        (
+            counted(f="function 1", g="import 1", h="function 1"),
+            counted(f="function 2", g="import 2", i="class 1"),
+            [
+                "function f in helpers.py changed",
+                "import of g in helpers.py changed",
+                "class i in helpers.py is used now",
+                "1 more changes of code",
+            ],
+        ),
+    ],
+)
+def test_what_changed_is_named_by_kind_name_and_file(old: Counted, new: Counted, told: list[str]):
+    keys = [key(code=identity.code_component("closure", each)) for each in (old, new)]
+    assert identity.differences(*keys) == told

@@ -1,0 +1,241 @@
+"""
+The outline of a module: what each of its statements defines, reads and does, from the source alone.
+
+Pure, and of the standard library only: the same source has the same outline under every version of Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from disdat.pipeline import syntax
+from disdat.pipeline.syntax import Keeping, Written, dotted
+
+VERSION = 1
+"""Another outline of the same source has another number, as outlines are kept on disk."""
+
+_KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
+    ((ast.FunctionDef, ast.AsyncFunctionDef), "function"),
+    ((ast.ClassDef,), "class"),
+    ((ast.Import, ast.ImportFrom), "import"),
+    ((ast.Assign, ast.AnnAssign, ast.AugAssign), "constant"),
+)
+_NEVER_IMPORTED = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING"})
+
+
+class Statement(NamedTuple):  # a tuple, as thousands are read back from disk
+    """A statement at the top of a module; references are those of :class:`disdat.pipeline.syntax.Written`."""
+
+    kind: str
+    """``function``, ``class``, ``constant``, ``import``, or ``block`` for what holds several of these."""
+    digest: str
+    names: Sequence[str]
+    refs: Sequence[str]
+    declared: Sequence[str]
+    calls: Sequence[str]
+    imports: Mapping[str, Sequence[str]]
+    imported: Sequence[str]
+    bases: Sequence[str]
+    """What a class is derived from."""
+    blind: Sequence[str]
+    acts: bool
+    """Whether it does something when the module is imported, other than to define names."""
+    hooks: bool
+    """Whether it is a class that acts when another one is derived from it."""
+    is_skipped: bool
+    """Whether an import of the module leaves it out, as what stands under ``if __name__ == "__main__"``."""
+    literals: Mapping[str, str]
+    """What it sets to a value that cannot change: ``N`` and ``Class.N``, and ``f()`` for a function's defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The statements of a module in their order, and by the names they bind."""
+
+    statements: Sequence[Statement]
+    stars: Sequence[str] = ()
+    """The modules of which it imports every name: references."""
+    by_name: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def to_json(self) -> list[object]:
+        return [list(self.stars), [list(each) for each in self.statements]]
+
+
+def from_json(written: Sequence[Sequence[Sequence[object]]]) -> Outline:
+    """The outline that :meth:`Outline.to_json` wrote; what is not one raises ValueError, TypeError or LookupError."""
+    stars, statements = written
+    return _of([Statement(*each) for each in statements], [str(each) for each in stars])  # type: ignore[arg-type]
+
+
+def read(source: bytes) -> Outline:
+    """The outline of a module's source; of what cannot be parsed, and so not imported, one statement of all of it."""
+    source = source.replace(b"\r\n", b"\n")
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return opaque(source)
+    keeping = Keeping(
+        docstrings=b"__doc__" in source,
+        annotations=any(word in source for word in (b"__annotations__", b"get_type_hints", b"signature(")),
+    )
+    stars = [
+        f":{'.' * each.level}{each.module or ''}:"
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ImportFrom) and each.names[0].name == "*"
+    ]
+    found = [_statement(each, keeping, source) for each in _worth_writing(tree.body, keeping)]
+    names = {name for each in found for name in each.names}
+    # What no statement binds is Python's own.
+    known = found if stars else [_only(each, names) for each in found]
+    return _of(known, list(dict.fromkeys(stars)))
+
+
+def opaque(content: bytes) -> Outline:
+    """The outline of what is not Python source: all of it counts."""
+    blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, {})
+    return _of([blank], [])
+
+
+def digest(content: bytes) -> str:
+    """What stands for a text here: 32 hex digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _of(statements: Sequence[Statement], stars: Sequence[str]) -> Outline:
+    by_name: dict[str, list[int]] = {}
+    for number, each in enumerate(statements):
+        for name in each.names:
+            by_name.setdefault(name, []).append(number)
+    return Outline(statements, stars, by_name)
+
+
+def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.stmt]:
+    for number, each in enumerate(body):
+        is_text = isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
+        if isinstance(each, ast.Pass) or (is_text and not (keeping.docstrings and number == 0)):
+            continue
+        if isinstance(each, ast.AnnAssign) and each.value is None:
+            continue
+        yield each
+
+
+def _statement(node: ast.stmt, keeping: Keeping, source: bytes) -> Statement:
+    written = _written(node, keeping, source)
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return Statement(
+        kind=next((kind for types, kind in _KINDS if isinstance(node, types)), "constant" if is_docstring else "block"),
+        digest=digest(written.text.encode("utf-8", "surrogatepass")),
+        names=("__doc__",) if is_docstring else written.names,
+        refs=written.refs,
+        declared=written.declared,
+        calls=written.calls,
+        imports=written.imports,
+        imported=written.imported,
+        bases=[chain for base in node.bases if (chain := dotted(base))] if isinstance(node, ast.ClassDef) else (),
+        blind=written.blind,
+        acts=not is_docstring and _acts(node),
+        hooks=isinstance(node, ast.ClassDef) and _has_hook(node),
+        is_skipped=isinstance(node, ast.If) and _is_skipped(node.test) and not node.orelse,
+        literals=dict(_literals(node, "")),
+    )
+
+
+def _written(node: ast.stmt, keeping: Keeping, source: bytes) -> Written:
+    try:
+        return syntax.write(node, keeping)
+    except RecursionError:
+        return _too_deep(node, source)
+
+
+def _too_deep(node: ast.stmt, source: bytes) -> Written:
+    """A statement that is nested too deeply to be written: every character of it counts, and all of the module."""
+    text = ast.get_source_segment(source.decode("utf-8", "surrogateescape"), node) or ""
+    named = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
+    bound = dict.fromkeys(each.id for each in named if isinstance(each.ctx, ast.Store))
+    names = (node.name,) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else tuple(bound)
+    read = dict.fromkeys(each.id for each in named)
+    return Written(text, names, {}, (), ("*", *read), (), (), ())
+
+
+def _only(statement: Statement, names: set[str]) -> Statement:
+    """*statement* with only those references that lead somewhere."""
+
+    def known(refs: Sequence[str]) -> list[str]:
+        return [ref for ref in refs if ref[0] in ":*" or ref.partition(".")[0] in names]
+
+    return statement._replace(
+        refs=known(statement.refs), declared=known(statement.declared), calls=known(statement.calls)
+    )
+
+
+def _acts(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return False
+        case ast.Expr() | ast.Delete() | ast.With() | ast.For() | ast.While():
+            return True
+        case ast.Assign(targets=targets):
+            return not all(map(_is_names_only, targets))
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            return not isinstance(target, ast.Name)
+        case ast.If():
+            bodies = [node.orelse] if _is_skipped(node.test) else [node.body, node.orelse]
+            return any(_acts(each) for body in bodies for each in body)
+        case ast.Try() | ast.TryStar():
+            handled = [each for handler in node.handlers for each in handler.body]
+            return any(map(_acts, [*node.body, *handled, *node.orelse, *node.finalbody]))
+        case ast.Match():
+            return any(_acts(each) for case in node.cases for each in case.body)
+    return False
+
+
+def _is_names_only(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_names_only, target.elts))
+    return isinstance(target, ast.Name | ast.Starred)
+
+
+def _is_skipped(test: ast.expr) -> bool:
+    """Whether *test* does not hold while the module is imported."""
+    if dotted(test) in _NEVER_IMPORTED:
+        return True
+    match test:
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")]):
+            return True
+    return False
+
+
+def _has_hook(node: ast.ClassDef) -> bool:
+    defined = any(isinstance(each, ast.FunctionDef) and each.name == "__init_subclass__" for each in node.body)
+    return defined or any(each.arg == "metaclass" for each in node.keywords)
+
+
+def _literals(node: ast.stmt, around: str) -> Iterator[tuple[str, str]]:
+    match node:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value)
+        ):
+            if value is not None and (text := _literal(value)):
+                yield around + name, text
+        case ast.FunctionDef(name=name, decorator_list=[], args=ast.arguments(defaults=defaults)) if defaults:
+            if text := _literal(ast.Tuple(defaults)):
+                yield f"{around}{name}()", text
+        case ast.ClassDef(name=name):
+            for each in node.body:
+                yield from _literals(each, f"{around}{name}.")
+
+
+def _literal(node: ast.expr) -> str:
+    """The text of a value that is written out and cannot change; empty for any other."""
+    if not isinstance(node, ast.Constant | ast.Tuple | ast.UnaryOp):
+        return ""
+    try:
+        value = ast.literal_eval(node)
+        hash(value)
+    except (ValueError, TypeError):
+        return ""
+    return ascii(value)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
@@ -326,12 +327,9 @@ class Mirror:
 
     def _counting(self, stored: Sequence[Stored], fetched: Fetched) -> Iterator[Stored]:
         """Yield those that were stored in time, and whose events may be true."""
-        odd = any(not each.publication.counts_when_stored(each.stored_us) for each in stored)
-        # In a copy of a bucket everything was stored late: all that is older than the copy of the marker was there.
-        copied_us = self.backend.head(MARKER).modified_us if odd else 0
         for each in stored:
-            was_copied = each.publication.time_us <= min(copied_us, each.stored_us)
-            if not each.publication.counts_when_stored(each.stored_us) and not was_copied:
+            counts = each.publication.counts_when_stored(each.stored_us)
+            if not counts and each.publication.time_us > min(self._copied_us, each.stored_us):
                 continue
             try:
                 publication.check_times(each.publication, each.stored_us)
@@ -339,6 +337,11 @@ class Mirror:
                 fetched.refused.append(Refused(self._events + each.publication.name, str(exc)))
             else:
                 yield each
+
+    @cached_property
+    def _copied_us(self) -> int:
+        """When the marker was stored: in a copy of a bucket everything was stored late, and what is older was there."""
+        return self.backend.head(MARKER).modified_us
 
     def _keep_body(self, data: bytes) -> tuple[Digest, int]:
         if len(data) > snapshots.MAX_BYTES:

@@ -13,7 +13,7 @@ from disdat.core.event import Event
 from disdat.core.places import MARKER, Place, context_key, object_key
 from disdat.core.publication import Dropped, Said
 from disdat.durable import Disk
-from disdat.remote import compaction, snapshots
+from disdat.remote import compaction, mirror, snapshots
 from disdat.remote.known import Known
 from disdat.remote.mirror import Mirror
 from disdat.store.backend import Backend, KeyNotFound, Stored
@@ -50,6 +50,7 @@ class Store(LocalBackend):
         return super().get(key)
 
     def head(self, key: str) -> Stored:
+        self.asked.append("head")
         return self._timed(super().head(key))
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Stored]:
@@ -229,7 +230,11 @@ def test_one_that_was_stored_too_late_counts_for_nobody(clients: list[Client], s
     assert cat.fetch() == []
 
 
-def test_a_copied_bucket_keeps_all_of_its_publications(clients: list[Client], store: Store, tmp_path: Path) -> None:
+def test_a_copied_bucket_keeps_all_of_its_publications(
+    clients: list[Client], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it is one is asked once, however much there is in it."""
+    monkeypatch.setattr(mirror, "PORTION", 1)
     ann, _, _ = clients
     for text in "abc":
         ann.publish(text)
@@ -238,6 +243,7 @@ def test_a_copied_bucket_keeps_all_of_its_publications(clients: list[Client], st
     for each in store.list():
         copy.put(each.key, store.get(each.key))
     assert sorted(Client(copy, tmp_path / "new", 7).fetch()) == ["a", "b", "c"]
+    assert copy.asked.count("head") == 1
 
 
 def test_a_reply_that_is_lost_does_not_publish_twice(clients: list[Client], store: Store) -> None:

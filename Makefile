@@ -11,7 +11,12 @@ SERVERS := .venv-servers/.installed
 AZURITE := azurite@3
 NPM_QUIET := --no-audit --no-fund --no-package-lock --loglevel=error
 FAST := not slow and not docker and not browser and not soak
-MEMORY := $(if $(wildcard /dev/shm/.),/dev/shm,$(or $(TMPDIR),/tmp))
+# In memory where there are some gigabytes of it, so that no test waits for a disk.
+ROOM := awk 'NR == 2 && $$4 > 4000000 && $$6 == "/dev/shm" { print $$6 }'
+MEMORY = $(or $(shell df -Pk /dev/shm 2>/dev/null | $(ROOM)),$(TMPDIR),/tmp)
+# In a directory of its own: every start of pytest closes the usual one to other users.
+PYTEST = place=$$(mktemp -d "$(MEMORY)/disdat.XXXXXX") && chmod 755 "$$place" && trap 'rm -rf "$$place"' EXIT && \
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --basetemp="$$place/tests"
 export PYTHON
 # Else every start of Python, and every worker of pytest, compiles all modules and all tests again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,19 +44,17 @@ $(SERVERS): tests/servers/requirements.txt | $(BIN)/python
 demo: $(DEV)
 	@$(BIN)/python examples/demo.py
 
-# Every test but the soak tests; in a directory of its own: every start of pytest closes the usual one to other users.
+# Every test but the soak tests.
 test: $(DEV) $(SERVERS)
-	@place=$$(mktemp -d) && chmod 755 "$$place" && trap 'rm -rf "$$place"' EXIT && \
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" --basetemp="$$place/tests" $(ARGS)
+	@$(PYTEST) -m "not soak" $(ARGS)
 
-# What to run before every commit; under a minute. In memory where there is some, so that no test waits for a disk.
+# What to run before every commit; under a minute.
 check: $(DEV) $(SERVERS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict disdat
 	$(BIN)/lint-imports --no-logo
-	@place=$$(mktemp -d "$(MEMORY)/disdat.XXXXXX") && chmod 755 "$$place" && trap 'rm -rf "$$place"' EXIT && \
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --hypothesis-profile=check -m "$(FAST)" --basetemp="$$place/tests" $(ARGS)
+	@$(PYTEST) -q --hypothesis-profile=check -m "$(FAST)" $(ARGS)
 
 soak: $(DEV) $(SERVERS)
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)

@@ -653,17 +653,18 @@ def test_where_no_link_can_be_had_a_copy_is_made(tmp_path: Path, why: int) -> No
 
 
 @pytest.mark.slow
-def test_the_link_count_of_a_real_file_system_may_be_exhausted(store: ObjectStore, tmp_path: Path) -> None:
+def test_the_link_count_of_a_real_file_system_may_be_exhausted() -> None:
     """EMLINK as the system gives it: ext4 has it at 65,000 links; where it never comes, all are links."""
-    (digest,) = put(store, LARGE)
-    links = tmp_path / "home" / "links"
-    links.mkdir()
-    with suppress(OSError):
-        for number in range(65_010):
-            os.link(object_file(store, digest), links / str(number))
-    store.materialize(Entry(digest, len(LARGE)), tmp_path / "home" / "f")
-    assert (tmp_path / "home" / "f").read_bytes() == LARGE
-    shutil.rmtree(links)
+    with tempfile.TemporaryDirectory(prefix="disdat-test-") as directory:  # on a disk, where the others are in memory
+        home = Path(directory)
+        store = ObjectStore(home / "store")
+        (digest,) = put(store, LARGE)
+        (home / "links").mkdir()
+        with suppress(OSError):
+            for number in range(65_010):
+                os.link(object_file(store, digest), home / "links" / str(number))
+        store.materialize(Entry(digest, len(LARGE)), home / "f")
+        assert (home / "f").read_bytes() == LARGE
 
 
 # Damage

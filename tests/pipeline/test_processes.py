@@ -37,6 +37,7 @@ PROGRAM = """
     """
 
 STEPS = """
+    import os
     import time
     import luigi
     from pathlib import Path
@@ -69,7 +70,8 @@ STEPS = """
     class Hangs(PipeTask):
         def pipe_run(self):
             Path(self.get_output_dir(), "half.txt").write_text("half")
-            Path("hangs.txt").write_text("now")
+            Path("begun.txt").write_text(str(os.getpid()))
+            Path("begun.txt").rename("hangs.txt")
             time.sleep(60)
 
     class Patient(PipeTask):
@@ -162,14 +164,74 @@ def test_an_interrupted_apply_leaves_nothing_behind(project: Project, workers: i
 
 
 @pytest.mark.slow
-def test_a_task_that_is_out_of_time_is_ended_and_leaves_nothing_behind(project: Project):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_is_out_of_time_is_ended_and_leaves_nothing_behind(project: Project, workers: int):
+    """With one worker, too, as what runs in this process could not be ended."""
     project.write("steps.py", STEPS)
-    out, _ = finish(start(project, "steps.Patient", workers=2))
+    out, _ = finish(start(project, "steps.Patient", workers=workers))
     assert "timed out after 1 seconds" in out
-    deadline = time.monotonic() + 20
-    while Applied(project.context).leftovers() and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_end_and_leave_nothing_behind_when_their_driver_is_killed(project: Project, method: str):
+    project.write("steps.py", STEPS)
+    hanging = start(project, "steps.Hangs", workers=2, method=method)
+    wait_for(project.root / "hangs.txt")
+    assert int((project.root / "hangs.txt").read_text()) != hanging.pid
+    began = time.monotonic()
+    os.kill(hanging.pid, signal.SIGKILL)
+    finish(hanging)  # which waits until nobody has the output open, so for all workers
+    assert time.monotonic() - began < 30
+    assert Applied(project.context).leftovers() == []
+
+
+MAIN = """
+    import multiprocessing, os, sys
+    import luigi
+    from disdat import config
+    from disdat.context import Home
+    from disdat.pipe import PipeTask
+    from disdat.pipeline.run import apply
+
+    class Mine(PipeTask):
+        n = luigi.IntParameter(default=0)
+        def pipe_run(self):
+            return os.getpid()
+
+    class Both(PipeTask):
+        def pipe_requires(self):
+            self.add_dependency("one", Mine, {"n": 1})
+            self.add_dependency("two", Mine, {"n": 2})
+        def pipe_run(self, one, two):
+            return [one, two]
+
+    if __name__ == "__main__":
+        multiprocessing.set_start_method(sys.argv[1])
+        result = apply(Home.open(config.load()).context("demo"), Both, workers=2)
+        print(result, os.getpid())
+    """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_classes_of_a_script_run_where_they_are_known(project: Project, method: str):
+    """In processes forked from it, or else in its own; under the name by which others could import them."""
+    program = project.write("script.py", MAIN)
+    done = subprocess.run(
+        [sys.executable, str(program), method],
+        cwd=project.root,
+        env={**os.environ, "DISDAT_HOME": str(project.context.home.root)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    told, own = done.stdout.rsplit(maxsplit=1)
+    assert (told, done.stderr) == ("{'success': True, 'did_work': True}", "")
+    pids = Applied(project.context).value("Both")
+    assert (set(pids) == {int(own)}) == (method == "spawn")
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_as_of_some_time_ago(demo: Dsdt, add):
     assert names(demo, "--after", "1h") == ["data"]
     assert names(demo, "--before", "1h") == []
     assert "was not there before" in demo.fails("ls", "--as-of", "52w", code=2)
-    assert "no date" in demo.fails("show", "data@99d", code=2)
+    assert "nor a date" in demo.fails("show", "data@99d", code=2)
 
 
 def test_the_long_form_may_show_tags_and_parameters(demo: Dsdt, add):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class Session:
     def __init__(self, profile: str | None = None) -> None:
         self._botocore = botocore.session.Session(profile=profile)
         self._s3: S3Client | None = None
+        self._making = threading.Lock()
         with aws_errors("read AWS's settings"):
             self._settings = self._botocore.get_scoped_config()
             self._botocore.register_component("data_loader", _models(self._botocore.get_config_variable("data_path")))
@@ -111,9 +113,10 @@ class Session:
     @property
     def s3(self) -> S3Client:
         """A client for S3, at the endpoint that variables or the profile name; for several threads."""
-        if self._s3 is None:
-            self._s3 = self._client()
-        return self._s3
+        with self._making:  # boto3 cannot make two of one session of botocore's
+            if self._s3 is None:
+                self._s3 = self._client()
+            return self._s3
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,17 @@ def test_what_botocore_knows_is_read_once_for_all_sessions(monkeypatch: pytest.M
     own = Session()._botocore.get_component("data_loader")
     assert usual[0] is usual[1] is not own
     assert str(tmp_path) in own.search_paths
+
+
+def test_threads_that_begin_at_once_have_one_client(session: Session) -> None:
+    start = threading.Barrier(8, timeout=20)
+
+    def client(_: int) -> object:
+        start.wait()
+        return session.s3
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(client, range(8)))) == 1
 
 
 def test_a_bucket_is_checked(session: Session, ministack: S3Server) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,20 @@ def readable(terminal: int, timeout_s: float) -> bool:
     return bool(poller.poll(timeout_s * 1000))
 
 
-def at_a_terminal(args: list[str], *, asked: bytes = b"", typed: bytes = b"") -> tuple[int, bytes]:
-    """How a command ends whose streams are all one terminal, at which *typed* answers *asked*; and what is seen."""
+def at_a_terminal(
+    args: list[str], *, asked: bytes = b"", typed: bytes = b"", reading: Path | None = None
+) -> tuple[int, bytes]:
+    """
+    How a command ends whose streams are all one terminal, at which *typed* answers *asked*; and what is seen.
+
+    Once it reads the file *reading*, it stands still for longer than people wait without a sign.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may have it ignored
         os.execv(COMMAND, [COMMAND, *args])
+    if reading is not None:
+        hold_while_it_reads(pid, reading)
     seen = b""
     while readable(terminal, 10):
         try:
@@ -68,6 +77,25 @@ def at_a_terminal(args: list[str], *, asked: bytes = b"", typed: bytes = b"") ->
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), seen
+
+
+def hold_while_it_reads(pid: int, path: Path) -> None:
+    """Stop a process for a while, as soon as it has opened a file."""
+    deadline_s = time.monotonic() + 60
+    while not has_open(pid, path):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(DELAY_S)
+    os.kill(pid, signal.SIGCONT)
+
+
+def has_open(pid: int, path: Path) -> bool:
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if each.samefile(path):
+                return True
+    return False
 
 
 def test_a_reader_that_stops_ends_the_command_quietly(demo: Dsdt, add):
@@ -203,28 +231,23 @@ def test_the_traceback_of_a_foreseen_failure_is_shown_when_asked_for(demo: Dsdt,
     assert "Traceback" not in demo.run("show", "none").err
 
 
-def add_quietly(size_bytes: int) -> float:
-    """Add a file of so many bytes where nobody looks; how many seconds that takes."""
-    with open("big", "ab") as file:
-        file.truncate(size_bytes)
-    os.utime("big")
-    began_s = time.monotonic()
-    ended = shell("dsdt add data big")
-    assert (ended.returncode, ended.stderr) == (0, b"")
-    return time.monotonic() - began_s
+def of_holes(name: str, size_bytes: int) -> Path:
+    path = Path(name)
+    path.touch()
+    os.truncate(path, size_bytes)
+    return path
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_terminal_sees_how_far_a_long_add_is_and_nobody_else_does(demo: Dsdt):
     """A file of holes takes time to read, and no room."""
-    size_bytes = 2_000_000_000
-    add_quietly(size_bytes)
-    size_bytes = int(size_bytes * max(1.0, 2.5 * DELAY_S / add_quietly(size_bytes)))  # the second time it is only read
-    add_quietly(size_bytes)
-    os.utime("big")  # so that it is read again
-    code, seen = at_a_terminal(["add", "data", "big"])
-    assert code == 0
+    large, quiet = of_holes("large", 6_000_000_000), of_holes("quiet", 1_000_000_000)
+    with subprocess.Popen([COMMAND, "add", "data", "quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as adding:
+        hold_while_it_reads(adding.pid, quiet)
+        assert adding.communicate()[1] == b""
+    code, seen = at_a_terminal(["add", "data", "large"], reading=large)
+    assert (adding.returncode, code) == (0, 0)
     plain = re.sub(rb"\x1b\[[\d;?]*[A-Za-z]", b"", seen).decode()
-    total = f"{size_bytes / 1e9:.1f}"
-    assert re.search(rf"adding \S+ +[1-9]\d*\.\d/{total} GB +[\d.]+ [MG]B/s +\d:\d\d:\d\d", plain)
+    assert re.search(r"adding \S+ +[1-9]\d*\.\d/6\.0 GB +[\d.]+ [MG]B/s +\d:\d\d:\d\d", plain)
     assert plain.splitlines()[-1].startswith("Added data ")

@@ -215,22 +215,26 @@ class Inner(PipeTask):
     """Applies C itself."""
 
     workers = luigi.IntParameter(default=1, significant=False)
+    timeout = luigi.OptionalFloatParameter(default=None, significant=False)
 
     def pipe_run(self) -> object:
         from disdat.ops import bundles, find
         from disdat.pipeline.run import apply
 
         here = self._state.running.writer.context  # type: ignore[union-attr]
-        apply(here, C, {"n": 3}, workers=self.workers)
+        apply(here, C, {"n": 3}, workers=self.workers, timeout=self.timeout)
         row = find.need(here, "C")
         return bundles.value(here, row.uuid)
 
 
 class AppliesItself(PipeTask):
+    timeout = luigi.OptionalFloatParameter(default=None)
+
     def pipe_run(self) -> None:
         from disdat.pipeline.run import apply
 
-        apply(self._state.running.writer.context, AppliesItself)  # type: ignore[union-attr]
+        here = self._state.running.writer.context  # type: ignore[union-attr]
+        apply(here, AppliesItself, {"timeout": self.timeout}, timeout=self.timeout)
 
 
 class NeedsNext(PipeTask):

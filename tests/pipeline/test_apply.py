@@ -357,21 +357,25 @@ def test_a_long_chain_does_not_recurse(applied: Applied):
         apply(applied.context, Top)
 
 
-def test_a_generator_is_refused_with_the_remedy(applied: Applied):
-    with pytest.raises(ApplyError, match="pipe_run of Yields yields"):
+def test_to_yield_what_is_no_task_is_refused(applied: Applied):
+    with pytest.raises(ApplyError, match="pipe_run of Yields yields 1, which is no task"):
         apply(applied.context, tasks.Yields)
 
 
 @WORKERS
 @pytest.mark.parametrize("inner", [1, 2])
-def test_a_task_may_apply_another(applied: Applied, workers: int, inner: int):
-    assert applied(tasks.Inner, {"workers": inner}, workers=workers) == ["A", "B", "C", "Inner"]
+@pytest.mark.parametrize("timeout", [None, pytest.param(60.0, marks=pytest.mark.slow)])
+def test_a_task_may_apply_another(applied: Applied, workers: int, inner: int, timeout: float | None):
+    """With a time limit in processes of its own, wherever it runs itself."""
+    assert applied(tasks.Inner, {"workers": inner, "timeout": timeout}, workers=workers) == ["A", "B", "C", "Inner"]
     assert applied.value("Inner") == 3 + 4 + 30
 
 
-def test_a_task_that_applies_itself_is_refused(applied: Applied):
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_task_that_applies_itself_is_refused(applied: Applied, timeout: float | None):
+    """It would wait for its own turn, be that in another process."""
     with pytest.raises(ApplyError, match="applies itself"):
-        apply(applied.context, tasks.AppliesItself)
+        apply(applied.context, tasks.AppliesItself, {"timeout": timeout})
 
 
 @WORKERS

@@ -7,7 +7,7 @@ hash. ``docs/format.md`` lists them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -165,14 +165,20 @@ def _code_change(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[s
         yield "the code changed"
 
 
-def _definition_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
+def _definition_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[str]:
     """What became of definitions; those that changed first, as the others mostly follow from them."""
     before, after = _listed(old, new, "definitions")
-    for name in sorted(before.keys() & after.keys(), key=_by_weight(after)):
-        if before[name] != after[name]:
-            yield f"{_called(name, after[name])} changed"
-    yield from (f"{_called(name, after[name])} is used now" for name in sorted(after.keys() - before.keys()))
-    yield from (f"{_called(name, before[name])} is no longer used" for name in sorted(before.keys() - after.keys()))
+    changed = [name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
+    come, gone = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
+    told = [
+        f"{_called(name, after[name])} changed" for name in sorted(changed, key=lambda name: _is_import(after[name]))
+    ]
+    told += [f"{_called(name, after[name])} is used now" for name in come if not _is_import(after[name])]
+    told += [f"{_called(name, before[name])} is no longer used" for name in gone if not _is_import(before[name])]
+    # Another import comes with what reads it, and is told only where nothing else is.
+    return told or [f"{_called(name, after[name])} is new" for name in come] + [
+        f"{_called(name, before[name])} is gone" for name in gone
+    ]
 
 
 def _file_changes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[str]:
@@ -202,9 +208,8 @@ def _listed(old: Mapping[str, Json], new: Mapping[str, Json], what: str) -> tupl
     return cast("Mapping[str, str]", old[what]), cast("Mapping[str, str]", new[what])
 
 
-def _by_weight(definitions: Mapping[str, str]) -> Callable[[str], tuple[bool, str]]:
-    """Imports last: what is imported from where mostly changes with what reads it."""
-    return lambda name: (definitions[name].startswith("import "), name)
+def _is_import(found: str) -> bool:
+    return found.startswith("import ")
 
 
 def _called(name: str, found: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -97,12 +97,19 @@ def _plain(value: object) -> Any:  # what the fields of a call hold, as JSON has
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def of_work(work: Work, call_id: str, *, priority: float = 0, timeout_s: float | None = None) -> Call:
-    """The call that runs *work*, whose inputs must all be known."""
+def of_work(
+    work: Work,
+    call_id: str,
+    *,
+    session: Mapping[str, Json] | None = None,
+    priority: float = 0,
+    timeout_s: float | None = None,
+) -> Call:
+    """The call that runs *work*, whose inputs must all be known; *session* is that of it, where it is at hand."""
     return Call(
         id=call_id,
         task=named(work.task),
-        session=session_fields(work.session),
+        session=session_fields(work.session) if session is None else session,
         name=work.name,
         processing_name=work.processing_name,
         code=work.code.component,
@@ -223,7 +230,7 @@ def _session_of(encoded: bytes) -> Session:
 
 
 def _ref_fields(ref: CodeRef) -> dict[str, Json]:
-    return asdict(ref)
+    return {name: getattr(ref, name) for name in CodeRef.__slots__}
 
 
 def _ref(fields: _Fields) -> CodeRef:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from luigi.event import Event
 
+from disdat.core.canonical import Json
 from disdat.errors import DisdatError
 from disdat.pipeline import call, plan
 from disdat.pipeline.board import Board, Job, Status
@@ -72,6 +73,7 @@ class _Driver:
         self._board = self._open_board(main.slots)
         self._calls: dict[str, tuple[Node, Work]] = {}
         self._attempts = 0
+        self._session: dict[str, Json] = {}
 
     def run(self) -> None:
         self._add(self._ledger.plan.nodes)
@@ -138,7 +140,9 @@ class _Driver:
         call_id = f"{self._ledger.id(node)}.{self._attempts}"
         work, timeout_s = _pinned(node), _timeout_s(node, self._terms.timeout_s)
         self._calls[call_id] = node, work
-        return call.of_work(work, call_id, priority=node.task.priority, timeout_s=timeout_s)
+        if not self._session:
+            self._session = call.session_fields(work.session)
+        return call.of_work(work, call_id, session=self._session, priority=node.task.priority, timeout_s=timeout_s)
 
     def _run_here(self, asked: Call) -> Done:
         """Run a call in this process, with the very task of the plan."""

@@ -29,6 +29,11 @@ SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 NOBODY = 65534
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What must stay together in one worker comes first: it takes long, and the others do the rest meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: no collection of garbage looks through it again."""
     gc.collect()

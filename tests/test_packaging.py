@@ -37,18 +37,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin directory of an environment that holds the wheel and what it needs, nothing else."""
     root = tmp_path_factory.mktemp("installed")
-    venv.create(root / "env", with_pip=True)
+    venv.create(root / "env")
     (wheel,) = built.glob("*.whl")
-    run(
-        str(root / "env/bin/python"),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        str(wheel),
-        cwd=root,
-        env=dict(os.environ),
-    )
+    there = [sys.executable, "-m", "pip", "--python", str(root / "env/bin/python")]
+    run(*there, "install", "--quiet", "--no-compile", str(wheel), cwd=root, env=dict(os.environ))
     return root / "env/bin"
 
 

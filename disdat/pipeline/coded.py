@@ -64,7 +64,7 @@ def of_class(cls: type[PipeTask], session: Session) -> Coded:
     name, directory = source.class_name(cls), _directory(cls)
     if not identity.reads_source(policy):
         return Coded(name, identity.code_component(policy, Counted()), directory, None)
-    kept_in = session.context.home.root / "cache" / "outlines"
+    kept_in = session.context.home.root / "cache"
     code = source.of_class(cls, kept_in=kept_in, with_packages=session.packages == "version")
     _tell_blind(code)
     git = capture.git(directory) if policy == "git" else None

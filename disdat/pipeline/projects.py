@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from disdat.core.canonical import Json
+
 _OURS = frozenset({"disdat", "luigi"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _SUFFIXES = (".py", ".pyw", ".so", ".pyd", ".pyc")
@@ -51,6 +53,14 @@ class Project:
         """Say where a module lies."""
         is_package = os.path.basename(path).startswith("__init__.")
         self._places[name] = Place(path, (os.path.dirname(path),) if is_package else ())
+
+    def asked(self) -> list[Json]:
+        """What decides where modules are looked for."""
+        return [self._own_package, list(self._roots), list(sys.path)]
+
+    def searched(self) -> list[str]:
+        """The directories that were looked through for modules."""
+        return list(self._names)
 
     def place(self, name: str) -> Place | None:
         """Where a module of the project lies; None for any other, and for what is no module."""
@@ -100,10 +110,7 @@ class Project:
     def _listed(self, directory: str) -> frozenset[str]:
         """What modules a directory may hold: one look instead of several for each name that is none."""
         if directory not in self._names:
-            try:
-                self._names[directory] = frozenset(each.partition(".")[0] for each in os.listdir(directory))
-            except OSError:
-                self._names[directory] = frozenset()
+            self._names[directory] = _modules_in(directory)
         return self._names[directory]
 
     def _counts(self, place: Place, name: str) -> bool:
@@ -117,6 +124,11 @@ class Project:
             return False
         found = _of_loaded(top) or _of_spec(top)
         return found is not None and _is_installed(found.path or found.directories[0] + os.sep)
+
+
+def listing(directory: str) -> str:
+    """What stands for the modules a directory may hold."""
+    return " ".join(sorted(_modules_in(directory)))
 
 
 def file_of(module: ModuleType) -> str | None:
@@ -134,6 +146,11 @@ def root_of(path: str, name: str) -> str:
     base = file.parent if file.stem == "__init__" else file
     levels = len(name.split("."))
     return str(base.parents[min(levels, len(base.parents)) - 1])
+
+
+def is_installed(directory: str) -> bool:
+    """Whether a directory is one that packages are installed in."""
+    return _is_installed(directory + os.sep)
 
 
 def is_ours(name: str) -> bool:
@@ -165,6 +182,15 @@ def _of_spec(name: str) -> Place | None:
     path = os.path.realpath(spec.origin) if spec.origin and os.path.isfile(spec.origin) else None
     inner = tuple(map(_real, spec.submodule_search_locations or ()))
     return Place(path, inner) if path or inner else None
+
+
+def _modules_in(directory: str) -> frozenset[str]:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return frozenset()
+    modules = [each for each in names if "." not in each or each.endswith(_SUFFIXES)]
+    return frozenset(each.partition(".")[0] for each in modules if each != "__pycache__")
 
 
 @cache

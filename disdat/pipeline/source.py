@@ -13,16 +13,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from disdat.core import canonical
+from disdat.core.canonical import Json
 from disdat.errors import InvalidInput
-from disdat.pipeline import closure, loaded, outline, packages, projects, sources, unfiled, uses
+from disdat.pipeline import closure, loaded, outline, packages, projects, recall, sources, unfiled, uses
 from disdat.pipeline.closure import Closure, Definition, Installed, Module
 from disdat.pipeline.identity import Counted
 from disdat.pipeline.loaded import Part
 from disdat.pipeline.outline import Outline
 from disdat.pipeline.projects import Project
-from disdat.pipeline.sources import Kept, Source
+from disdat.pipeline.sources import Kept, Mark, Source
 
 _SCRIPTS = frozenset({"__main__", "__mp_main__"})
+
+_Files = Mapping[str, tuple[str, Mark]]
+"""The files of modules and the state they had, by the module's name."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Code:
     counted: Counted
     blind: tuple[str, ...] = ()
     """What the code does that cannot be followed, and where."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """The digest of each file that was read."""
+    files: Mapping[str, Mark] = field(default_factory=dict)
+    """The files that were read, in the state they had."""
     parts: tuple[Part, ...] = ()
 
     @property
@@ -48,8 +53,8 @@ class Code:
 
     def edited(self) -> bool:
         """Whether the sources are no longer what they were when this was made, in what counts of them."""
-        files = uses.of_class(self.cls).files
-        if all(sources.digest_now(path) == known for path, known in self.files.items()) and not files:
+        declared = uses.of_class(self.cls).files
+        if not declared and not any(sources.is_changed(path, mark) for path, mark in self.files.items()):
             return False
         return of_class(self.cls).counted.definitions != self.counted.definitions
 
@@ -58,15 +63,12 @@ def of_class(cls: type, *, kept_in: Path | None = None, with_packages: bool = Tr
     """
     The code that counts for *cls*: its definition, and all that one reaches.
 
-    Outlines of sources are kept in the directory *kept_in*, which only saves time.
+    What was found of sources is kept in the directory *kept_in*, which only saves time.
 
     Raises:
         InvalidInput: What the class says that it uses is not there.
     """
-    reader = _Reader(cls, kept_in)
-    code = reader.code(with_packages=with_packages)
-    reader.save()
-    return code
+    return _Reader(cls, kept_in).code(with_packages=with_packages)
 
 
 def class_name(cls: type) -> str:
@@ -103,14 +105,16 @@ class _Reader:
         self._project = Project(module_name(cls.__module__).partition(".")[0], roots)
         self._unfiled: dict[str, Outline] = {}
         self._read: dict[str, Source] = {}
-        self._kept = Kept(kept_in, roots[0]) if kept_in and roots else None
+        self._kept = Kept(kept_in / "outlines", roots[0]) if kept_in and roots else None
+        self._closures = kept_in / "closures" if kept_in and roots else None
         for name, path in files.items():
             if path is not None:
                 self._project.add(name, path)
 
     def code(self, *, with_packages: bool) -> Code:
         named = uses.of_class(self._cls)
-        found = closure.collect([*self._starts(), *self._modules_used(named.modules), *named.definitions], self._find)
+        starts = [*self._starts(), *self._modules_used(named.modules), *named.definitions]
+        found, files = self._closure(starts)
         used = {f"{called}:": Definition("file", uses.digest_of(path)) for called, path in named.files.items()}
         versions = (packages.versions(each) for each in found.packages)
         return Code(
@@ -120,26 +124,33 @@ class _Reader:
                 dict(sorted(pair for each in versions for pair in each.items())) if with_packages else {},
             ),
             blind=tuple(found.blind),
-            files={each.path: each.digest for each in self._read.values()},
-            parts=tuple(self._parts(found)),
+            files=dict(files.values()),
+            parts=tuple(_parts(found, files)),
         )
 
-    def save(self) -> None:
+    def _closure(self, starts: list[tuple[str, str]]) -> tuple[Closure, _Files]:
+        """The closure, and the files of its modules; as an earlier process found it, if that still holds."""
+        if self._closures is None or self._unfiled:
+            return closure.collect(starts, self._find), self._files()
+        asked: Json = [[list(each) for each in starts], self._project.asked()]
+        path = self._closures / f"{outline.digest(canonical.encode(asked))}.json"
+        recalled = recall.load(path, asked)
+        if recalled is not None:
+            return recalled.closure, recalled.files
+        found, files = closure.collect(starts, self._find), self._files()
+        listings = {each: projects.listing(each) for each in self._project.searched()}
+        recall.save(path, asked, recall.Found(found, files, listings))
         if self._kept is not None:
             self._kept.save()
+        return found, files
+
+    def _files(self) -> _Files:
+        return {name: (each.path, each.mark) for name, each in self._read.items()}
 
     def _starts(self) -> list[tuple[str, str]]:
         """The class and its bases, which may be such as no source tells."""
-        starts = []
-        for each in self._bases:
-            name = module_name(each.__module__)
-            if not self._is_projects(each, name):
-                continue
-            module = self._find(name)
-            defined = each.__qualname__.partition(".")[0]
-            is_bound = isinstance(module, Module) and defined in module.outline.by_name
-            starts.append((name, defined if is_bound else ""))
-        return starts
+        named = [(each, module_name(each.__module__)) for each in self._bases]
+        return [(name, each.__qualname__.partition(".")[0]) for each, name in named if self._is_projects(each, name)]
 
     def _is_projects(self, cls: type, name: str) -> bool:
         if self._project.place(name) is not None:
@@ -153,7 +164,7 @@ class _Reader:
 
     def _modules_used(self, names: Iterable[str]) -> Iterable[tuple[str, str]]:
         for name in names:
-            if self._find(name) is None:
+            if self._project.place(name) is None and not self._project.is_installed(name):
                 raise InvalidInput(
                     f"{self._cls.__name__} uses {name}, which is no module of the project, nor installed",
                     hint="name a module as an import does",
@@ -176,11 +187,12 @@ class _Reader:
         end = "/" + os.path.basename(place.path) if place.is_package else os.path.splitext(place.path)[1]
         return Module(name, label + end, read.outline, is_package=place.is_package)
 
-    def _parts(self, found: Closure) -> Iterable[Part]:
-        for name, names in found.modules.items():
-            if name in self._read and names:
-                read = self._read[name]
-                yield Part(name, read.path, read.digest, frozenset(names))
+
+def _parts(found: Closure, files: _Files) -> Iterable[Part]:
+    for name, names in found.modules.items():
+        if names and name in files:
+            path, mark = files[name]
+            yield Part(name, path, mark.digest, frozenset(names))
 
 
 def _file_of(cls: type) -> str | None:

@@ -1,39 +1,42 @@
 """
 Files of source with their outlines: each is read and parsed once, and the outlines are kept between processes.
 
-What is kept on disk only saves time: it may be deleted at any time, and of several who write it at once one wins.
-``docs/format.md`` states what lies there.
+``docs/format.md`` states what lies on disk.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from disdat.pipeline import outline
+from disdat.pipeline import hints, outline
 from disdat.pipeline.outline import Outline
 
 SETTLED_NS = 2_000_000_000
 """A file changed later than this before it was read may change again without a new time stamp."""
 
 _Stamp = tuple[int, int, int, int]
-_Row = list[Any]  # as written by _row(), which says what stands where
+_Row = list[Any]  # as written by Kept.put(), which says what stands where
 
 
-@dataclass(slots=True)
-class Source:
-    """A file as it was read: what it held, and the outline of that."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The state of a file: by its stamp where that is settled, else by its content."""
 
-    path: str
     stamp: _Stamp
     is_settled: bool
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was read, and the outline of what it held."""
+
+    path: str
+    mark: Mark
     outline: Outline
 
 
@@ -47,10 +50,10 @@ def read(path: str, kept: Kept | None = None) -> Source | None:
     except OSError:
         return None
     known = _known.get(path)
-    if known is None or known.stamp != stamp:
-        known = kept.get(path, stamp) if kept else None
-    if known is None or not known.is_settled:
-        known = _read(path, known or _known.get(path))
+    if known is None or known.mark.stamp != stamp:
+        known = (kept.get(path, stamp) if kept else None) or known
+    if known is None or known.mark.stamp != stamp or not known.mark.is_settled:
+        known = _read(path, known)
     if known is not None:
         _known[path] = known
         if kept:
@@ -58,10 +61,14 @@ def read(path: str, kept: Kept | None = None) -> Source | None:
     return known
 
 
-def digest_now(path: str) -> str | None:
-    """The digest of what a file holds now; None where it cannot be read."""
-    found = read(path)
-    return None if found is None else found.digest
+def is_changed(path: str, mark: Mark) -> bool:
+    """Whether a file is no longer what it was, or cannot be read any more."""
+    try:
+        if mark.is_settled and _stamp(os.stat(path)) == mark.stamp:
+            return False
+        return outline.digest(_content(path)) != mark.digest
+    except OSError:
+        return True
 
 
 class Kept:
@@ -69,62 +76,50 @@ class Kept:
 
     def __init__(self, directory: Path, root: str) -> None:
         self._path = directory / f"{outline.digest(os.fsencode(root))}.json"
-        self._rows = _rows(self._path)
+        self._rows: dict[str, _Row] | None = None
         self._is_new = False
 
     def get(self, path: str, stamp: _Stamp) -> Source | None:
-        row = self._rows.get(path)
+        row = self._all().get(path)
         if row is None or tuple(row[0]) != stamp:
             return None
-        try:
-            return Source(path, stamp, True, row[1], outline.from_json(row[2]))
-        except (ValueError, TypeError, LookupError):
-            return None
+        return Source(path, Mark(stamp, True, row[1]), outline.from_json(row[2]))
 
     def put(self, source: Source) -> None:
-        row = self._rows.get(source.path)
-        if source.is_settled and (row is None or tuple(row[0]) != source.stamp):
-            self._rows[source.path] = [list(source.stamp), source.digest, source.outline.to_json()]
+        mark, row = source.mark, self._all().get(source.path)
+        if mark.is_settled and (row is None or tuple(row[0]) != mark.stamp):
+            self._all()[source.path] = [list(mark.stamp), mark.digest, source.outline.to_json()]
             self._is_new = True
 
     def save(self) -> None:
         """Write what is new, without the files that are gone."""
-        if not self._is_new:
-            return
-        there = {path: row for path, row in self._rows.items() if os.path.exists(path)}
-        body = json.dumps({"outline": outline.VERSION, "files": there}, separators=(",", ":")).encode()
-        with suppress(OSError):  # who cannot write here reads the sources again the next time
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new = self._path.with_name(f".{self._path.name}.{os.getpid()}.{time.monotonic_ns()}")
-            new.write_bytes(outline.digest(body).encode() + b"\n" + body)
-            os.replace(new, self._path)
+        if self._is_new:
+            hints.save(self._path, {path: row for path, row in self._all().items() if os.path.exists(path)})
             self._is_new = False
 
-
-def _rows(path: Path) -> dict[str, _Row]:
-    """What a file of outlines holds: nothing if it is not there, damaged, or of another version."""
-    try:
-        told, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        return {}
-    if told != outline.digest(body).encode():
-        return {}
-    written = cast("Mapping[str, Any]", json.loads(body))
-    return cast("dict[str, _Row]", written["files"]) if written["outline"] == outline.VERSION else {}
+    def _all(self) -> dict[str, _Row]:
+        if self._rows is None:
+            self._rows = hints.load(self._path) or {}
+        return self._rows
 
 
 def _read(path: str, known: Source | None) -> Source | None:
     try:
         stamp = _stamp(os.stat(path))
-        content = Path(path).read_bytes().replace(b"\r\n", b"\n")
+        content = _content(path)
     except OSError:
         return None
     is_settled = time.time_ns() - max(stamp[1], stamp[2]) > SETTLED_NS
-    digest = outline.digest(content)
-    if known is not None and known.digest == digest:
-        return Source(path, stamp, is_settled, digest, known.outline)
+    mark = Mark(stamp, is_settled, outline.digest(content))
+    if known is not None and known.mark.digest == mark.digest:
+        return Source(path, mark, known.outline)
     is_text = path.endswith((".py", ".pyw"))
-    return Source(path, stamp, is_settled, digest, outline.read(content) if is_text else outline.opaque(content))
+    return Source(path, mark, outline.read(content) if is_text else outline.opaque(content))
+
+
+def _content(path: str) -> bytes:
+    """What a file holds, with its line ends made one kind."""
+    return Path(path).read_bytes().replace(b"\r\n", b"\n")
 
 
 def _stamp(stat: os.stat_result) -> _Stamp:

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from disdat.catalog import queries
 from disdat.catalog.endnote import SUFFIX, EndNote
 from disdat.catalog.rows import VERSION
+from disdat.openfiles import OpenFiles
 
 BUSY_TIMEOUT_S = 60.0
 LINK = "catalog.db"
@@ -39,6 +40,7 @@ _FILL_CACHE_KIB = 64 << 10
 _Identity: TypeAlias = "tuple[int, int]"
 _T = TypeVar("_T")
 
+_open_files = OpenFiles()
 _inherited: list[_Opened] = []
 """Connections of the parent process. SQLite forbids a child to use or close them, so they are kept as they are."""
 
@@ -204,6 +206,7 @@ class Database:
                 raise
             opened = _Opened(identity, connection, note)
             if _identity(self._link) == identity:
+                _open_files.opened(self.close)
                 return opened
             opened.close()
 

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from disdat.durable import Disk
+from disdat.openfiles import OpenFiles
 
 T = TypeVar("T")
 Row: TypeAlias = "tuple[int | str | bytes, ...]"
@@ -111,6 +112,14 @@ class State:
                 self._connection.close()
             self._connection = self._identity = None
 
+    def rest(self) -> None:
+        """Let go of the file unless a thread is using it: each of two threads may want what the other one has."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
+
     def forget_parent(self) -> None:
         """In a forked child: use nothing that is the parent's."""
         if self._connection is not None:
@@ -138,6 +147,8 @@ class State:
         self._in_memory = in_memory
         self.generation += 1
         self._connection = self._connect(":memory:") if in_memory else self._connect_file()
+        if not in_memory:  # else closing it would lose the rows
+            _OPEN_FILES.opened(self.rest)
         return self._connection
 
     def _connect_file(self) -> sqlite3.Connection:
@@ -242,6 +253,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
 _STATES: weakref.WeakSet[State] = weakref.WeakSet()
 _PARENTS: list[sqlite3.Connection] = []
+_OPEN_FILES = OpenFiles()
 
 
 def _version(connection: sqlite3.Connection) -> int:

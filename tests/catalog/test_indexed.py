@@ -28,6 +28,7 @@ from disdat.catalog.readonly import Snapshot
 from disdat.core import event
 from disdat.durable import Disk
 from disdat.errors import AlreadyExists, Conflict, Corrupt, StorageError
+from disdat.openfiles import MOST
 from disdat.testing.faults import Crash, FailingDisk, RecordingDisk, crash_states
 from tests.catalog.contexts import (
     START_US,
@@ -391,3 +392,16 @@ def test_a_catalog_nobody_has_any_more_leaves_no_file_open(tmp_path: Path) -> No
     for number in range(5):
         add(open_catalog(tmp_path / str(number)), bundle())
     assert opened() == before
+
+
+@pytest.mark.slow
+def test_a_process_may_use_more_catalogs_than_it_may_have_files_open(tmp_path: Path) -> None:
+    """All of them are at hand, and what waits in one to be indexed is not lost when its files are closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    catalogs = [open_catalog(tmp_path / str(number)) for number in range(3 * MOST)]
+    for _ in range(2):
+        for each in catalogs:
+            add(each, bundle())
+        assert len(os.listdir("/proc/self/fd")) - before <= 4 * MOST
+    assert {each.counts().bundles for each in catalogs} == {2}
+    assert len(os.listdir("/proc/self/fd")) - before <= 4 * MOST

@@ -6,12 +6,14 @@ import os
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from disdat.core.digest import of_bytes
 from disdat.durable import Disk
+from disdat.openfiles import MOST
 from disdat.store.statcache import SETTLED_NS, Known, StatCache
 from disdat.store.state import State
 
@@ -187,3 +189,33 @@ def test_threads_and_stores_write_at_once(tmp_path: Path) -> None:
         thread.join()
     found = StatCache(State(tmp_path / "store", disk=Disk())).objects([path.stat() for path in paths])
     assert found == [of_bytes(path.name.encode()) for path in paths]
+
+
+def test_a_process_may_use_more_states_than_it_may_have_files_open(tmp_path: Path) -> None:
+    """By many threads, of which each has some open."""
+    before = len(os.listdir("/proc/self/fd"))
+    states = [State(tmp_path / str(number), disk=Disk()) for number in range(3 * MOST)]
+    for each in states:
+        each.path.parent.mkdir()
+
+    def use(each: State) -> int:
+        each.change(("INSERT INTO pack (name) VALUES (?)", [(str(each.path),)]))
+        return len(each.query("SELECT name FROM pack"))
+
+    with ThreadPoolExecutor(4) as pool:
+        for round_ in (1, 2):
+            assert set(pool.map(use, states)) == {1}
+            for each in states:
+                each.change(("DELETE FROM pack WHERE ?", [(round_,)]))
+    assert len(os.listdir("/proc/self/fd")) - before <= 3 * MOST
+
+
+def test_a_state_that_a_thread_uses_stays_open(state: State) -> None:
+    state.change(("INSERT INTO pack (name) VALUES (?)", [("a",)]))
+    open_files = len(os.listdir("/proc/self/fd"))
+    with state._lock, ThreadPoolExecutor(1) as pool:
+        pool.submit(state.rest).result(timeout=20)
+        assert len(os.listdir("/proc/self/fd")) == open_files
+    state.rest()
+    assert len(os.listdir("/proc/self/fd")) < open_files
+    assert state.query("SELECT name FROM pack") == [("a",)]

@@ -15,7 +15,7 @@ from disdat.ops import bundles, runs
 from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.driver import Terms
-from disdat.pipeline.events import Quiet
+from disdat.pipeline.events import Events, Quiet
 from disdat.pipeline.executors.pool import Pool
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
@@ -28,6 +28,9 @@ from disdat.pipeline.work import inside_a_task
 
 Tell = Callable[[str, Outcome], None]
 """Called with a task, as people write it, and what became of it."""
+
+EXECUTORS = ("inline", "pool")
+"""What an apply can be told to run its tasks in."""
 
 _SHOWN = 3
 
@@ -47,21 +50,24 @@ def apply(
     rerun: Rerun | None = None,
     code_version: str | None = None,
     verbose: bool = False,
+    executor: str | None = None,
     timeout: float | None = None,
     incremental_push: bool = False,
     incremental_pull: bool = False,
     tell: Tell = lambda _, __: None,
+    events: Events | None = None,
 ) -> dict[str, bool]:
     """
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
-    is this. A task that takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails.
+    is this. The *executor* is ``inline``, this process, or ``pool``; None takes what so many workers need. A task that takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails.
     With *incremental_push* each result is committed and pushed before what reads it begins, but a transient one; with
     *incremental_pull* the bytes of inputs are localized first.
 
     Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
-    happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first.
+    happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first, and *events*
+    what happens meanwhile.
 
     Raises:
         ApplyError: A task failed, its push too, or an external input is missing; finished results are kept.
@@ -73,6 +79,8 @@ def apply(
     bundles.check_tags(asked.tags)
     if not isinstance(workers, int) or workers < 1:
         raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
+    if executor not in {None, *EXECUTORS}:
+        raise InvalidInput(f"there is no executor {executor!r}", hint=f"there are {' and '.join(EXECUTORS)}")
     if timeout is not None and not timeout > 0:
         raise InvalidInput(f"timeout is a number of seconds above 0, not {timeout!r}", hint="leave it out for none")
     settings = config.load()
@@ -91,8 +99,8 @@ def apply(
     if incremental_push:
         publish(context, [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle])
     try:
-        at_once = 1 if inside_a_task() else workers
-        _run(planned, session, workers=at_once, central=central_scheduler, timeout_s=timeout)
+        terms = _terms(executor, workers, timeout, is_central=central_scheduler)
+        _run(planned, session, terms, events or Quiet())
     finally:
         _record(planned.nodes, session, tell)
     return _result(planned.nodes)
@@ -109,22 +117,22 @@ def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     return planned
 
 
-def _run(planned: Plan, session: Session, *, workers: int, central: bool, timeout_s: float | None) -> None:
+def _run(planned: Plan, session: Session, terms: Terms, events: Events) -> None:
     """Run what is open; afterwards every node has its outcome."""
-    if all(node.outcome is not None for node in planned.nodes):
-        return
-    runs.record(session.context, session.run)
+    if any(node.outcome is None for node in planned.nodes):
+        runs.record(session.context, session.run)
     with noise.luigis(verbose=session.verbose):
-        driver.run(planned, _terms(workers, timeout_s, is_central=central), Quiet())
+        driver.run(planned, terms, events)
 
 
-def _terms(workers: int, timeout_s: float | None, *, is_central: bool) -> Terms:
+def _terms(executor: str | None, workers: int, timeout_s: float | None, *, is_central: bool) -> Terms:
     def pool(slots: int) -> driver.Open:
         return lambda sink: Pool(sink, slots)
 
+    is_here = workers == 1 if executor is None else executor == "inline"
     settings = luigi.configuration.get_config()
     return Terms(
-        executor=pool(workers) if workers > 1 else None,
+        executor=None if is_here or inside_a_task() else pool(workers),
         apart=pool(1),
         timeout_s=timeout_s,
         limits=settings.getintdict("resources"),

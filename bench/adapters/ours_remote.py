@@ -135,7 +135,7 @@ def _write(number: int, each: int, ready: _Barrier, told: _Queue) -> None:
     count = WRITERS // PROCESSES
     context = contexts.create(Home(Path(f"home{number}")), NAME)
     bundles.write_many(context, [(i, Birth(f"n{number}")) for i in range(count * each)])
-    events = list(context.catalog.events())
+    events = [made for made in context.catalog.events() if made.kind == "add"]
     shares = [events[start::count] for start in range(count)]
     mirrors = [_mirror(Path(f"home{number}", f"writer{writer}")) for writer in range(count)]
     for mirror in mirrors:

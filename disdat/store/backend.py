@@ -108,8 +108,8 @@ class Backend(Protocol):
         """
         Yield the bytes from *offset* on, or *length* of them, in pieces of at most :data:`PIECE_BYTES`.
 
-        Some are fetched ahead, :data:`PIECES_IN_FLIGHT` at a time. All are of one version: Unavailable where another
-        is written meanwhile. Errors come with the first piece, KeyNotFound too.
+        Some are fetched ahead, as many bytes as :data:`PIECES_IN_FLIGHT` at most. All are of one version: Unavailable
+        where another is written meanwhile. Errors come with the first piece, KeyNotFound too.
         """
 
     def put(self, key: str, data: bytes) -> None:

@@ -45,7 +45,14 @@ class Coded:
 
     def is_tainted(self) -> bool:
         """Whether what ran may have been other code than what counts; asked after it ran."""
-        return self.source is not None and bool(self.source.outdated or self.source.edited())
+        if self.source is None:
+            return False
+        if outdated := self.source.outdated:
+            _tell_once(
+                f"{', '.join(outdated)} changed after it was loaded: what {self.name} makes here is not used again; "
+                "reload it, or restart this session"
+            )
+        return bool(outdated) or self.source.edited()
 
 
 @dataclass(slots=True, eq=False)
@@ -66,17 +73,17 @@ def of_class(cls: type[PipeTask], session: Session) -> Coded:
         return Coded(name, identity.code_component(policy, Counted()), directory, None)
     kept_in = session.context.home.root / "cache"
     code = source.of_class(cls, kept_in=kept_in, with_packages=session.packages == "version")
-    _tell_blind(code)
+    for each in code.blind:
+        _tell_once(f"cannot tell what code this uses, declare it with @uses: {each}")
     git = capture.git(directory) if policy == "git" else None
     return Coded(name, identity.code_component(policy, code.counted, git), directory, code)
 
 
-def _tell_blind(code: Code) -> None:
-    """Warn of code that cannot be followed, once in a process."""
-    for each in code.blind:
-        if each not in _told:
-            _told.add(each)
-            logger.warning("cannot tell what code this uses, declare it with @uses: %s", each)
+def _tell_once(what: str) -> None:
+    """Warn of something, once in a process."""
+    if what not in _told:
+        _told.add(what)
+        logger.warning(what)
 
 
 def as_planned(own: Coded, component: Json, ref: CodeRef) -> Coded:

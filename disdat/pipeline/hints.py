@@ -15,6 +15,9 @@ from typing import Any
 
 from disdat.pipeline import outline
 
+MAX_FILES = 4096
+"""Of more files than this in a directory the older ones go."""
+
 
 def load(path: Path) -> Any:  # as it was saved; each reader says what that is
     """What a file holds; None if it is not there, damaged, or of another version."""
@@ -36,3 +39,13 @@ def save(path: Path, content: object) -> None:
         new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
         new.write_bytes(outline.digest(body).encode() + b"\n" + body)
         os.replace(new, path)
+        _prune(path.parent)
+
+
+def _prune(directory: Path) -> None:
+    """Keep the newest files of a directory, as what asks for them comes and goes with projects."""
+    files = [Path(each.path) for each in os.scandir(directory)]
+    if len(files) > MAX_FILES:
+        by_age = sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        for each in by_age[MAX_FILES // 2 :]:
+            each.unlink()

@@ -14,9 +14,11 @@ import marshal
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
@@ -24,6 +26,7 @@ from disdat.pipeline import outline
 from disdat.pipeline.outline import Outline
 from disdat.pipeline.projects import file_of
 
+_SCRIPTS = ("__main__", "__mp_main__")
 _STARTED_NS = time.time_ns()
 _HEADER_BYTES = 16
 _CACHED = type(functools.cache(int))
@@ -64,15 +67,17 @@ def note(module: ModuleType) -> None:
 
 def differing(parts: Iterable[Part]) -> tuple[str, ...]:
     """The modules of which something other is loaded in this process than was counted."""
-    return tuple(part.module for part in parts if any(_differs(part, each) for each in _modules(part)))
+    running = [module for name in _SCRIPTS if (module := sys.modules.get(name)) is not None]
+    scripts = {path: module for module in running if (path := file_of(module)) is not None}
+    return tuple(part.module for part in parts if any(_differs(part, each) for each in _modules(part, scripts)))
 
 
-def _modules(part: Part) -> Iterator[ModuleType]:
+def _modules(part: Part, scripts: Mapping[str, ModuleType]) -> Iterator[ModuleType]:
     """The modules that were loaded from the file: a script is there under another name, perhaps too."""
-    for name in (part.module, "__main__", "__mp_main__"):
-        module = sys.modules.get(name)
-        if module is not None and (name == part.module or file_of(module) == part.path):
-            yield module
+    if (module := sys.modules.get(part.module)) is not None:
+        yield module
+    if (script := scripts.get(part.path)) is not None:
+        yield script
 
 
 def _differs(part: Part, module: ModuleType) -> bool:
@@ -87,11 +92,17 @@ def _compare(part: Part, module: ModuleType) -> bool:
     source = _read(part.path)
     if source is None or outline.digest(source) != part.digest:
         return False  # an edit since it was counted, which taints
-    met = _meet(module, source)
+    met, cached = _meet(module, source), _cached(part.path)
+    if cached is not None and cached.is_stale(source):
+        # Python would take it for the source again, in a fresh process too.
+        _remove(cached.path)
+        return True
     if met.digest != part.digest and _counting(met.source, part.names) != _counting(source, part.names):
         return True
-    if _is_as_compiled(module) and _functions_differ(part, module, source):
-        return True
+    if _is_as_compiled(module):
+        code = cached.code if cached else _compiled(part.path, source)
+        if _functions_differ(part, module, code):
+            return True
     return _was_touched(part.path) and _values_differ(part, module, outline.read(source))
 
 
@@ -121,7 +132,7 @@ def _is_as_compiled(module: ModuleType) -> bool:
     return type(getattr(module, "__loader__", None)) is SourceFileLoader
 
 
-def _functions_differ(part: Part, module: ModuleType, source: bytes) -> bool:
+def _functions_differ(part: Part, module: ModuleType, code: CodeType) -> bool:
     files = {part.path, getattr(module, "__file__", None)}
     loaded = [
         function
@@ -131,7 +142,7 @@ def _functions_differ(part: Part, module: ModuleType, source: bytes) -> bool:
     ]
     if not loaded:
         return False
-    compiled = _by_name(_compiled(part.path, source))
+    compiled = _by_name(code)
     return any(not _is_among(each.__code__, compiled.get(each.__code__.co_qualname, ())) for each in loaded)
 
 
@@ -167,20 +178,40 @@ def _is_empty(cell: object) -> bool:
     return False
 
 
-def _compiled(path: str, source: bytes) -> CodeType:
-    """The code of a source; as Python keeps it, where that was surely written after the source."""
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """The code Python keeps for a source of this size and time."""
+
+    path: str
+    source_path: str
+    code: CodeType
+    is_later: bool
+    """Whether it was surely written after the source; before, an edit within the same second may lie between."""
+
+    def is_stale(self, source: bytes) -> bool:
+        return not self.is_later and _meaning(self.code) != _meaning(_compiled(self.source_path, source))
+
+
+def _cached(path: str) -> _Cached | None:
     try:
-        cached, stat = importlib.util.cache_from_source(path), os.stat(path)
-        header_and_code = Path(cached).read_bytes()
-        is_later = os.stat(cached).st_mtime_ns > max(stat.st_mtime_ns, stat.st_ctime_ns)
+        name, stat = importlib.util.cache_from_source(path), os.stat(path)
+        written, content = os.stat(name).st_mtime_ns, Path(name).read_bytes()
     except (OSError, NotImplementedError):
-        return compile(source, path, "exec", dont_inherit=True)
+        return None
     times = (int(stat.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little") + (stat.st_size & 0xFFFFFFFF).to_bytes(4, "little")
-    expected = importlib.util.MAGIC_NUMBER + bytes(4) + times
-    if is_later and header_and_code[:_HEADER_BYTES] == expected:
-        code: CodeType = marshal.loads(header_and_code[_HEADER_BYTES:])
-        return code
+    if content[:_HEADER_BYTES] != importlib.util.MAGIC_NUMBER + bytes(4) + times:
+        return None
+    code: CodeType = marshal.loads(content[_HEADER_BYTES:])
+    return _Cached(name, path, code, written > max(stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+def _compiled(path: str, source: bytes) -> CodeType:
     return compile(source, path, "exec", dont_inherit=True)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):  # where it cannot be removed, what is made with it is tainted
+        os.unlink(path)
 
 
 def _by_name(code: CodeType) -> dict[str, list[CodeType]]:
@@ -215,7 +246,8 @@ def _meaning(code: CodeType) -> tuple[object, ...]:
 def _has_docstring(code: CodeType) -> bool:
     if sys.version_info >= (3, 13):
         return bool(code.co_flags & _HAS_DOCSTRING)
-    return bool(code.co_consts) and isinstance(code.co_consts[0], str)
+    is_function = code.co_flags & CO_OPTIMIZED and not code.co_name.startswith("<")
+    return bool(is_function and code.co_consts) and isinstance(code.co_consts[0], str)
 
 
 def _constant(value: object) -> object:

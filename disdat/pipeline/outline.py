@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from disdat.pipeline import syntax
-from disdat.pipeline.syntax import Keeping, Written, dotted
+from disdat.pipeline.expressions import dotted
+from disdat.pipeline.written import Keeping, Written
 
-VERSION = 1
+VERSION = 2
 """Another outline of the same source has another number, as outlines are kept on disk."""
 
 _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
@@ -28,7 +29,7 @@ _NEVER_IMPORTED = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING"})
 
 
 class Statement(NamedTuple):  # a tuple, as thousands are read back from disk
-    """A statement at the top of a module; references are those of :class:`disdat.pipeline.syntax.Written`."""
+    """A statement at the top of a module; references are those of :class:`disdat.pipeline.written.Written`."""
 
     kind: str
     """``function``, ``class``, ``constant``, ``import``, or ``block`` for what holds several of these."""
@@ -66,7 +67,7 @@ class Outline:
 
 
 def from_json(written: Sequence[Sequence[Sequence[object]]]) -> Outline:
-    """The outline that :meth:`Outline.to_json` wrote; what is not one raises ValueError, TypeError or LookupError."""
+    """The outline that :meth:`Outline.to_json` wrote."""
     stars, statements = written
     return _of([Statement(*each) for each in statements], [str(each) for each in stars])  # type: ignore[arg-type]
 
@@ -82,16 +83,13 @@ def read(source: bytes) -> Outline:
         docstrings=b"__doc__" in source,
         annotations=any(word in source for word in (b"__annotations__", b"get_type_hints", b"signature(")),
     )
-    stars = [
-        f":{'.' * each.level}{each.module or ''}:"
-        for each in ast.walk(tree)
-        if isinstance(each, ast.ImportFrom) and each.names[0].name == "*"
-    ]
-    found = [_statement(each, keeping, source) for each in _worth_writing(tree.body, keeping)]
+    worth = list(_worth_writing(tree.body, keeping))
+    written = [_written(each, keeping, source) for each in worth]
+    found = [_statement(node, each) for node, each in zip(worth, written, strict=True)]
+    stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}
     # What no statement binds is Python's own.
-    known = found if stars else [_only(each, names) for each in found]
-    return _of(known, list(dict.fromkeys(stars)))
+    return _of(found if stars else [_only(each, names) for each in found], stars)
 
 
 def opaque(content: bytes) -> Outline:
@@ -123,8 +121,7 @@ def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.s
         yield each
 
 
-def _statement(node: ast.stmt, keeping: Keeping, source: bytes) -> Statement:
-    written = _written(node, keeping, source)
+def _statement(node: ast.stmt, written: Written) -> Statement:
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return Statement(
         kind=next((kind for types, kind in _KINDS if isinstance(node, types)), "constant" if is_docstring else "block"),
@@ -158,7 +155,7 @@ def _too_deep(node: ast.stmt, source: bytes) -> Written:
     bound = dict.fromkeys(each.id for each in named if isinstance(each.ctx, ast.Store))
     names = (node.name,) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else tuple(bound)
     read = dict.fromkeys(each.id for each in named)
-    return Written(text, names, {}, (), ("*", *read), (), (), ())
+    return Written(text, names, ("*", *read), {})
 
 
 def _only(statement: Statement, names: set[str]) -> Statement:

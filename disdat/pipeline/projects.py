@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +24,7 @@ from disdat.core.canonical import Json
 
 _OURS = frozenset({"disdat", "luigi"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-_SUFFIXES = (".py", ".pyw", ".so", ".pyd", ".pyc")
+_SUFFIXES = (".py", ".pyw", *EXTENSION_SUFFIXES, ".pyc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,20 @@ class Project:
         return self._names[directory]
 
     def _counts(self, place: Place, name: str) -> bool:
-        path = place.path or place.directories[0] + os.sep
-        if _is_installed(path):
-            return name == self._own_package
-        return not path.startswith(_standard_library())
+        return is_projects(place.path or place.directories[0] + os.sep, name, self._own_package)
 
     def _top_is_installed(self, top: str) -> bool:
         if top in _OURS or self.place(top) is not None:
             return False
         found = _of_loaded(top) or _of_spec(top)
         return found is not None and _is_installed(found.path or found.directories[0] + os.sep)
+
+
+def is_projects(path: str, name: str, own_package: str) -> bool:
+    """Whether the module *name* in *path* is the project's, whose class is in *own_package*."""
+    if _is_installed(path):
+        return name.partition(".")[0] == own_package
+    return not path.startswith(_standard_library())
 
 
 def listing(directory: str) -> str:

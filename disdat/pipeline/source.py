@@ -22,7 +22,7 @@ from disdat.pipeline.identity import Counted
 from disdat.pipeline.loaded import Part
 from disdat.pipeline.outline import Outline
 from disdat.pipeline.projects import Project
-from disdat.pipeline.sources import Kept, Mark, Source
+from disdat.pipeline.sources import Mark, Source
 
 _SCRIPTS = frozenset({"__main__", "__mp_main__"})
 
@@ -45,6 +45,8 @@ class Code:
     files: Mapping[str, Mark] = field(default_factory=dict)
     """The files that were read, in the state they had."""
     parts: tuple[Part, ...] = ()
+    kept_in: Path | None = None
+    """Where what was found of the sources is kept."""
 
     @property
     def outdated(self) -> tuple[str, ...]:
@@ -54,9 +56,11 @@ class Code:
     def edited(self) -> bool:
         """Whether the sources are no longer what they were when this was made, in what counts of them."""
         declared = uses.of_class(self.cls).files
-        if not declared and not any(sources.is_changed(path, mark) for path, mark in self.files.items()):
+        if any(uses.is_changed(path, self.counted.definitions[f"{called}:"][1]) for called, path in declared.items()):
+            return True
+        if not any(sources.is_changed(path, mark) for path, mark in self.files.items()):
             return False
-        return of_class(self.cls).counted.definitions != self.counted.definitions
+        return of_class(self.cls, kept_in=self.kept_in).counted.definitions != self.counted.definitions
 
 
 def of_class(cls: type, *, kept_in: Path | None = None, with_packages: bool = True) -> Code:
@@ -99,17 +103,19 @@ class _Reader:
 
     def __init__(self, cls: type, kept_in: Path | None) -> None:
         self._cls = cls
+        self._kept_in = kept_in
         self._bases = [each for each in cls.__mro__ if not projects.is_ours(each.__module__)]
+        own_package = module_name(cls.__module__).partition(".")[0]
         files = {module_name(each.__module__): _file_of(each) for each in self._bases}
-        roots = [projects.root_of(path, name) for name, path in files.items() if path]
-        self._project = Project(module_name(cls.__module__).partition(".")[0], roots)
+        own = {name: path for name, path in files.items() if path and projects.is_projects(path, name, own_package)}
+        roots = [projects.root_of(path, name) for name, path in own.items()]
+        self._project = Project(own_package, roots)
         self._unfiled: dict[str, Outline] = {}
         self._read: dict[str, Source] = {}
-        self._kept = Kept(kept_in / "outlines", roots[0]) if kept_in and roots else None
+        self._kept = sources.kept(kept_in / "outlines", roots[0]) if kept_in and roots else None
         self._closures = kept_in / "closures" if kept_in and roots else None
-        for name, path in files.items():
-            if path is not None:
-                self._project.add(name, path)
+        for name, path in own.items():
+            self._project.add(name, path)
 
     def code(self, *, with_packages: bool) -> Code:
         named = uses.of_class(self._cls)
@@ -126,6 +132,7 @@ class _Reader:
             blind=tuple(found.blind),
             files=dict(files.values()),
             parts=tuple(_parts(found, files)),
+            kept_in=self._kept_in,
         )
 
     def _closure(self, starts: list[tuple[str, str]]) -> tuple[Closure, _Files]:

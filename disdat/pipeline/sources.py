@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from disdat.pipeline.outline import Outline
 
 SETTLED_NS = 2_000_000_000
 """A file changed later than this before it was read may change again without a new time stamp."""
+
+_WRITTEN_FROM = 0.05
+"""Such a part of all outlines must be new for them to be written again."""
 
 _Stamp = tuple[int, int, int, int]
 _Row = list[Any]  # as written by Kept.put(), which says what stands where
@@ -71,13 +75,19 @@ def is_changed(path: str, mark: Mark) -> bool:
         return True
 
 
+@cache
+def kept(directory: Path, root: str) -> Kept:
+    """The outlines of the modules below *root*, kept in *directory*; read once in a process."""
+    return Kept(directory, root)
+
+
 class Kept:
     """Outlines on disk, in a file of their own for each directory of modules."""
 
     def __init__(self, directory: Path, root: str) -> None:
         self._path = directory / f"{outline.digest(os.fsencode(root))}.json"
         self._rows: dict[str, _Row] | None = None
-        self._is_new = False
+        self._new = 0
 
     def get(self, path: str, stamp: _Stamp) -> Source | None:
         row = self._all().get(path)
@@ -89,13 +99,15 @@ class Kept:
         mark, row = source.mark, self._all().get(source.path)
         if mark.is_settled and (row is None or tuple(row[0]) != mark.stamp):
             self._all()[source.path] = [list(mark.stamp), mark.digest, source.outline.to_json()]
-            self._is_new = True
+            self._new += 1
 
     def save(self) -> None:
-        """Write what is new, without the files that are gone."""
-        if self._is_new:
-            hints.save(self._path, {path: row for path, row in self._all().items() if os.path.exists(path)})
-            self._is_new = False
+        """Write what is new, without the files that are gone; a few that are new wait for more."""
+        rows = list(self._all().items())
+        # Each class of a project brings some: to write all for each would take a time that grows with the square.
+        if self._new > len(rows) * _WRITTEN_FROM:
+            hints.save(self._path, {path: row for path, row in rows if os.path.exists(path)})
+            self._new = 0
 
     def _all(self) -> dict[str, _Row]:
         if self._rows is None:

@@ -90,6 +90,14 @@ def digest_of(path: Path) -> str:
         raise InvalidInput(f"cannot read {path}, which a task @uses: {exc.strerror}", hint="correct its path") from exc
 
 
+def is_changed(path: Path, known: str) -> bool:
+    """Whether a file or directory has another digest than *known*, or is gone."""
+    try:
+        return digest_of(path) != known
+    except InvalidInput:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     called: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import py_compile
 import subprocess
 import time
 from collections.abc import Callable
@@ -163,3 +164,68 @@ def test_code_that_is_loaded_but_no_longer_on_disk_is_not_what_runs(
     assert applied(task()) == []
     importlib.reload(importlib.import_module("session_task"))
     assert applied(task()) == []
+
+
+def test_where_no_other_process_can_run_it_old_code_taints_and_a_reload_is_advised(
+    applied: Applied, importable: Callable[[str, str], Path], caplog: pytest.LogCaptureFixture
+):
+    """A class that only this process knows, as one of a notebook, runs here with what is loaded here."""
+    path = importable("notebook_helper.py", "LIMIT = 1\ndef f(): return LIMIT\n")
+    helper = importlib.import_module("notebook_helper")
+
+    class T(PipeTask):
+        def pipe_run(self) -> object:
+            import notebook_helper  # as a cell does
+
+            return notebook_helper.f()
+
+    assert applied(T) == ["T"]
+    assert applied(T) == []
+    path.write_text("LIMIT = 2\ndef f(): return LIMIT\n")
+    assert applied(T) == ["T"]
+    assert applied.value("T") == 1
+    assert "notebook_helper changed after it was loaded" in caplog.text
+    assert applied(T) == ["T"]
+    assert applied.decisions() == {"T()": ("made", "tainted: the code changed while the earlier result was made")}
+    importlib.reload(helper)
+    assert applied(T) == ["T"]
+    assert applied.value("T") == 2
+    assert applied(T) == []
+
+
+@pytest.mark.slow
+def test_what_python_compiled_before_an_edit_in_the_same_second_does_not_run(project: Project):
+    """Python takes it for the source's where size and second are the same: old code would run under a new key."""
+    text = (
+        "from disdat.pipe import PipeTask\nLIMIT = {}\nclass T(PipeTask):\n    def pipe_run(self): return LIMIT, {}\n"
+    )
+    for number in (1, 2):
+        path = project.write("swift.py", text.format(number, number))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        if number == 1:
+            py_compile.compile(str(path))
+        assert project.apply("swift.T") == ["T"]
+        assert Applied(project.context).value("T") == (number, number)
+    assert project.apply("swift.T") == []
+
+
+def test_code_that_cannot_be_followed_is_warned_of_once(
+    applied: Applied, importable: Callable[[str, str], Path], caplog: pytest.LogCaptureFixture
+):
+    importable(
+        "unfollowed.py",
+        """
+        import importlib
+        from disdat.pipe import PipeTask
+
+        class T(PipeTask):
+            def pipe_run(self):
+                return importlib.import_module("js" + "on").dumps(1)
+        """,
+    )
+    task = importlib.import_module("unfollowed").T
+    applied(task)
+    applied(task, force=True)
+    told = [each.message for each in caplog.records if "unfollowed" in each.message]
+    place = "unfollowed.py, line 7: importlib.import_module('js' + 'on')"
+    assert told == [f"cannot tell what code this uses, declare it with @uses: {place}"]

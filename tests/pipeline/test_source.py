@@ -9,6 +9,8 @@ import sys
 import textwrap
 import zipfile
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -80,6 +82,33 @@ def test_a_base_class_that_no_source_names_counts(importable: Write):
     assert files(code("derived")) == ["base_helper.py", "base_task.py", "derived.py"]
 
 
+def test_an_editable_install_is_the_projects(importable: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It brings a finder that maps a package to where it is developed, which is not on the path."""
+    package = tmp_path / "elsewhere" / "developed"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from .inner import f")
+    (package / "inner.py").write_text("def f(): return 1")
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+            if name != "developed":
+                return None
+            init = package / "__init__.py"
+            return spec_from_file_location(name, init, submodule_search_locations=[str(package)])
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    importable("develops.py", TASK.format(imports="", body="import developed; return developed.f()"))
+    assert files(code("develops")) == ["developed/__init__.py", "developed/inner.py", "develops.py"]
+
+
+def test_a_base_class_of_the_standard_library_does_not_count(importable: Write):
+    importable(
+        "abstract.py", TASK.format(imports="from abc import ABC", body="return 1").replace("(Pipe", "(ABC, Pipe")
+    )
+    assert files(code("abstract")) == ["abstract.py"]
+
+
 def test_an_installed_package_counts_only_for_its_own_tasks(importable: Write, monkeypatch: pytest.MonkeyPatch):
     root = importable("lib/site-packages/installed/__init__.py", "").parent.parent
     monkeypatch.syspath_prepend(str(root))
@@ -92,6 +121,7 @@ def test_an_installed_package_counts_only_for_its_own_tasks(importable: Write, m
     assert files(code("installed.tasks")) == ["installed/more.py", "installed/tasks.py"]
     assert files(code("mine")) == ["mine.py"]
     assert code("mine").counted.packages == {"installed": "1.5"}
+    assert source.of_class(importlib.import_module("mine").T, with_packages=False).counted.packages == {}
 
 
 @pytest.mark.slow

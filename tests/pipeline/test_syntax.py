@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from disdat.pipeline import syntax
-from disdat.pipeline.syntax import Keeping, Written
+from disdat.pipeline.written import Keeping, Written
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent.parent
+PLAIN = Keeping()
 
 
-def write(text: str, keeping: Keeping = Keeping()) -> Written:
+def write(text: str, keeping: Keeping = PLAIN) -> Written:
     [statement] = ast.parse(textwrap.dedent(text)).body
     return syntax.write(statement, keeping)
 

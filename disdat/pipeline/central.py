@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import luigi
 from luigi.interface import core
@@ -21,6 +22,8 @@ from disdat.pipeline.board import Board, Job, Status
 _ASKED_AGAIN_S = 1.0
 """So long after the scheduler had nothing for us, though something of ours can run."""
 _PING_S = 1.0
+_CONNECT_S = 10.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class Central(Board):
@@ -44,6 +47,7 @@ class Central(Board):
         self._worker = f"Worker(disdat, run={run_id})"
         self._by_remote_id: dict[str, str] = {}
         self._asks_at_s: float | None = None
+        self._check_is_there()  # luigi's client would try for a minute
         with self._asking():
             self._scheduler.add_worker(self._worker, [("workers", slots), ("host", socket.gethostname())])
         self._alive = KeepAliveThread(self._scheduler, self._worker, _PING_S, lambda _: None)
@@ -121,10 +125,22 @@ class Central(Board):
         try:
             yield
         except RPCError as exc:
-            raise Unavailable(
-                f"the central scheduler at {self._url} does not answer",
-                hint="start luigid, or run without the central scheduler; luigi.cfg says where it is",
-            ) from exc
+            raise self._unavailable() from exc
+
+    def _check_is_there(self) -> None:
+        parts = urlsplit(self._url)
+        if parts.scheme not in _PORTS or parts.hostname is None:
+            return  # luigi's client knows others
+        try:
+            socket.create_connection((parts.hostname, parts.port or _PORTS[parts.scheme]), timeout=_CONNECT_S).close()
+        except OSError as exc:
+            raise self._unavailable() from exc
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            f"the central scheduler at {self._url} does not answer",
+            hint="start luigid, or run without the central scheduler; luigi.cfg says where it is",
+        )
 
 
 def _url() -> str:

@@ -61,9 +61,10 @@ def apply(
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
-    is this. The *executor* is ``inline``, this process, or ``pool``; None takes what so many workers need. A task that takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails.
-    With *incremental_push* each result is committed and pushed before what reads it begins, but a transient one; with
-    *incremental_pull* the bytes of inputs are localized first.
+    is this. The *executor* is ``inline``, this process, or ``pool``; None takes what so many workers need. A task that
+    takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails. With *incremental_push*
+    each result is committed and pushed before what reads it begins, but a transient one; with *incremental_pull* the
+    bytes of inputs are localized first.
 
     Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
     happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first, and *events*

@@ -153,6 +153,22 @@ def test_a_dead_process_is_announced_as_luigi_does(applied: Applied) -> None:
     assert seen == [(Dies(), "its process ended with exit code 7")]
 
 
+@pytest.mark.parametrize(("executor", "workers", "is_here"), [("pool", 1, False), ("inline", 3, True), (None, 1, True)])
+def test_the_executor_is_the_one_asked_for(applied: Applied, executor: str | None, workers: int, is_here: bool) -> None:
+    applied(steps.Where, executor=executor, workers=workers)
+    assert (applied.value("Where") == os.getpid()) is is_here
+
+
+def test_an_executor_there_is_not_is_refused(applied: Applied) -> None:
+    with pytest.raises(InvalidInput, match="no executor 'cloud'"):
+        apply(applied.context, steps.Where, executor="cloud")
+
+
+def test_all_is_told_as_planned_where_nothing_is_to_do(applied: Applied) -> None:
+    applied(steps.Leaf, {"n": 1})
+    assert told_of(applied, steps.Leaf, n=1) == [("planned", "Leaf(n=1)")]
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_time_limit_that_is_none_is_refused(applied: Applied, timeout: float) -> None:
     with pytest.raises(InvalidInput, match="timeout"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -50,6 +49,12 @@ STEPS = """
                 file.write("run ")
             time.sleep(0.3)
             return self.n
+
+    class Yields(PipeTask):
+        def pipe_run(self):
+            one = yield self.yield_dependency(Slow, {"n": 1})
+            two = yield self.yield_dependency(Slow, {"n": 2})
+            return one + two
 
     class Sum(PipeTask):
         def pipe_requires(self):
@@ -100,7 +105,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.soak), "spawn"])
 def test_workers_may_be_started_in_every_way(project: Project, method: str):
     project.write("steps.py", STEPS)
     out, err = finish(start(project, "steps.Sum", workers=2, method=method))
@@ -124,15 +129,17 @@ def test_what_a_worker_raised_is_shown_first_and_alone(project: Project, method:
 
 
 @pytest.mark.slow
-def test_of_two_runs_of_one_key_at_once_one_works_and_the_other_waits(project: Project):
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("task", ["Sum", "Yields"])
+def test_of_two_runs_of_one_key_at_once_one_works_and_the_other_waits(project: Project, task: str, workers: int):
     project.write("steps.py", STEPS)
-    both = [start(project, "steps.Sum") for _ in range(2)]
+    both = [start(project, f"steps.{task}", workers=workers) for _ in range(2)]
     told = sorted(finish(process) for process in both)
     assert [err for _, err in told] == ["", ""]
     assert all(out.startswith('{"success": true') for out, _ in told)
     assert (project.root / "runs.txt").read_text().split() == ["run", "run"]
     names = sorted(row.name for row in project.context.catalog.search(Filter()))
-    assert names == ["Slow", "Slow", "Sum"]
+    assert names == ["Slow", "Slow", task]
     assert Applied(project.context).leftovers() == []
 
 
@@ -160,6 +167,27 @@ def test_an_interrupted_apply_leaves_nothing_behind(project: Project, workers: i
     _, err = finish(hanging)
     assert hanging.returncode != 0
     assert "KeyboardInterrupt" in err
+    assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupted_command_says_so_and_leaves_nothing_behind(project: Project, workers: str):
+    """As Ctrl-C does, which reaches all processes of a terminal."""
+    project.write("steps.py", STEPS)
+    hanging = subprocess.Popen(
+        [Path(sys.executable).with_name("dsdt"), "apply", "-w", workers, "steps.Hangs"],
+        cwd=project.root,
+        env={**os.environ, "DISDAT_HOME": str(project.context.home.root), "DISDAT_CONTEXT": "demo"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(project.root / "hangs.txt")
+    os.killpg(hanging.pid, signal.SIGINT)
+    _, err = finish(hanging)
+    assert (hanging.returncode, err.splitlines()[:1]) == (130, ["dsdt: interrupted"])
     assert Applied(project.context).leftovers() == []
 
 
@@ -235,8 +263,10 @@ def test_classes_of_a_script_run_where_they_are_known(project: Project, method: 
 
 
 @pytest.mark.slow
-def test_threads_may_apply_at_once(applied: Applied, project: Project):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_threads_may_apply_at_once(applied: Applied, project: Project, workers: int):
     program = textwrap.dedent("""
+        import sys
         import threading
         from disdat import config
         from disdat.context import Home
@@ -244,42 +274,15 @@ def test_threads_may_apply_at_once(applied: Applied, project: Project):
         context = Home.open(config.load()).context("demo")
         import steps
         told = []
-        threads = [threading.Thread(target=lambda: told.append(apply(context, steps.Slow))) for _ in range(3)]
+        workers = int(sys.argv[1])
+        run = lambda: told.append(apply(context, steps.Slow, workers=workers))
+        threads = [threading.Thread(target=run) for _ in range(3)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         print(sorted(result["did_work"] for result in told))
         """)
     project.write("steps.py", STEPS)
-    assert project.python(program).stdout == "[False, False, True]\n"
-
-
-@pytest.mark.slow
-def test_a_central_scheduler_may_be_used(project: Project, tmp_path: Path):
-    port = free_port()
-    state = tmp_path / "luigid.pickle"
-    luigid = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("luigid")),
-            "--port",
-            str(port),
-            "--address",
-            "127.0.0.1",
-            "--state-path",
-            str(state),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        project.write("steps.py", STEPS)
-        project.write("luigi.cfg", f"[core]\ndefault_scheduler_host=127.0.0.1\ndefault_scheduler_port={port}\n")
-        wait_for_port(port)
-        assert project.apply("steps.Sum", central_scheduler=True, workers=2) == ["Slow", "Slow", "Sum"]
-        assert project.apply("steps.Sum", central_scheduler=True) == []
-        assert project.apply("steps.Sum", central_scheduler=True, force=True) == ["Sum"]
-    finally:
-        luigid.terminate()
-        luigid.wait()
+    assert project.python(program, str(workers)).stdout == "[False, False, True]\n"
 
 
 def test_a_turn_inside_a_turn_for_the_same_key_is_refused(applied: Applied):
@@ -300,19 +303,3 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("luigid did not start")

@@ -29,6 +29,8 @@ _TICK_S = 0.5
 @dataclass(slots=True, eq=False)
 class _Worker:
     process: Process
+    is_forked: bool
+    """Whether it has in memory what this process had."""
     is_fresh: bool
     """Whether it is there for one call only."""
     is_ready: bool = False
@@ -38,9 +40,9 @@ class _Worker:
     ending: Lost | None = None
     """Why it is told to end."""
 
-    @property
-    def is_idle(self) -> bool:
-        return self.call is None and not self.is_fresh and self.ending is None
+    def can_take(self, call: Call) -> bool:
+        is_idle = self.call is None and not self.is_fresh and self.ending is None
+        return is_idle and call.lane is not Lane.FRESH and (call.lane is not Lane.KIN or self.is_forked)
 
 
 class Pool:
@@ -54,7 +56,6 @@ class Pool:
     def __init__(self, sink: Sink, slots: int) -> None:
         self._sink = sink
         self._slots = slots
-        self._forks = process.can_fork()
         self._workers: list[_Worker] = []
         self._waiting: list[tuple[float, int, Call]] = []
         self._numbers = count()
@@ -65,7 +66,7 @@ class Pool:
         return self._slots
 
     def takes(self, call: Call) -> bool:
-        return call.lane in {Lane.ANY, Lane.FRESH} or (call.lane is Lane.KIN and self._forks)
+        return call.lane in {Lane.ANY, Lane.FRESH} or (call.lane is Lane.KIN and process.can_fork())
 
     def submit(self, call: Call) -> None:
         heapq.heappush(self._waiting, (-call.priority, next(self._numbers), call))
@@ -74,11 +75,10 @@ class Pool:
     def next(self, timeout_s: float | None = None) -> Done | None:
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._done and (self._waiting or any(self._busy())):
-            left_s = _TICK_S if until_s is None else until_s - time.monotonic()
-            if left_s <= 0:
-                break
-            self._look(left_s)
+            self._look(_TICK_S if until_s is None else max(0.0, until_s - time.monotonic()))
             self._hand_out()
+            if until_s is not None and until_s <= time.monotonic():
+                break
         return self._done.popleft() if self._done else None
 
     def cancel(self, call_id: str) -> None:
@@ -102,9 +102,7 @@ class Pool:
             worker.process.forget()
         until_s = time.monotonic() + GRACE_S
         for worker in workers:
-            if worker.process.exit_code(max(0.01, until_s - time.monotonic())) is None:
-                worker.process.kill()
-                worker.process.exit_code(GRACE_S)
+            _exit_code(worker.process, until_s - time.monotonic())
 
     def _busy(self) -> Iterator[_Worker]:
         return (worker for worker in self._workers if worker.call is not None)
@@ -120,14 +118,13 @@ class Pool:
                 worker.process.channel.send_bytes(json.dumps(call.to_json()).encode())
 
     def _worker_for(self, call: Call) -> _Worker:
-        if call.lane is not Lane.FRESH:
-            for worker in self._workers:
-                if worker.is_idle:
-                    return worker
+        for worker in self._workers:
+            if worker.can_take(call):
+                return worker
         is_fresh = call.lane is Lane.FRESH
-        forks = not is_fresh and (call.lane is Lane.KIN or process.can_fork())
-        started = process.fork([each.process for each in self._workers]) if forks else process.start()
-        self._workers.append(_Worker(started, is_fresh))
+        is_forked = call.lane is Lane.KIN or (not is_fresh and process.can_fork())
+        started = process.fork([each.process for each in self._workers]) if is_forked else process.start()
+        self._workers.append(_Worker(started, is_forked, is_fresh))
         return self._workers[-1]
 
     def _begin(self, worker: _Worker, call: Call) -> None:
@@ -169,10 +166,11 @@ class Pool:
                     self._begin(worker, worker.call)
             case {"done": done}:
                 self._done.append(Done.from_json(done))
-                worker.call = worker.deadline_s = None
+                worker.call = None
+                if worker.ending is None:
+                    worker.deadline_s = None
                 if worker.is_fresh:
-                    worker.process.forget()
-                    self._workers.remove(worker)
+                    self._part(worker)
 
     def _is_due(self, worker: _Worker) -> None:
         if worker.ending is not None:
@@ -189,16 +187,25 @@ class Pool:
 
     def _bury(self, worker: _Worker) -> None:
         """Tell of the call a worker died with."""
-        if worker not in self._workers:
-            return
+        if worker in self._workers:
+            code = self._part(worker)
+            if worker.call is not None:
+                self._done.append(Done(worker.call.id, worker.ending or Lost("died", _told(code))))
+
+    def _part(self, worker: _Worker) -> int | None:
+        """Let go of a worker that ends, and say with what it did."""
         self._workers.remove(worker)
-        code = worker.process.exit_code(GRACE_S)
-        if code is None:
-            worker.process.kill()
-            code = worker.process.exit_code(GRACE_S)
         worker.process.forget()
-        if worker.call is not None:
-            self._done.append(Done(worker.call.id, worker.ending or Lost("died", _told(code))))
+        return _exit_code(worker.process, GRACE_S)
+
+
+def _exit_code(ending: Process, grace_s: float) -> int | None:
+    """With what a process ended, which is killed if it takes longer."""
+    code = ending.exit_code(max(0.01, grace_s))
+    if code is None:
+        ending.kill()
+        code = ending.exit_code(GRACE_S)
+    return code
 
 
 def _told(code: int | None) -> str:

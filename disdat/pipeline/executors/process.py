@@ -18,7 +18,8 @@ from typing import Protocol, cast
 from disdat.pipeline.executors import worker
 
 _START = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.path[:] = json.loads(sys.argv[3])
 from disdat.pipeline.executors.worker import main
 main(int(sys.argv[1]), int(sys.argv[2]))

@@ -26,6 +26,7 @@ from disdat.pipeline.call import Call, run_call
 from disdat.pipeline.events import Stream
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGIO)
+_is_ending = threading.Event()
 _RECORDED = ("name", "levelno", "pathname", "lineno", "funcName", "created", "process", "processName", "threadName")
 
 
@@ -104,6 +105,7 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     # cut short what the first one set off.
     for each in _ENDING:
         signal.signal(each, signal.SIG_IGN)
+    _is_ending.set()
     raise _Ended(128 + number)
 
 
@@ -122,7 +124,8 @@ class _Pool:
     def tell(self, message: Mapping[str, object]) -> None:
         data = json.dumps(message).encode()
         with self._lock:
-            self._channel.send_bytes(data)
+            if not _is_ending.is_set():  # it may have been told to end in the middle of a message
+                self._channel.send_bytes(data)
 
 
 def _relay(pool: _Pool) -> None:

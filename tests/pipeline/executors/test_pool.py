@@ -15,9 +15,9 @@ class TestForked(ExecutorContract):
         return Pool(told, slots)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 class TestStartedAnew(ExecutorContract):
-    """As a start method that the user set has it, or other threads."""
+    """As a start method that the user set has it, or other threads; the short form is in test_processes.py."""
 
     @pytest.fixture(autouse=True)
     def spawns(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "ls": Entry("disdat.cli.look:ls", "List bundles."),
         "cat": Entry("disdat.cli.look:cat", "Print the value of a bundle."),
         "show": Entry("disdat.cli.look:show", "Show all that is recorded of a bundle: tags, code, run, inputs."),
-        "lineage": Entry("disdat.cli.look:lineage", "Show what a bundle was made from, step by step."),
+        "lineage": Entry("disdat.cli.lineage:lineage", "Show what a bundle was made from, step by step."),
         "diff": Entry("disdat.cli.diff:diff", "Show how two bundles, or two versions of one, differ."),
         "checkout": Entry("disdat.cli.checkout:checkout", "Put a bundle's files into a directory of your own."),
     },

@@ -80,13 +80,13 @@ def lineage_lines(found: Sequence[Ancestor]) -> Iterator[str]:
         waiting += reversed(below.get(each.step.uuid, ()))
 
 
-def lineage_json(found: Sequence[Ancestor]) -> Json:
-    """What ``dsdt lineage --json`` prints: breadth first."""
+def lineage_json(found: Sequence[Ancestor], *, is_down: bool = False) -> Json:
+    """What ``dsdt lineage --json`` prints: breadth first; each says which of those before it led to it."""
     return [
         {
             "depth": each.step.depth,
             "argument": each.step.argument,
-            "input_of": each.step.via,
+            "made_from" if is_down else "input_of": each.step.via,
             "uuid": each.step.uuid,
             "name": each.row.name if each.row else None,
             "processing_name": each.row.processing_name if each.row else None,

@@ -40,7 +40,7 @@ _COMMANDS: Mapping[str, str] = {
     "cat": "ref -t=tag --tag=tag -u=uuid --uuid=uuid -f= --file= --as-of=",
     "checkout": "ref --link -f --force --dry-run --json",
     "show": "ref --as-of= --json",
-    "lineage": "ref -d= --depth= --as-of= --json",
+    "lineage": "ref -d= --depth= --down --format= -o= --output= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
     "remote": "remote url --unbind --layout= --json",
     "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -d --delocalize --dry-run --jobs= --progress= --json",

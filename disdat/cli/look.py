@@ -146,24 +146,6 @@ def show(choices: Choices, ref: str, *, as_of: int | None, as_json: bool) -> Non
     render.out(render.as_json(describe.as_json(details)) if as_json else describe.lines(details))
 
 
-@click.command(cls=Verb)
-@click.option("-d", "--depth", type=options.AtLeast(0), metavar="N", help="Go back N steps only.")
-@options.as_of()
-@options.json()
-@click.argument("ref", callback=options.text)
-@click.pass_obj
-def lineage(choices: Choices, ref: str, *, depth: int | None, as_of: int | None, as_json: bool) -> None:
-    """
-    Show what a bundle was made from, step by step.
-
-    The bundle, then what it was made from, and so on, indented by how far back it is; a bundle that was used
-    twice is shown once.
-    """
-    context = opening.context(choices, as_of=as_of)
-    found = ops.lineage.lineage(context, ops.find.resolve(context, ref).uuid, max_depth=depth)
-    render.out(render.as_json(describe.lineage_json(found)) if as_json else describe.lineage_lines(found))
-
-
 def _presence(context: Context, rows: Sequence[Row]) -> Mapping[str, str]:
     """Of each bundle whether its bytes are here."""
     if context.binding is None:

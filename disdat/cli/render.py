@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from disdat.core import printable
 from disdat.core.canonical import Json
 from disdat.errors import StorageError
 
 if TYPE_CHECKING:  # click, which a shell that completes a word does not wait for
     from disdat.cli.choices import Choices
 
+one_line = printable.one_line
+
 _ENCODING_ERRORS = "disdat-output"
+_TENTHS_BELOW_S = 9.95
 
 
 def prepare_streams() -> None:
@@ -102,13 +106,6 @@ def say(choices: Choices, message: str) -> None:
         out([one_line(message)])
 
 
-def one_line(text: str) -> str:
-    """*text* with every character that would break the line, or that cannot be seen, as its escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def as_json(value: Json) -> list[str]:
     """The lines of *value* as JSON for other programs: ASCII only, and so safe in every encoding."""
     return [json.dumps(value, indent=2)]
@@ -142,6 +139,18 @@ def size(size_bytes: int) -> str:
         if amount < 999.95:
             return f"{amount:.1f} {unit}"
     return f"{amount / 1000:.1f} PB"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.4 s``, ``12 s``, ``4 min 10 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds < _TENTHS_BELOW_S:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, unit_s, below, below_s in (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= unit_s:
+            rest = whole % unit_s // below_s
+            return f"{whole // unit_s:,} {unit}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
 
 
 def count(number: int, thing: str) -> str:

@@ -297,7 +297,7 @@ def test_lineage_is_indented_by_how_far_back_a_bundle_is(demo: Dsdt, home: Path)
     raw = made_from(home, "raw")
     clean = made_from(home, "clean", rows=raw)
     made_from(home, "model", data=clean, also=raw)
-    shown = demo("lineage", "model").out
+    shown = demo("lineage", "--format", "blocks", "model").out
     assert re.findall(r"^(\t*)------ Lineage @ depth (\d) -----$", shown, re.MULTILINE) == [
         ("", "0"),
         ("\t", "1"),
@@ -313,7 +313,7 @@ def test_what_is_known_of_code_outside_git_is_its_source(demo: Dsdt, home: Path)
     source = of_bytes(b"source")
     store(home, 1, lineage=Lineage(code=CodeRef("mod.fn", digest=source)))
     assert f"code digest:      {source}\n" in demo("show", "data").out
-    shown = demo("lineage", "data").out
+    shown = demo("lineage", "--format", "blocks", "data").out
     assert f"code digest: {source}\n" in shown
     assert "Start" not in shown
     assert shown.endswith("\n")
@@ -322,7 +322,7 @@ def test_what_is_known_of_code_outside_git_is_its_source(demo: Dsdt, home: Path)
 
 def test_lineage_says_that_code_had_changes_its_commit_does_not_have(demo: Dsdt, home: Path):
     store(home, 1, lineage=Lineage(code=CodeRef("mod.fn", commit="c0ffee", dirty=True)))
-    assert "code hash: c0ffee with changes\n" in demo("lineage", "data").out
+    assert "code hash: c0ffee with changes\n" in demo("lineage", "--format", "blocks", "data").out
 
 
 def test_lineage_goes_back_as_far_as_it_is_asked(demo: Dsdt, home: Path):
@@ -337,7 +337,7 @@ def test_lineage_says_what_is_not_here_any_more(demo: Dsdt, home: Path):
     raw = made_from(home, "raw")
     made_from(home, "model", data=raw)
     demo("rm", "raw")
-    assert f"\tNo lineage found for UUID {raw}\n" in demo("lineage", "model").out
+    assert f"\tNo lineage found for UUID {raw}\n" in demo("lineage", "--format", "blocks", "model").out
     assert demo.json("lineage", "model")[1]["name"] is None
 
 

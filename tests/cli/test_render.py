@@ -67,3 +67,21 @@ def test_an_output_that_cannot_be_written_is_a_storage_error(monkeypatch):
     monkeypatch.setattr("sys.stdout", Full())
     with pytest.raises(StorageError, match="cannot write the output: No space left on device"):
         render.out(["line"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0 s"),
+        (8.24, "8.2 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (250, "4 min 10 s"),
+        (3600, "1 h"),
+        (7_500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_a_time_is_in_its_two_largest_units(seconds: float, shown: str):
+    assert render.duration(seconds) == shown

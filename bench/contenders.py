@@ -59,6 +59,7 @@ CONTENDERS = (
             "gc",
             "pipeline",
             "nothing",
+            "code",
             "asof",
             "contexts",
             "push",

@@ -176,6 +176,17 @@ def _nothing() -> tuple[Row, ...]:
     )
 
 
+def _code() -> tuple[Row, ...]:
+    def taken(op: str) -> Figure:
+        return Figure("code", "n500", "ours", op, "cpu_s")
+
+    what = "digest of the code of 500 modules, CPU"
+    return (
+        Row(what, taken("cold"), S, AtMost(1, S), "cold"),
+        Row(f"{what}, known to an earlier process", taken("warm"), MS, AtMost(50, MS), "warm"),
+    )
+
+
 def _diff() -> tuple[Row, ...]:
     table, tree = (Figure("diff", variant, "ours", "diff") for variant in ("table", "tree"))
     peak = Figure("diff", "table", "ours", "diff", "peak_mb")
@@ -325,5 +336,6 @@ ROWS: tuple[Row, ...] = (
     *_whole_pipeline("chain1000"),
     *_whole_pipeline("fan1000"),
     *_nothing(),
+    *_code(),
     *_remotes(),
 )

@@ -71,6 +71,7 @@ WORKLOADS = (
     Workload("pipeline", "fan1000", {"tasks": 1_000}, {"tasks": 10}),
     Workload("nothing", "fan1000", {"tasks": 1_000}, {"tasks": 10}, prepared=True),
     Workload("nothing", "fan10000", {"tasks": 10_000}, {"tasks": 20}, prepared=True),
+    Workload("code", "n500", {"modules": 500}, {"modules": 20}),
     *_files("push", server="rclone"),
     *_files("pull", server="ministack"),
     Workload("remote", "n100000", {"bundles": 100_000}, {"bundles": 200}, prepared=True, server="ministack"),

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bench import material
-from bench.adapters import ours_contexts, ours_history, ours_remote, ours_space
+from bench.adapters import ours_code, ours_contexts, ours_history, ours_remote, ours_space
 from bench.meter import Meter, own_bin, resident_mb, untimed
 from bench.spec import Spec, Work
 from disdat import api
@@ -274,6 +274,7 @@ WORK: dict[str, Work] = {
     "contexts": ours_contexts.measure,
     "pipeline": pipeline,
     "nothing": nothing,
+    "code": ours_code.measure,
     "push": ours_remote.send,
     "pull": ours_remote.receive,
     "remote": ours_remote.many,

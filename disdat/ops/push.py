@@ -25,6 +25,7 @@ from disdat.remote.leases import Lease
 from disdat.remote.mirror import Mirror, Overdue
 from disdat.remote.plain import Copy
 from disdat.remote.transfer import Outgoing
+from disdat.store.backend import Backend
 
 TOGETHER = 2000
 """So many bundles are published at once, all or none."""
@@ -147,6 +148,29 @@ def push(
         if sent:
             compaction.keep_up(mirror)
     return _result(rows, sent, objects, size_bytes, started_s)
+
+
+def stage(context: Context, rows: Sequence[Row], *, jobs: int = transfer.JOBS) -> Said:
+    """
+    Send all that bundles need, and return what is to be said of them, which publishes nothing.
+
+    Who publishes it holds a lease that was written before, and takes care of what is condemned.
+
+    Raises what :func:`push` does.
+    """
+    work = _work(context, rows)
+    backend = context.remote.backend
+    notes = resuming.Notes(context.directory, backend, disk=context.home.disk)
+    sent = _send(context, backend, work, notes, lambda _: None, jobs)
+    notes.forget()
+    return Said(work.events, sent.packs, sent.objects, work.files)
+
+
+def needed(context: Context, events: Sequence[Event]) -> dict[Digest, int]:
+    """The objects that the bundles need which events add, with their sizes, 0 where that is not known."""
+    coming = arriving.by(context, events)
+    _bring_nodes(context, coming.bundles)
+    return _needed(context, coming)
 
 
 def has_committed(context: Context) -> bool:
@@ -323,7 +347,7 @@ def _publish(context: Context, mirror: Mirror, rows: Sequence[Row], progress: Pr
         notes = resuming.Notes(context.directory, mirror.backend, disk=context.home.disk)
         if lists and not _is_spared(mirror, lists, _counted_on(context, work) | notes.keys):
             return None
-        sent = _send(context, mirror, work, notes, _Told(work.total_bytes, progress, lease), jobs)
+        sent = _send(context, mirror.backend, work, notes, _Told(work.total_bytes, progress, lease), jobs)
         said = Said(work.events, sent.packs, sent.objects, work.files)
         if lists and not _is_spared(mirror, lists, {place.key for _, place in said.places(mirror.remote_context)}):
             return None  # what was sent may have been deleted by who did not know that it was sent again
@@ -355,11 +379,11 @@ def _say(context: Context, mirror: Mirror, rows: Sequence[Row]) -> _Done | None:
 
 
 def _send(
-    context: Context, mirror: Mirror, work: _Work, notes: resuming.Notes, told: Callable[[int], None], jobs: int
+    context: Context, backend: Backend, work: _Work, notes: resuming.Notes, told: Callable[[int], None], jobs: int
 ) -> transfer.Sent:
     def send(outgoing: Iterable[Outgoing]) -> transfer.Sent:
         return transfer.send(
-            mirror.backend,
+            backend,
             context.home.store,
             outgoing,
             progress=told,
@@ -369,7 +393,7 @@ def _send(
         )
 
     sent = send(work.outgoing)
-    gone = plain.copy(mirror.backend, work.copies, progress=told, is_there=notes.is_there, noted=notes.note, jobs=jobs)
+    gone = plain.copy(backend, work.copies, progress=told, is_there=notes.is_there, noted=notes.note, jobs=jobs)
     sent.bytes_sent += send(gone).bytes_sent
     return sent
 

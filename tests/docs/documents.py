@@ -9,16 +9,24 @@ a ``text`` block prints that. In an expected output ``...`` stands for anything 
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from disdat.cli.main import main
+
 _BLOCK = re.compile(r"^```(console|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PLAIN = re.compile(r"(?:[A-Z_]+=\S+ )*dsdt (?!apply)[^|&;<>()`\n]+")
 _FORMS = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"\d\d-\d\d-\d\d \d\d:\d\d:\d\d"), "<time>"),
@@ -36,6 +44,11 @@ class Example:
     command: list[str]
     shown: str
     expected: str | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is ``dsdt`` and leaves a shell nothing to do; not ``apply``, which imports what examples edit."""
+        return _PLAIN.fullmatch(self.shown) is not None
 
 
 def examples(document: Path) -> Iterator[Example]:
@@ -67,9 +80,30 @@ def run(example: Example, *, cwd: Path) -> str:
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
         timeout=120,
     )
-    expects_failure = example.expected is not None and "dsdt: " in example.expected
-    assert (done.returncode != 0) == expects_failure, f"exit {done.returncode}: {example.shown}\n{done.stdout}"
+    _check(example, done.returncode, done.stdout)
     return done.stdout
+
+
+def run_here(example: Example) -> str:
+    """What an example that is plain prints, run in this process and directory: to start one takes the longest."""
+    words = shlex.split(os.path.expandvars(example.shown))
+    settings = list(itertools.takewhile(lambda word: word != "dsdt", words))
+    printed = io.BytesIO()
+    stream = io.TextIOWrapper(printed, encoding="utf-8", write_through=True)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stream), redirect_stderr(stream):
+        for name, _, value in (setting.partition("=") for setting in settings):
+            patch.setenv(name, os.path.expanduser(value))
+        patch.setattr(sys, "argv", words[len(settings) :])
+        code = main(sys.argv[1:])
+        output = printed.getvalue().decode("utf-8")
+    _check(example, code, output)
+    return output
+
+
+def _check(example: Example, code: int, output: str) -> None:
+    """An AssertionError if it ended otherwise than it shows."""
+    expects_failure = example.expected is not None and "dsdt: " in example.expected
+    assert (code != 0) == expects_failure, f"exit {code}: {example.shown}\n{output}"
 
 
 def agrees(expected: str, printed: str) -> bool:

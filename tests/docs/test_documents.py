@@ -25,7 +25,8 @@ def test_every_example_of_a_document_prints_what_it_says(
     for example in documents.examples(ROOT / name):
         if example.shown.startswith(("make ", "git ")):
             continue  # setting up is what the continuous integration itself does
-        printed = documents.run(example, cwd=work)
+        here = example.is_plain and name != "README.md"  # what newcomers read is run as they run it
+        printed = documents.run_here(example) if here else documents.run(example, cwd=work)
         if example.expected is not None:
             expected = example.expected.replace("/home/you", str(Path.home()))
             assert documents.agrees(expected, printed), f"{name}:{example.line}: {example.shown}\n{printed}"

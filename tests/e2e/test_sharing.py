@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import DSDT, ROOT
+from tests.e2e.conftest import DSDT, ROOT, prepare
 
 pytestmark = pytest.mark.slow
 CSV = ROOT / "examples" / "hello_data.csv"
@@ -25,6 +25,10 @@ class Person:
 
     home: Path
     settings: Mapping[str, str]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**self.settings, "DISDAT_HOME": str(self.home)}
 
     def __call__(self, *args: str, code: int = 0) -> str:
         """What a command prints; its exit code must be *code*."""
@@ -40,8 +44,15 @@ class Person:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def prepare(self, *args: str) -> None:
+        """Run a command that a test is not about, in this process."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._environment.items():
+                patch.setenv(name, value)
+            prepare(*args)
+
     def _run(self, program: str | Path, *args: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.settings, "DISDAT_HOME": str(self.home)}
+        environment = os.environ | self._environment
         return subprocess.run(
             [program, *args], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
         )
@@ -69,9 +80,9 @@ def person(home: Path, tmp_path: Path, place: Place) -> Callable[..., Person]:
 
     def made(name: str) -> Person:
         found = Person(tmp_path / name, place.settings)
-        found("context", f"{name}s_context")
-        found("switch", f"{name}s_context")
-        found("remote", "team", place.url)
+        found.prepare("context", f"{name}s_context")
+        found.prepare("switch", f"{name}s_context")
+        found.prepare("remote", "team", place.url)
         return found
 
     return made

@@ -536,6 +536,8 @@ def apply(
     workers: int = 1,
     incremental_push: bool = False,
     incremental_pull: bool = False,
+    *,
+    recompute: bool = False,
 ) -> dict[str, bool]:
     """
     Run a pipeline: the task *transform* and all it depends on, of which what is up to date is reused.
@@ -543,11 +545,13 @@ def apply(
     *output_bundle* names the last task's bundle, ``-`` leaves that to the task. *force* runs the last task
     whatever there is, *force_all* every task. With *incremental_push* each result is committed and pushed as soon as
     it is made, with *incremental_pull* the bytes of inputs are localized before they are read.
+    With *recompute*, results that are on a remote only that does not answer are made anew.
 
     Returns ``{"success": True, "did_work": …}``.
 
     Raises:
         ApplyError: A task failed; its ``result`` is what would have been returned.
+        Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
         NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote.
     """
     if input_tags:
@@ -567,6 +571,7 @@ def apply(
         workers=workers,
         incremental_push=incremental_push,
         incremental_pull=incremental_pull,
+        recompute=recompute,
     )
 
 

@@ -53,6 +53,7 @@ _SHORT = 8
 )
 @click.option("--incremental-push", is_flag=True, help="Commit and push each result as soon as it is made.")
 @click.option("--incremental-pull", is_flag=True, help="Localize the inputs of each task before it reads them.")
+@click.option("--recompute", is_flag=True, help="Make anew what is on a remote only that does not answer.")
 @options.json("Print what became of each task as JSON.")
 @click.argument("task", metavar="MODULE.CLASS", callback=options.text)
 @click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
@@ -72,6 +73,7 @@ def apply(
     rerun: Rerun | None,
     incremental_push: bool,
     incremental_pull: bool,
+    recompute: bool,
     as_json: bool,
 ) -> None:
     """
@@ -104,6 +106,7 @@ def apply(
             verbose=choices.verbose,
             incremental_push=incremental_push,
             incremental_pull=incremental_pull,
+            recompute=recompute,
             tell=lambda name, outcome: told.append((name, outcome)),
         )
     finally:

@@ -16,7 +16,7 @@ from disdat.context import Context
 from disdat.core import similar
 from disdat.core.bundle import NOTHING
 from disdat.errors import BadQuery, BundleNotFound, RefNotFound
-from disdat.ops import when
+from disdat.ops import watching, when
 from disdat.ops.bundles import check_text
 
 MIN_PREFIX = 4
@@ -93,7 +93,9 @@ def search(context: Context, wanted: Filter) -> list[Row]:
     for text in (wanted.name, wanted.processing_name, wanted.uuid, *wanted.tags, *wanted.tags.values()):
         if text is not None:
             check_text("what is searched for", text)
-    return context.catalog.search(wanted)
+    found = context.catalog.search(wanted)
+    watching.asked(context, wanted, found)
+    return found
 
 
 def by_pattern(context: Context, text: str) -> Filter:
@@ -144,10 +146,10 @@ def resolve(context: Context, reference: str) -> Row:
 def of_name(context: Context, reference: str) -> Row | None:
     """What ``name`` or ``name@version`` names, as :func:`resolve`; None where there is no such name."""
     check_text("what is searched for", reference)
-    if row := context.catalog.latest(reference):
+    if row := get(context, reference):
         return row
     name, at, version = reference.rpartition("@")
-    if at and (versions := context.catalog.search(Filter(name=name))):
+    if at and (versions := search(context, Filter(name=name))):
         return _version(reference, name, version, versions)
     return None
 
@@ -237,7 +239,7 @@ def _only(reference: str, found: Sequence[Row]) -> Row:
 
 
 def _by_prefix(context: Context, prefix: str) -> Row | None:
-    found = context.catalog.search(Filter(uuid_prefix=prefix, limit=_SHOWN + 1))
+    found = search(context, Filter(uuid_prefix=prefix, limit=_SHOWN + 1))
     return _only(prefix, found) if found else None
 
 

@@ -112,6 +112,12 @@ class Board:
             entry.open_needs.discard(job_id)
             self._offer(entry)
 
+    def reopen(self, job_id: str) -> None:
+        """A task that was done is to run again."""
+        entry = self._entries[job_id]
+        entry.status = Status.PENDING
+        self._offer(entry)
+
     def fail(self, job_id: str, now_s: float = 0) -> Status:
         """A task failed: FAILED, where it is tried again, or could not be; else DISABLED."""
         entry = self._stop(job_id)

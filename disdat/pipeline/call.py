@@ -25,11 +25,13 @@ from disdat.core.canonical import Json
 from disdat.core.digest import Digest
 from disdat.pipeline import coded, turns
 from disdat.pipeline.coded import Coded
-from disdat.pipeline.outcome import Done, Ended, Failed, Named, Suspended
+from disdat.pipeline.deciding import Work
+from disdat.pipeline.outcome import Done, Ended, Failed, Named, Outcome
+from disdat.pipeline.reasons import Reason
 from disdat.pipeline.session import Session
 from disdat.pipeline.sharing import Sharing
 from disdat.pipeline.task import PipeTask, attribute, make, named, state_of
-from disdat.pipeline.work import Work, perform
+from disdat.pipeline.work import perform
 
 _MACHINERY = ("disdat.pipeline.", "luigi.")
 _KEPT_SESSIONS = 4
@@ -67,12 +69,16 @@ class Call:
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The uuid of each input, by argument."""
     yielded: Mapping[str, str] = field(default_factory=dict)
-    """The uuid of what each task it yielded in an earlier attempt made, by :func:`~disdat.pipeline.work.key_of`."""
+    """The uuid of what each task it yielded in an earlier attempt made, by :func:`~disdat.pipeline.observed.key_of`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     root_tags: Mapping[str, str] | None = None
     uuid: str | None = None
     forced: str = ""
-    why: str = ""
+    reasons: Sequence[Mapping[str, Json]] = ()
+    """Why it runs, as far as that is known."""
+    lost: Sequence[str] = ()
+    """The uuids of earlier results whose bytes are gone."""
+    has_earlier: bool = True
     priority: float = 0
     timeout_s: float | None = None
     """From when it begins; None: it may take as long as it does."""
@@ -120,7 +126,9 @@ def of_work(
         root_tags=work.root,
         uuid=work.uuid,
         forced=work.forced,
-        why=work.why,
+        reasons=[each.to_json() for each in work.reasons],
+        lost=list(work.lost),
+        has_earlier=work.has_earlier,
         priority=priority,
         timeout_s=timeout_s,
         turns=sorted(turns.mine()),
@@ -140,7 +148,7 @@ def lane(work: Work) -> Lane:
 
 def run_call(call: Call) -> Done:
     """Run a call in this process, and say how it ended; it is not to run where it may not: see :class:`Lane`."""
-    return Done(call.id, attempt(lambda: _work(call)))
+    return Done(call.id, attempt(lambda: work_of(call)))
 
 
 def attempt(prepare: Callable[[], Work]) -> Ended:
@@ -148,15 +156,15 @@ def attempt(prepare: Callable[[], Work]) -> Ended:
     try:
         work = prepare()
     except Exception as exc:  # noqa: BLE001 - the user's module, or his parameters: he is told
-        return _failed(exc)
+        return failed(exc)
     task = work.task
     announce(task, luigi.Event.START)
     try:
         ended = perform(work)
     except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever the user's code raises, he is told
         announce(task, luigi.Event.FAILURE, exc)
-        return _failed(exc)
-    if not isinstance(ended, Suspended):
+        return failed(exc)
+    if isinstance(ended, Outcome):
         announce(task, luigi.Event.PROCESSING_TIME, ended.seconds)
         announce(task, luigi.Event.SUCCESS)
     return ended
@@ -178,13 +186,15 @@ def session_fields(session: Session) -> dict[str, Json]:
         "packages": session.packages,
         "force_all": session.force_all,
         "verbose": session.verbose,
+        "recompute": session.recompute,
         "push": session.sharing.push,
         "pull": session.sharing.pull,
     }
 
 
-def _work(call: Call) -> Work:
-    session, task = _session(call.session), make(call.task)
+def work_of(call: Call) -> Work:
+    """What a call asks for; raises what importing the class does, and making the task."""
+    session, task = session_of(call.session), make(call.task)
     state = state_of(task)
     state.session, state.name, state.processing_name = session, call.name, call.processing_name
     own = _coded(type(task), session)
@@ -199,7 +209,9 @@ def _work(call: Call) -> Work:
         yielded=call.yielded,
         forced=call.forced,
         uuid=call.uuid,
-        why=call.why,
+        reasons=tuple(map(Reason.from_json, call.reasons)),
+        lost=call.lost,
+        has_earlier=call.has_earlier,
         root=call.root_tags,
     )
 
@@ -210,7 +222,8 @@ def _coded(cls: type[PipeTask], session: Session) -> Coded:
     return coded.of_class(cls, session)
 
 
-def _session(fields: Mapping[str, Json]) -> Session:
+def session_of(fields: Mapping[str, Json]) -> Session:
+    """The apply that :func:`session_fields` told of, as this process takes part in it."""
     return _session_of(canonical.encode(dict(fields)))
 
 
@@ -225,6 +238,7 @@ def _session_of(encoded: bytes) -> Session:
         packages=fields["packages"],
         force_all=fields["force_all"],
         verbose=fields["verbose"],
+        recompute=fields["recompute"],
         sharing=Sharing(push=fields["push"], pull=fields["pull"]),
     )
 
@@ -238,7 +252,8 @@ def _ref(fields: _Fields) -> CodeRef:
     return CodeRef(**{**fields, "digest": None if counted is None else Digest.parse(counted)})
 
 
-def _failed(exc: BaseException) -> Failed:
+def failed(exc: BaseException) -> Failed:
+    """What the user's code raised, with his own frames."""
     shown = "".join(traceback.format_exception(type(exc), exc, _own_frames(exc.__traceback__)))
     return Failed(traceback.format_exception_only(exc)[-1].strip(), shown.rstrip())
 

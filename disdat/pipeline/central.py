@@ -77,6 +77,10 @@ class Central(Board):
         super().finish(job_id)
         self._tell(job_id, DONE)
 
+    def reopen(self, job_id: str) -> None:
+        super().reopen(job_id)
+        self._tell(job_id, PENDING)
+
     def fail(self, job_id: str, now_s: float = 0) -> Status:
         status = super().fail(job_id, now_s)
         self._tell(job_id, FAILED)

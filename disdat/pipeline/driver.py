@@ -7,7 +7,7 @@ Nothing is decided here but in what order; the same bundles come out whatever th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from luigi.event import Event
@@ -17,14 +17,14 @@ from disdat.errors import DisdatError
 from disdat.pipeline import call, plan
 from disdat.pipeline.board import Board, Job, Status
 from disdat.pipeline.call import Call
+from disdat.pipeline.deciding import Work
 from disdat.pipeline.events import Events, Stream
 from disdat.pipeline.executors import Executor, Sink
 from disdat.pipeline.executors.inline import Inline
 from disdat.pipeline.executors.lanes import Lanes
 from disdat.pipeline.ledger import Ledger
-from disdat.pipeline.outcome import Done, Failed, Lost, Named, Outcome, Suspended
+from disdat.pipeline.outcome import Done, Failed, Lacking, Lost, Named, Outcome, Suspended
 from disdat.pipeline.plan import Node, Plan
-from disdat.pipeline.work import Work
 
 Open = Callable[[Sink], Executor]
 """Opens an executor that tells the sink what happens."""
@@ -76,6 +76,7 @@ class _Driver:
         self._board = self._open_board(main.slots)
         self._calls: dict[str, tuple[Node, Work]] = {}
         self._attempts = 0
+        self._has_reopened = False
         self._session: dict[str, Json] = {}
 
     def run(self) -> None:
@@ -121,7 +122,11 @@ class _Driver:
             job_id = self._board.take(time.monotonic())
             if job_id is None:
                 break
-            self._executor.submit(self._call(self._nodes[job_id]))
+            node = self._nodes[job_id]
+            if self._has_reopened and (needs := self._needs(node.upstream)):
+                self._board.suspend(job_id, needs)
+                continue
+            self._executor.submit(self._call(node))
             handed = True
         return handed
 
@@ -162,6 +167,8 @@ class _Driver:
                 self._fail(node, why, trace)
             case Suspended(waits):
                 self._suspend(node, waits)
+            case Lacking(uuids, why):
+                self._make_again(node, set(uuids), why)
             case Lost(how, why):
                 call.announce(node.task, Event.TIMEOUT if how == "timeout" else Event.PROCESS_FAILURE, why)
                 self._fail(node, why, "")
@@ -174,8 +181,31 @@ class _Driver:
             self._fail(node, exc.message, "")
             return
         self._add(added)
-        self._ledger.suspended(node)
+        self._ledger.suspended(node, node.yielded.values())
         self._board.suspend(self._ledger.id(node), self._needs(node.yielded))
+
+    def _make_again(self, node: Node, lost: Set[str], why: str) -> None:
+        """Have the bundles made again that a task cannot read any more, and then the task go on."""
+        read = [*node.upstream.values(), *node.yielded.values()]
+        makers = {uuid: each for each in read for uuid in plan.outputs(each) if uuid in lost}
+        if makers.keys() != lost:
+            self._fail(node, f"the bytes of what it reads are gone: {why}", "")
+            return
+        for uuid, each in makers.items():
+            if each.outcome is not None and each.outcome.bundle == uuid:
+                plan.reopen(each, uuid, why)
+                self._reopen(each)
+        self._ledger.suspended(node, makers.values())
+        self._board.suspend(self._ledger.id(node), self._needs(makers))
+
+    def _reopen(self, node: Node) -> None:
+        self._has_reopened = True
+        job_id = self._ledger.id(node)
+        if job_id in self._nodes:
+            self._board.reopen(job_id)
+        else:
+            self._nodes[job_id] = node
+            self._board.add(self._job(node))
 
     def _fail(self, node: Node, why: str, trace: str) -> None:
         status = self._board.fail(self._ledger.id(node), time.monotonic())

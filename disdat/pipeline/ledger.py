@@ -46,9 +46,9 @@ class Ledger:
         """A task that runs elsewhere wrote something."""
         self._events.wrote(self._subjects[node], stream, text)
 
-    def suspended(self, node: Node) -> None:
-        """A task waits for those it yielded."""
-        self._events.suspended(self._subjects[node], [self._subjects[each] for each in node.yielded.values()])
+    def suspended(self, node: Node, waits: Iterable[Node]) -> None:
+        """A task waits for those it yielded, or whose output it cannot read."""
+        self._events.suspended(self._subjects[node], [self._subjects[each] for each in waits])
 
     def failed(self, node: Node, why: str, trace: str, *, will_retry: bool = False) -> None:
         """A task failed; the user's own traceback is what he sees first."""

@@ -7,11 +7,13 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from disdat.durable import storage_errors
 from disdat.errors import InvalidInput, NotFound
-from disdat.pipeline.task import PipeTask
+from disdat.pipeline import params, source
+from disdat.pipeline.task import PipeTask, attribute
 
 
 def load_class(name: str) -> type[PipeTask]:
@@ -83,6 +85,8 @@ def _module_hint(here: str, missing: str) -> str:
 
 
 def _tasks_hint(module: ModuleType, wanted: str) -> str:
+    if module.__name__ == "__main__":
+        return f"__main__ is what runs now: move {wanted} into a module, and name that"
     names = [name for name, found in vars(module).items() if _is_own_task(found, module)]
     close = difflib.get_close_matches(wanted, names, n=1)
     if close:
@@ -92,3 +96,52 @@ def _tasks_hint(module: ModuleType, wanted: str) -> str:
 
 def _is_own_task(found: object, module: ModuleType) -> bool:
     return isinstance(found, type) and issubclass(found, PipeTask) and found.__module__ == module.__name__
+
+
+def task_of(name: str, texts: Mapping[str, str]) -> PipeTask:
+    """
+    The task of the class *name*, wherever that was defined, that its significant parameters identify as these *texts*.
+
+    Raises:
+        InvalidInput: There is no such class any more, or its parameters are not known: of those that are not public
+            there are digests only.
+    """
+    cls = _known_class(name)
+    task = cls(**params.read(cls, texts))
+    if params.identifying(task) != texts:
+        raise InvalidInput(f"the parameters of {name} are not known")
+    return task
+
+
+def _known_class(name: str) -> type[PipeTask]:
+    found = _loaded(name) or next((each for each in _classes(PipeTask) if source.class_name(each) == name), None)
+    if found is None:
+        _load(name)
+        found = _loaded(name)
+    if not isinstance(found, type) or not issubclass(found, PipeTask):
+        raise InvalidInput(f"there is no task class {name} any more")
+    return found
+
+
+def _loaded(name: str) -> object:
+    """What a dotted name leads to in the modules that are loaded; None where that is nothing."""
+    parts = name.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get(".".join(parts[:count]))
+        if module is not None:
+            return attribute(module, ".".join(parts[count:]))
+    return None
+
+
+def _classes(cls: type[PipeTask]) -> Iterator[type[PipeTask]]:
+    """All classes derived from one, those defined last first."""
+    for each in reversed(cls.__subclasses__()):
+        yield each
+        yield from _classes(each)
+
+
+def _load(name: str) -> None:
+    try:
+        importlib.import_module(name.rpartition(".")[0])
+    except Exception as exc:  # whatever the user's module raises, the task is not there
+        raise InvalidInput(f"{name} cannot be imported: {exc}") from exc

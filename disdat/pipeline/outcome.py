@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from disdat.core.canonical import Json
+from disdat.pipeline.reasons import Reason
 
 _Fields = Mapping[str, Any]  # JSON that was written here
 
@@ -20,10 +21,12 @@ class Outcome:
     key: str | None = None
     bundle: str | None = None
     seconds: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+    """Of what ran, why it did: *why*, one by one."""
 
     def to_json(self, task: str) -> dict[str, Json]:
         """As a decision of the run is recorded."""
-        return {
+        fields: dict[str, Json] = {
             "task": task,
             "key": self.key,
             "bundle": self.bundle,
@@ -31,6 +34,8 @@ class Outcome:
             "why": self.why,
             "seconds": round(self.seconds, 6),
         }
+        told: list[Json] = [each.to_json() for each in self.reasons]
+        return {**fields, "reasons": told} if told else fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,15 @@ class Lost:
     why: str
 
 
-Ended = Outcome | Failed | Suspended | Lost
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """The task cannot run, as the bytes of these bundles, which it reads, are gone; it is called again with others."""
+
+    uuids: Sequence[str]
+    why: str
+
+
+Ended = Outcome | Failed | Suspended | Lacking | Lost
 """An :class:`Outcome` is one of a task that was made or reused."""
 
 
@@ -94,13 +107,15 @@ class Done:
 
 def _ended_json(ended: Ended) -> dict[str, Json]:
     match ended:
-        case Outcome(decision, why, key, bundle, seconds):
-            told: list[Json] = [decision, why, key, bundle, seconds]
+        case Outcome(decision, why, key, bundle, seconds, reasons):
+            told: list[Json] = [decision, why, key, bundle, seconds, [each.to_json() for each in reasons]]
             return {"ended": "outcome", "outcome": told}
         case Failed(why, trace):
             return {"ended": "failed", "why": why, "trace": trace}
         case Suspended(waits):
             return {"ended": "suspended", "waits": [each.to_json() for each in waits]}
+        case Lacking(uuids, why):
+            return {"ended": "lacking", "uuids": list(uuids), "why": why}
         case Lost(how, why):
             return {"ended": "lost", "how": how, "why": why}
 
@@ -108,10 +123,13 @@ def _ended_json(ended: Ended) -> dict[str, Json]:
 def _ended(fields: _Fields) -> Ended:
     match fields["ended"]:
         case "outcome":
-            return Outcome(*fields["outcome"])
+            decision, why, key, bundle, seconds, reasons = fields["outcome"]
+            return Outcome(decision, why, key, bundle, seconds, tuple(map(Reason.from_json, reasons)))
         case "failed":
             return Failed(fields["why"], fields["trace"])
         case "suspended":
             return Suspended(tuple(map(Named.from_json, fields["waits"])))
+        case "lacking":
+            return Lacking(tuple(fields["uuids"]), fields["why"])
         case _:
             return Lost(cast("Any", fields["how"]), fields["why"])

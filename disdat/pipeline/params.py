@@ -66,6 +66,51 @@ def parse(cls: type[luigi.Task], words: Sequence[str]) -> dict[str, object]:
     return parsed
 
 
+def read(cls: type[luigi.Task], texts: Mapping[str, str]) -> dict[str, object]:
+    """
+    The parameters of a task of *cls* whose significant ones :func:`identifying` gives as *texts*.
+
+    Raises:
+        InvalidInput: One is unknown, missing or not public, or its text cannot be read.
+    """
+    known = {name: parameter for name, parameter in cls.get_params() if parameter.significant}
+    if known.keys() != texts.keys():
+        raise InvalidInput(f"{cls.__name__} has other parameters now")
+    if hidden := [name for name, each in known.items() if each.visibility != ParameterVisibility.PUBLIC]:
+        raise InvalidInput(f"parameter {hidden[0]} of {cls.__name__} is not public")
+    family = cls.get_task_family()
+    if any(name not in known and not each.has_task_value(family, name) for name, each in cls.get_params()):
+        raise InvalidInput(f"{cls.__name__} has other parameters now")
+    return {name: _read_one(cls, name, parameter, texts[name]) for name, parameter in known.items()}
+
+
+def _read_one(cls: type[luigi.Task], name: str, parameter: luigi.Parameter[_Value], text: str) -> object:
+    # None has no text of its own.
+    is_none = parameter._default is None and parameter.serialize(None) == text
+    return None if is_none else _parse_one(cls, name, parameter, text)
+
+
+def from_json(cls: type[luigi.Task], given: Mapping[str, object]) -> dict[str, object]:
+    """
+    The parameters in a JSON object: each as JSON has it where that fits, else as text that a command line would have.
+
+    Raises:
+        InvalidInput: A parameter is unknown, or its value cannot be read.
+    """
+    known = dict(cls.get_params())
+    read: dict[str, object] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise InvalidInput(f"{cls.__name__} has no parameter {name!r}", hint=_known_hint(known, name))
+        if isinstance(value, str) and not _fits(known[name], value):
+            read[name] = _parse_one(cls, name, known[name], value)
+        elif _fits(known[name], value):
+            read[name] = value
+        else:
+            raise _wrong_type(cls, name, known[name], value)
+    return read
+
+
 def identifying(task: luigi.Task) -> dict[str, str]:
     """The significant parameters as text; of one that is not public only the digest, as this is recorded."""
     return {

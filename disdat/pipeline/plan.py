@@ -6,20 +6,23 @@ The graph is walked once, with a stack of its own: a chain of ten thousand tasks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from disdat.errors import Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
-from disdat.pipeline import coded, params
+from disdat.pipeline import coded, loading, observed, params
 from disdat.pipeline.coded import Coded
+from disdat.pipeline.deciding import Ask, Earlier, Known, Work, identify, settle
+from disdat.pipeline.observed import Observation, key_of
 from disdat.pipeline.outcome import Named, Outcome
-from disdat.pipeline.reuse import Reuse
+from disdat.pipeline.reasons import Reason, told
+from disdat.pipeline.reuse import Reuse, Run
 from disdat.pipeline.session import External, Session
 from disdat.pipeline.task import Declared, PipeTask, declared, make, state_of
-from disdat.pipeline.work import Earlier, Work, identify, key_of, reused, settle
+from disdat.pipeline.work import reused
 
+_CYCLE_TOLD = 12
 _PORTION = 100
 """So many tasks' earlier results are asked for at once."""
 
@@ -36,7 +39,7 @@ class Node:
     outcome: Outcome | None = None
     """What became of it; None until that is known."""
     yielded: dict[str, Node] = field(default_factory=dict)
-    """What it yielded while it ran, by :func:`~disdat.pipeline.work.key_of`."""
+    """What it yields, or yielded when it ran and is reused, by :func:`~disdat.pipeline.observed.key_of`."""
 
     @property
     def upstream(self) -> dict[str, Node]:
@@ -44,10 +47,14 @@ class Node:
         return {argument: each for argument, each in self.inputs.items() if isinstance(each, Node)}
 
     @property
+    def external(self) -> dict[str, External]:
+        """Its inputs that no task of the run makes."""
+        return {argument: each for argument, each in self.inputs.items() if isinstance(each, External)}
+
+    @property
     def missing(self) -> dict[str, External]:
         """Its external inputs that are not there."""
-        given = self.inputs.items()
-        return {argument: each for argument, each in given if isinstance(each, External) and each.bundle is None}
+        return {argument: each for argument, each in self.external.items() if each.bundle is None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,17 @@ class Plan:
         self.run_id = session.run.id
         self._builder = _Builder(session, asked)
         self._nodes: dict[_Identity, Node] = {}
+        self._order: list[Node] = []
+        self.awaiting: set[Node] = set()
+        """Those whose decision waits for another one."""
+
+    def __len__(self) -> int:
+        return len(self._order)
 
     @property
     def nodes(self) -> list[Node]:
         """All there are, in the order in which they were found."""
-        return list(self._nodes.values())
+        return list(self._order)
 
     def node(self, task: PipeTask) -> Node:
         """The one of a task that was added."""
@@ -85,8 +98,8 @@ class Plan:
             TaskFailed: A ``pipe_requires`` raised; the exception is its cause.
             InvalidInput: A task needs itself.
         """
-        opened: dict[_Identity, None] = {}
-        known = len(self._nodes)
+        opened: dict[_Identity, PipeTask] = {}
+        known = len(self)
         stack = [task]
         state_of(task).session = self._builder.session
         root = task if is_root else None
@@ -98,19 +111,30 @@ class Plan:
                 continue
             pending = [each for each in _tasks(_declared(task)) if _identity(each) not in self._nodes]
             if not pending:
-                self._nodes[key] = self._builder.node(task, self._nodes, is_root=task is root)
+                self._nodes[key] = node = self._builder.node(task, self._nodes, is_root=task is root)
+                self._order.append(node)
                 opened.pop(key, None)
                 stack.pop()
                 continue
-            opened[key] = None
+            opened[key] = task
             _refuse_cycle(opened, pending)
             stack.extend(reversed(pending))
-        return list(islice(self._nodes.values(), known, None))
+        return self.since(known)
+
+    def take(self, task: PipeTask) -> Node:
+        """As :meth:`add`; the task's own node."""
+        self.add(task)
+        return self.node(task)
+
+    def since(self, count: int) -> list[Node]:
+        """All but the first *count* nodes."""
+        return self._order[count:]
 
     def cut(self, count: int) -> None:
         """Forget all but the first *count* nodes."""
-        while len(self._nodes) > count:
-            self._nodes.popitem()
+        for node in self._order[count:]:
+            del self._nodes[_identity(node.task)]
+        del self._order[count:]
 
 
 def discover(root: PipeTask, session: Session, asked: Asked) -> Plan:
@@ -136,24 +160,23 @@ def extend(plan: Plan, reader: Node, wanted: Sequence[Named]) -> list[Node]:
         TaskFailed: A ``pipe_requires`` raised, or an external input is missing.
         InvalidInput: A task needs itself.
     """
-    known, added, yielded = len(plan.nodes), list[Node](), dict[str, Node]()
+    known, yielded = len(plan), dict[str, Node]()
     try:
         for task in map(make, wanted):
-            added += plan.add(task)
-            yielded[key_of(task)] = node = plan.node(task)
+            yielded[key_of(task)] = node = plan.take(task)
             if _needs(node, reader):
                 raise InvalidInput(
                     f"{params.describe(reader.task)} yields {params.describe(task)}, which needs it",
                     hint="a task cannot depend on what is made from it",
                 )
-        if told := missing_inputs(added):
-            raise TaskFailed(told, hint="an external input is never made here: make or add it first")
+        if lacking := missing_inputs(plan.since(known)):
+            raise TaskFailed(lacking, hint="an external input is never made here: make or add it first")
+        decide_known(plan, plan.since(known))
     except BaseException:
         plan.cut(known)
         raise
-    decide_known(added)
     reader.yielded |= yielded
-    return added
+    return plan.since(known)
 
 
 def missing_inputs(nodes: Sequence[Node]) -> str:
@@ -180,17 +203,52 @@ def _needs(node: Node, wanted: Node) -> bool:
     return False
 
 
-def decide_known(nodes: list[Node]) -> None:
-    """Decide every task whose inputs are all there already, each after its inputs; the others stay open."""
+def outputs(node: Node) -> Iterator[str]:
+    """The bundle that a task made or reused in this run, and those that were lost before."""
+    yield from node.work.lost
+    if node.outcome is not None and node.outcome.bundle is not None:
+        yield node.outcome.bundle
+
+
+def reopen(node: Node, uuid: str, why: str) -> None:
+    """Have a task run though it is done, as nobody can read its output, the bundle *uuid*, any more."""
+    reason = Reason("bytes gone", f"bytes gone: {why}", uuid)
+    node.work = replace(node.work, reasons=(reason,), lost=(*node.work.lost, uuid))
+    node.outcome = state_of(node.task).made = None
+
+
+def decide_known(plan: Plan, nodes: Sequence[Node]) -> None:
+    """
+    Decide every task whose inputs are all there already, each after its inputs; the others stay open.
+
+    One that yielded tasks is decided after those, which come into the plan with it if it is reused.
+
+    Raises:
+        Unavailable: The bytes of a result are not here, and the remote does not say whether it has them.
+    """
+    # A stack of ours: what is yielded may yield, a thousand times over.
+    stack = [_deciding(plan, nodes)]
+    while stack:
+        before = next(stack[-1], None)
+        if before is None:
+            stack.pop()
+        else:
+            stack.append(_deciding(plan, before))
+
+
+def _deciding(plan: Plan, nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """Decide nodes, and yield those that have to be decided before it can go on."""
     read = {each for node in nodes for each in node.upstream.values()}
     for first in range(0, len(nodes), _PORTION):
-        portion = nodes[first : first + _PORTION]
+        portion = [node for node in nodes[first : first + _PORTION] if node.outcome is None]
+        if not portion:
+            continue
         earlier = _look_back(portion, read)
         for part in _independent(portion):
-            _decide(part, earlier)
+            yield from _decide(plan, part, earlier)
 
 
-def _look_back(nodes: list[Node], read: Set[Node]) -> Earlier:
+def _look_back(nodes: Sequence[Node], read: Set[Node]) -> Earlier:
     """Ask together for earlier results, and for what those that are *read* by other tasks probably are."""
     session = nodes[0].work.session
     names = {node: (node.work.processing_name, node.work.name) for node in nodes if not node.work.forced}
@@ -201,7 +259,7 @@ def _look_back(nodes: list[Node], read: Set[Node]) -> Earlier:
     return lambda work: found[work.processing_name, work.name]
 
 
-def _independent(nodes: list[Node]) -> Iterator[list[Node]]:
+def _independent(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     """The nodes in their order, cut where one reads another of its part."""
     part: dict[Node, None] = {}
     for node in nodes:
@@ -212,16 +270,94 @@ def _independent(nodes: list[Node]) -> Iterator[list[Node]]:
     yield list(part)
 
 
-def _decide(nodes: list[Node], earlier: Earlier) -> None:
+def _decide(plan: Plan, nodes: Sequence[Node], earlier: Earlier) -> Iterator[Sequence[Node]]:
+    nodes = [node for node in nodes if node.outcome is None]
     for node in nodes:
-        node.work = replace(node.work, inputs=_known_inputs(node))
+        has_earlier = bool(node.work.forced or earlier(node.work))
+        node.work = replace(node.work, inputs=_known_inputs(node), has_earlier=has_earlier)
     ready = [node for node in nodes if len(node.work.inputs) == len(node.inputs) and not node.work.forced]
     known = [identify(node.work) for node in ready]
     for node, each, decision in zip(ready, known, settle(known, earlier), strict=True):
-        if isinstance(decision, Reuse):
-            node.outcome = reused(each, decision)
+        if isinstance(decision, Ask):
+            yield from _decide_after(plan, node, each, decision, earlier)
         else:
-            node.work = replace(node.work, why=decision.why)
+            _conclude(node, each, decision)
+
+
+def _conclude(node: Node, known: Known, decision: Reuse | Run) -> None:
+    if isinstance(decision, Reuse):
+        node.outcome = reused(known, decision)
+    else:
+        node.work = replace(node.work, reasons=decision.reasons)
+
+
+def _decide_after(
+    plan: Plan, node: Node, known: Known, decision: Reuse | Run | Ask, earlier: Earlier
+) -> Iterator[Sequence[Node]]:
+    """Decide a task whose earlier result hangs on tasks that it yielded."""
+    count = len(plan)
+    while isinstance(decision, Ask):
+        absent = node.work.absent
+        yield from _look_ahead(plan, node, decision.tasks)
+        if node.work.absent != absent:
+            _look_away(plan, node, count)
+        known = replace(known, work=node.work)
+        [decision] = settle([known], earlier)
+    if isinstance(decision, Run):
+        # It may yield others this time, and these would run for nothing.
+        _look_away(plan, node, count)
+        node.work = replace(node.work, absent={})
+    _conclude(node, known, decision)
+
+
+def _look_ahead(plan: Plan, node: Node, tasks: Sequence[Observation]) -> Iterator[Sequence[Node]]:
+    """Find out what there is of tasks that *node* yielded in an earlier run; of the first that is not there, why."""
+    found: dict[str, Node] = {}
+    for each in tasks:
+        try:
+            found[observed.key(each)] = plan.take(loading.task_of(each["class"], each["params"]))
+        except DisdatError as exc:
+            _is_absent(node, each, exc.message)
+            return
+    plan.awaiting.add(node)
+    yield _open_below(plan, found.values())
+    plan.awaiting.discard(node)
+    there: dict[str, str] = {}
+    for each, (key, yielded) in zip(tasks, found.items(), strict=True):
+        if yielded.outcome is None or yielded.outcome.bundle is None:
+            why = missing_inputs(_open_below(plan, [yielded])) or told(yielded.work.reasons) or yielded.work.forced
+            _is_absent(node, each, why or "what it reads is made first")
+            return
+        there[key] = yielded.outcome.bundle
+    node.yielded |= found
+    node.work = replace(node.work, yielded={**node.work.yielded, **there})
+
+
+def _is_absent(node: Node, task: Observation, why: str) -> None:
+    about = observed.describe(task)
+    reason = Reason("observed", f"{about}, which it yielded, runs: {why}", about)
+    node.work = replace(node.work, absent={**node.work.absent, observed.key(task): reason})
+
+
+def _look_away(plan: Plan, node: Node, count: int) -> None:
+    """Forget the tasks that *node* may yield, for which all but the first *count* nodes are there."""
+    plan.cut(count)
+    node.yielded.clear()
+    node.work = replace(node.work, yielded={})
+
+
+def _open_below(plan: Plan, nodes: Iterable[Node]) -> list[Node]:
+    """Nodes and all they need, as far as that is open and does not wait for a decision, inputs first."""
+    found: dict[Node, None] = {}
+    stack = [(node, False) for node in nodes]
+    while stack:
+        each, is_entered = stack.pop()
+        if is_entered:
+            found[each] = None
+        elif each not in found and each.outcome is None and each not in plan.awaiting:
+            stack.append((each, True))
+            stack.extend((below, False) for below in each.upstream.values())
+    return list(found)
 
 
 def _known_inputs(node: Node) -> dict[str, str]:
@@ -296,9 +432,12 @@ def _tasks(said: Declared) -> Iterator[PipeTask]:
     return (each for each in said.inputs.values() if isinstance(each, PipeTask))
 
 
-def _refuse_cycle(opened: Mapping[_Identity, None], pending: list[PipeTask]) -> None:
+def _refuse_cycle(opened: Mapping[_Identity, PipeTask], pending: list[PipeTask]) -> None:
+    """Refuse tasks that one of those needs which are *opened* because they need them; the cycle is told as a whole."""
     for each in pending:
         if _identity(each) in opened:
-            raise InvalidInput(
-                f"{params.describe(each)} needs itself", hint="a task cannot depend on what is made from it"
-            )
+            way = [*opened.values()][[*opened].index(_identity(each)) :]
+            names = [params.describe(task) for task in (*way, each)]
+            if len(names) > _CYCLE_TOLD:
+                names = [*names[: _CYCLE_TOLD - 2], f"{len(names) - _CYCLE_TOLD + 1} more", names[-1]]
+            raise InvalidInput(f"a cycle: {' -> '.join(names)}", hint="a task cannot depend on what is made from it")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from disdat.core.bundle import Dependency, TaskKey
-from disdat.pipeline import identity
+from disdat.pipeline import reasons
+from disdat.pipeline.reasons import NO_EARLIER_RESULT, Reason
 
 Rerun = Literal["content", "version"]
 
@@ -27,6 +28,8 @@ class Prior:
     key: TaskKey | None
     inputs: Mapping[str, Dependency]
     tainted: bool = False
+    faults: tuple[Reason, ...] = ()
+    """What else keeps it from being used: its bytes are gone, or what it observed is another now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,14 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The task has to run."""
+    """The task has to run; there is one reason at least."""
 
-    why: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def why(self) -> str:
+        """The reasons for people, in one line."""
+        return reasons.told(self.reasons)
 
 
 def decide(priors: Sequence[Prior], wanted: Wanted, *, rerun: Rerun) -> Reuse | Run:
@@ -62,7 +70,7 @@ def decide(priors: Sequence[Prior], wanted: Wanted, *, rerun: Rerun) -> Reuse | 
     Priors that do not fit only serve to say why the task runs.
     """
     if wanted.forced:
-        return Run(wanted.forced)
+        return Run((Reason("forced", wanted.forced),))
     mine = [prior for prior in priors if prior.key and prior.key.algorithm == wanted.key.algorithm]
     by = _by_content if rerun == "content" else _by_version
     return by(mine, wanted)
@@ -71,52 +79,49 @@ def decide(priors: Sequence[Prior], wanted: Wanted, *, rerun: Rerun) -> Reuse | 
 def _by_content(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
     same = [prior for prior in priors if prior.key and prior.key.digest == wanted.key.digest]
     for prior in same:
-        if prior.name == wanted.name and not prior.tainted:
+        if not list(_faults(prior, wanted)):
             return Reuse(prior.uuid, "same code, parameters and input content")
-    return Run(_why_content(same or _of_class(priors, wanted), wanted))
+    for prior in same or _of_class(priors, wanted):
+        assert prior.key is not None  # decide() left those without one out
+        return Run((*_faults(prior, wanted), *reasons.differences(prior.key, wanted.key)))
+    return Run((NO_EARLIER_RESULT,))
 
 
 def _by_version(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
     own = _of_class(priors, wanted)
     named = [prior for prior in own if prior.name == wanted.name]
     for prior in named or own:
-        if reasons := [*_faults(prior, wanted), *_changes(prior, wanted), *_newer_inputs(prior, wanted)]:
-            return Run("; ".join(reasons))
-        return Reuse(prior.uuid, "same code, parameters and input versions")
-    return Run("no earlier result")
-
-
-def _why_content(priors: Sequence[Prior], wanted: Wanted) -> str:
-    for prior in priors:
-        assert prior.key is not None  # decide() left those without one out
-        reasons = [*_faults(prior, wanted), *identity.differences(prior.key, wanted.key)]
-        return "; ".join(reasons)
-    return "no earlier result"
+        found = (*_faults(prior, wanted), *_changes(prior, wanted), *_newer_inputs(prior, wanted))
+        return Run(found) if found else Reuse(prior.uuid, "same code, parameters and input versions")
+    return Run((NO_EARLIER_RESULT,))
 
 
 def _of_class(priors: Sequence[Prior], wanted: Wanted) -> list[Prior]:
-    cls = identity.class_of(wanted.key)
-    return [prior for prior in priors if prior.key and identity.class_of(prior.key) == cls]
+    cls = reasons.class_of(wanted.key)
+    return [prior for prior in priors if prior.key and reasons.class_of(prior.key) == cls]
 
 
-def _faults(prior: Prior, wanted: Wanted) -> Iterator[str]:
+def _faults(prior: Prior, wanted: Wanted) -> Iterator[Reason]:
     if prior.name != wanted.name:
-        yield f"renamed: {identity.short(prior.name)} -> {identity.short(wanted.name)}"
+        text = f"renamed: {reasons.short(prior.name)} -> {reasons.short(wanted.name)}"
+        yield Reason("renamed", text, old=prior.name, new=wanted.name)
     if prior.tainted:
-        yield "tainted: the code changed while the earlier result was made"
+        yield Reason("tainted", "tainted: the code changed while the earlier result was made", prior.uuid)
+    yield from prior.faults
 
 
-def _changes(prior: Prior, wanted: Wanted) -> list[str]:
+def _changes(prior: Prior, wanted: Wanted) -> list[Reason]:
     assert prior.key is not None  # decide() left those without one out
-    return identity.differences(prior.key, wanted.key, inputs=False)
+    return reasons.differences(prior.key, wanted.key, inputs=False)
 
 
-def _newer_inputs(prior: Prior, wanted: Wanted) -> Iterator[str]:
+def _newer_inputs(prior: Prior, wanted: Wanted) -> Iterator[Reason]:
     for argument in sorted({*prior.inputs, *wanted.inputs}):
         old, new = prior.inputs.get(argument), wanted.inputs.get(argument)
-        if old is None:
-            yield f"input {argument} is new"
-        elif new is None:
-            yield f"input {argument} is gone"
-        elif old.uuid != new.uuid:
-            yield f"input {argument} has another version: {old.uuid[:8]} -> {new.uuid[:8]}"
+        if old is None and new is not None:
+            yield Reason("input", f"input {argument} is new", argument, new=new.uuid)
+        elif new is None and old is not None:
+            yield Reason("input", f"input {argument} is gone", argument, old=old.uuid)
+        elif old is not None and new is not None and old.uuid != new.uuid:
+            text = f"input {argument} has another version: {old.uuid[:8]} -> {new.uuid[:8]}"
+            yield Reason("input", text, argument, old.uuid, new.uuid)

@@ -10,8 +10,9 @@ import luigi.configuration
 from disdat import config
 from disdat.catalog.queries import Filter
 from disdat.context import Context
+from disdat.core.canonical import Json
 from disdat.errors import ApplyError, InvalidInput, TaskFailed
-from disdat.ops import bundles, runs
+from disdat.ops import bundles, runs, watching
 from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.driver import Terms
@@ -49,6 +50,7 @@ def apply(
     workers: int = 1,
     rerun: Rerun | None = None,
     code_version: str | None = None,
+    recompute: bool = False,
     verbose: bool = False,
     executor: str | None = None,
     timeout: float | None = None,
@@ -64,7 +66,8 @@ def apply(
     is this. The *executor* is ``inline``, this process, or ``pool``; None takes what so many workers need. A task that
     takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails. With *incremental_push*
     each result is committed and pushed before what reads it begins, but a transient one; with *incremental_pull* the
-    bytes of inputs are localized first.
+    bytes of inputs are localized first. With *recompute*, results that are on a remote only that does not answer are
+    made anew.
 
     Returns ``{"success": True, "did_work": whether a task ran}``. What a task raised is logged when it
     happens, to ``disdat.pipeline``; *tell* is told at the end what became of every task, inputs first, and *events*
@@ -72,6 +75,7 @@ def apply(
 
     Raises:
         ApplyError: A task failed, its push too, or an external input is missing; finished results are kept.
+        Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
         NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote; nothing was changed.
         InvalidInput: *transform*, *params* or an option cannot be used; nothing was changed.
     """
@@ -93,15 +97,21 @@ def apply(
         packages=settings.packages,
         force_all=force_all,
         verbose=verbose,
+        recompute=recompute,
         sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
     session.sharing.check(context)
-    planned = _plan(root, session, asked)
-    if incremental_push:
-        publish(context, [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle])
+    terms = _terms(executor, workers, timeout, is_central=central_scheduler)
+    with watching.watched(None):  # what is looked up here is not what the task looks for that may have called
+        return _carry_out(_plan(root, session, asked), session, terms, tell, events or Quiet())
+
+
+def _carry_out(planned: Plan, session: Session, terms: Terms, tell: Tell, events: Events) -> dict[str, bool]:
+    if session.sharing.push:
+        there = [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle]
+        publish(session.context, there)
     try:
-        terms = _terms(executor, workers, timeout, is_central=central_scheduler)
-        _run(planned, session, terms, events or Quiet())
+        _run(planned, session, terms, events)
     finally:
         _record(planned.nodes, session, tell)
     return _result(planned.nodes)
@@ -114,7 +124,7 @@ def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
         raise ApplyError(exc.message, _nothing_done(), hint=exc.hint) from exc.__cause__
     if missing := plan.missing_inputs(planned.nodes):
         raise ApplyError(missing, _nothing_done(), hint="an external input is never made here: make or add it first")
-    plan.decide_known(planned.nodes)
+    plan.decide_known(planned, planned.nodes)
     return planned
 
 
@@ -145,10 +155,21 @@ def _terms(executor: str | None, workers: int, timeout_s: float | None, *, is_ce
 
 def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:
     decided = [(node, node.outcome) for node in nodes if node.outcome is not None]
-    decisions = [outcome.to_json(parameters.describe(node.task)) for node, outcome in decided]
+    numbers = {node: number for number, (node, _) in enumerate(decided)}
+    decisions = [
+        {**outcome.to_json(parameters.describe(node.task)), **_inputs(node, numbers)} for node, outcome in decided
+    ]
     runs.conclude(session.context, session.run, decisions, reaffirmed=_to_reaffirm(decided, session))
     for node, outcome in decided:
         tell(parameters.describe(node.task), outcome)
+
+
+def _inputs(node: Node, numbers: Mapping[Node, int]) -> dict[str, Json]:
+    """What a task read, by argument: of what the run decided the number, of an external one the uuid."""
+    made = {**node.upstream, **{each.task.task_id: each for each in node.yielded.values()}}
+    found: dict[str, Json] = {argument: numbers[each] for argument, each in made.items() if each in numbers}
+    found |= {argument: each.bundle.uuid for argument, each in node.external.items() if each.bundle}
+    return {"inputs": found} if found else {}
 
 
 def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> list[str]:

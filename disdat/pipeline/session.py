@@ -10,9 +10,10 @@ from disdat.config import Packages
 from disdat.context import Context
 from disdat.core import naming
 from disdat.core.bundle import Bundle, Dependency, Run
-from disdat.errors import NotFound
+from disdat.errors import Corrupt, NotFound
 from disdat.ops import find
 from disdat.ops.handles import BundleHandle
+from disdat.pipeline.reach import Reach
 from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.sharing import Sharing
 
@@ -47,10 +48,17 @@ class Session:
     packages: Packages = "version"
     force_all: bool = False
     verbose: bool = False
+    recompute: bool = False
+    """Make anew what cannot be fetched as the remote does not answer."""
     sharing: Sharing = field(default_factory=Sharing)
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
+    _looked: dict[tuple[str, str], list[tuple[str, str | None]]] = field(default_factory=dict)
+    _reach: Reach = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reach = Reach(self.context, recompute=self.recompute)
 
     def external_by_uuid(self, uuid: str) -> External:
         return self._pinned("bundle", uuid, lambda: find.get(self.context, uuid=uuid))
@@ -106,6 +114,37 @@ class Session:
         if uuid not in self._bundles:
             self.remember(self.context.catalog.bundle(uuid))
         return self._bundles[uuid]
+
+    def manifests(self, uuids: Sequence[str]) -> dict[str, Bundle]:
+        """As :meth:`bundle` of each; those that were removed, or whose manifest is lost or damaged, are left out."""
+        try:
+            return self._recorded(uuids)
+        except (Corrupt, NotFound):
+            found = self._reach.manifests(uuids)
+            for each in found.values():
+                self.remember(each)
+            return found
+
+    def lacking(self, bundles: Iterable[Bundle]) -> set[str]:
+        """See :meth:`disdat.pipeline.reach.Reach.lacking`."""
+        return self._reach.lacking(bundles)
+
+    def found(self, context: Context, wanted: Filter) -> list[tuple[str, str | None]]:
+        """What there is to be found, as :meth:`contents`; looked for once, until :meth:`look_again`."""
+        question = (context.name, repr(wanted))
+        if question not in self._looked:
+            self._looked[question] = self.contents(context, context.catalog.search(wanted))
+        return self._looked[question]
+
+    def look_again(self) -> None:
+        """Forget what was found: tasks that ran since may have made what is another answer."""
+        self._looked.clear()
+
+    def contents(self, context: Context, rows: Sequence[Row]) -> list[tuple[str, str | None]]:
+        """The uuid of each bundle, and the logical digest of its value; of one that cannot be read, its manifest's."""
+        uuids = [row.uuid for row in rows]
+        found = self.manifests(uuids) if context.name == self.context.name else Reach(context).manifests(uuids)
+        return [(row.uuid, found[row.uuid].logical if row.uuid in found else row.manifest) for row in rows]
 
     def remember(self, bundle: Bundle) -> None:
         """Keep a bundle that was just made or read, so that its manifest need not be read again."""

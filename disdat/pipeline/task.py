@@ -24,10 +24,11 @@ from disdat.core import naming
 from disdat.core.bundle import Dependency
 from disdat.core.reserved import PUSH_META, TRANSIENT
 from disdat.errors import InvalidInput
-from disdat.ops import bundles, handles
+from disdat.ops import bundles, handles, watching
 from disdat.ops.bundles import BundleWriter
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline import params, source
+from disdat.pipeline.observed import Observer
 from disdat.pipeline.outcome import Named
 from disdat.pipeline.session import External, Session
 
@@ -64,6 +65,12 @@ class Running:
     writer: BundleWriter
     inputs: Mapping[str, Dependency]
     tags: dict[str, str]
+    observer: Observer
+    """Notes what it looks at beside its inputs."""
+    yielded: dict[str, Dependency] = field(default_factory=dict)
+    """What there is of the tasks it yielded, by their ids."""
+    noted: set[str] = field(default_factory=set)
+    """What tells those tasks from others."""
 
 
 @dataclass(slots=True)
@@ -252,16 +259,26 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         return str(self._running("get_output_dir").writer.directory())
 
     def get_tags(self, argument: str) -> dict[str, str]:
-        """A copy of the tags an input has."""
-        return dict(self._input(argument, "get_tags").tags)
+        """A copy of the tags an input has; where they are others another time, the task runs again."""
+        with watching.watched(None):  # it is noted as what it is
+            tags = dict(self._input(argument, "get_tags").tags)
+        self._running("get_tags").observer.tags(argument, tags)
+        return tags
 
     def get_bundle_uuid(self, argument: str) -> str:
-        """The uuid of an input."""
-        return self._input(argument, "get_bundle_uuid").uuid
+        """The uuid of an input; where it is another bundle another time, the task runs again, whatever is in it."""
+        uuid = self._input(argument, "get_bundle_uuid").uuid
+        self._running("get_bundle_uuid").observer.uuid(argument, uuid)
+        return uuid
 
     def input_bundles(self) -> dict[str, BundleHandle]:
-        """The inputs, by argument."""
-        return {argument: self._input(argument, "input_bundles") for argument in self._running("input_bundles").inputs}
+        """The inputs, by argument; as if the uuid and the tags of each were asked for."""
+        found: dict[str, BundleHandle] = {}
+        for argument in self._running("input_bundles").inputs:
+            self.get_bundle_uuid(argument)
+            self.get_tags(argument)
+            found[argument] = self._input(argument, "input_bundles")
+        return found
 
     # To be read
 
@@ -280,7 +297,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
     def output_bundle(self) -> BundleHandle | None:
         """The bundle that was made or found; None before."""
         made = self._state.made
-        return handles.of(made.context, made.uuid) if made else None
+        return _handle(made.context, made.uuid) if made else None
 
     @property
     def pipe_output(self) -> object:
@@ -344,7 +361,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         if argument not in running.inputs:
             known = ", ".join(running.inputs) or "none"
             raise InvalidInput(f"{type(self).__name__} has no input {argument!r}", hint=f"its inputs: {known}")
-        return handles.of(running.writer.context, running.inputs[argument].uuid)
+        return _handle(running.writer.context, running.inputs[argument].uuid)
 
     def _output_path(self, name: str) -> Path:
         directory = self._running("create_output_file").writer.directory()
@@ -352,6 +369,11 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         if not name or path == directory or not path.is_relative_to(directory):
             raise InvalidInput(f"{name!r} is not a path inside the bundle", hint="give a relative path without '..'")
         return path
+
+
+def _handle(context: Context, uuid: str) -> BundleHandle:
+    with watching.watched(None):  # the task did not look for it
+        return handles.of(context, uuid)
 
 
 def state_of(task: PipeTask) -> State:

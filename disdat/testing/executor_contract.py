@@ -24,7 +24,7 @@ from disdat.pipeline.outcome import Done, Ended, Failed, Lost, Outcome, Suspende
 from disdat.pipeline.plan import Asked
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import PipeTask, make
-from disdat.pipeline.work import key_of
+from disdat.pipeline.observed import key_of
 from disdat.testing import executor_tasks as tasks
 
 _PATIENCE_S = 60.0

@@ -15,7 +15,7 @@ import pytest
 from disdat.catalog.queries import Filter
 from disdat.context import Context, Home
 from disdat.core.canonical import Json
-from disdat.ops import bundles, contexts
+from disdat.ops import bundles, contexts, needs
 from disdat.pipe import PipeTask
 from disdat.pipeline.run import apply
 
@@ -70,6 +70,18 @@ class Applied:
 @pytest.fixture
 def applied(context: Context) -> Applied:
     return Applied(context)
+
+
+def lose_objects(context: Context, uuid: str) -> None:
+    """Remove from the store all that holds bytes of a bundle."""
+    store, row = context.home.store, context.catalog.rows([uuid])[uuid]
+    bundle = context.catalog.bundle(uuid)
+    objects = {row.manifest, *(frame.digest for frame in bundle.frames if frame.digest is not None)}
+    objects |= {entry.digest for entry in needs.files(bundle, store.read).values()}
+    for each in objects:
+        store.loose_path(each).unlink(missing_ok=True)
+    for path in store.pack_paths(objects):
+        path.unlink()
 
 
 class Project:

@@ -13,6 +13,7 @@ import luigi
 import pytest
 
 from disdat.catalog.queries import Filter
+from disdat.core.canonical import Json
 from disdat.errors import ApplyError, InvalidInput, NotFound
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth
@@ -343,7 +344,7 @@ def test_exceptions_in_pipe_requires_surface(applied: Applied):
 
 
 def test_a_ring_of_tasks_is_refused(applied: Applied):
-    with pytest.raises(InvalidInput, match="needs itself"):
+    with pytest.raises(InvalidInput, match=r"a cycle: .* -> "):
         apply(applied.context, tasks.NeedsNext, {"i": 0, "size": 3})
 
 
@@ -438,6 +439,30 @@ def test_a_run_is_recorded_once_with_all_its_decisions(applied: Applied, workers
         "B(n=1)": "reused",
         "C(n=1)": "made",
     }
+
+
+def test_each_decision_says_why_and_what_was_read(applied: Applied):
+    bundles.write(applied.context, 1, Birth(name="ext"))
+    applied(B)
+    applied(B, {"n": 2})
+    first, second = last_decisions(applied)
+    assert (first["task"], first["reasons"]) == (
+        "A(n=2)",
+        [{"kind": "parameter", "text": "parameter n: 1 -> 2", "about": "n", "old": "1", "new": "2"}],
+    )
+    assert second["inputs"] == {"a": 0}
+    assert [each["kind"] for each in second["reasons"]] == ["parameter", "input"]  # type: ignore[index, union-attr, call-overload]
+    applied(B, {"n": 2})
+    assert [each.get("reasons") for each in last_decisions(applied)] == [None, None]
+    applied(tasks.ReadsExternal, {"human_name": "ext"})
+    [only] = last_decisions(applied)
+    assert only["inputs"] == {"data": applied.latest("ext")}
+
+
+def last_decisions(applied: Applied) -> list[dict[str, Json]]:
+    """What the last run decided, inputs first."""
+    last = [event for event in applied.context.catalog.events() if event.kind == "decisions"][-1]
+    return last.payload["tasks"]  # type: ignore[return-value]
 
 
 def test_a_context_where_nothing_was_applied_is_not_needed_to_describe_a_task():

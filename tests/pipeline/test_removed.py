@@ -6,7 +6,7 @@ import luigi
 import pytest
 
 from disdat.catalog.queries import Filter
-from disdat.errors import ApplyError, NotFound
+from disdat.errors import ApplyError
 from disdat.ops import bundles
 from disdat.pipe import PipeTask
 from tests.pipeline.conftest import Applied
@@ -146,8 +146,8 @@ def test_a_damaged_result_of_another_key_hinders_nobody(
     assert applied(ReadsBig) == made
 
 
-def test_a_damaged_result_that_is_needed_fails_the_apply(applied: Applied) -> None:
+def test_a_result_whose_manifest_is_lost_is_made_again(applied: Applied) -> None:
     applied(ReadsBig)
     lose_manifest(applied, applied.latest("Big"))
-    with pytest.raises(NotFound):
-        applied(ReadsBig)
+    assert applied(ReadsBig) == ["Big"]
+    assert applied.decisions()["Big()"][1] == "bytes gone: those of the earlier result are not to be had"

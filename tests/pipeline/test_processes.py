@@ -187,7 +187,8 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(project: Proje
     wait_for(project.root / "hangs.txt")
     os.killpg(hanging.pid, signal.SIGINT)
     _, err = finish(hanging)
-    assert (hanging.returncode, err.splitlines()[:1]) == (130, ["dsdt: interrupted"])
+    assert hanging.returncode == 130
+    assert err.startswith("dsdt: interrupted")
     assert Applied(project.context).leftovers() == []
 
 

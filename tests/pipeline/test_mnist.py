@@ -55,7 +55,7 @@ def test_the_second_run_does_nothing_and_another_gamma_only_what_needs_it(home: 
     assert second == first.replace("ran\n", "there was nothing to do\n")
     assert counts(home) == {"Evaluate": 1, "GetData": 1, "Train": 1}
     dsdt = str(Path(sys.executable).with_name("dsdt"))
-    assert "made" not in run(dsdt, "--context", "mnist", "apply", "pipelines.mnist.Evaluate", home=home)
+    assert "\nmade" not in "\n" + run(dsdt, "--context", "mnist", "apply", "pipelines.mnist.Evaluate", home=home)
     run(dsdt, "--context", "mnist", "apply", "pipelines.mnist.Evaluate", "--gamma", "0.01", home=home)
     assert counts(home) == {"Evaluate": 2, "GetData": 1, "Train": 2}
     check_values(Home(home).context("mnist"))

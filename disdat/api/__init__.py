@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib import import_module
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from disdat import config, ops
 from disdat.api import selection
 from disdat.api.bundle import Bundle, stored
+from disdat.api.pipelines import apply, lineage, plan, why
 from disdat.api.remotes import (
     clone,
     delocalize,
@@ -39,7 +39,7 @@ from disdat.api.selection import ContextLike
 from disdat.api.space import du, gc
 from disdat.errors import AlreadyExists, ContextNotFound, InvalidInput
 
-if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing the API must not
+if TYPE_CHECKING:  # they bring in SQLAlchemy or pandas, which importing the API must not
     from disdat.catalog.queries import Row
     from disdat.context import Context
     from disdat.ops.checkout import CheckedOut
@@ -53,7 +53,6 @@ if TYPE_CHECKING:  # they bring in SQLAlchemy, pandas or luigi, which importing 
     from disdat.ops.pull import PullResult
     from disdat.ops.push import PushResult
     from disdat.ops.undo import Undone
-    from disdat.pipeline.task import PipeTask
 
 __all__ = [
     "Bundle",
@@ -86,6 +85,7 @@ __all__ = [
     "log",
     "ls_contexts",
     "move_bundles",
+    "plan",
     "pull",
     "push",
     "remote",
@@ -103,6 +103,7 @@ __all__ = [
     "undo",
     "untag",
     "verify_remote",
+    "why",
 ]
 
 _RESULTS = {
@@ -425,22 +426,6 @@ def fork_context(local_context: ContextLike, new_name: str) -> None:
     ops.fork.fork(selection.context(local_context), new_name)
 
 
-def lineage(
-    local_context: ContextLike, uuid: str, max_depth: int | None = None, *, as_of: str | datetime | None = None
-) -> list[tuple[int, str, Bundle | None]]:
-    """
-    What a bundle was made from: (depth, uuid, bundle) of itself and of every ancestor, breadth first, each once.
-
-    The bundle is None where it is not in this context; the list is empty if *uuid* itself is not. *as_of* is as for
-    :func:`search`.
-    """
-    here = selection.context_as_of(local_context, as_of)
-    found = ops.lineage.lineage(here, uuid, max_depth=max_depth)
-    if found[0].row is None:
-        return []
-    return [(each.step.depth, each.step.uuid, None if each.row is None else stored(here, each.row)) for each in found]
-
-
 def log(
     local_context: ContextLike,
     ref: str | None = None,
@@ -520,59 +505,6 @@ def diff(
     here = selection.context(local_context)
     options = Options((key,) if isinstance(key, str) else tuple(key), Tolerance(rtol, atol), limit)
     return ops.diff.diff(here, _compared(here, old), None if new is None else _compared(here, new), options=options)
-
-
-def apply(
-    local_context: ContextLike,
-    transform: type[PipeTask] | str,
-    output_bundle: str = "-",
-    input_tags: Mapping[str, str] | None = None,
-    output_tags: Mapping[str, str] | None = None,
-    force: bool = False,
-    force_all: bool = False,
-    params: Mapping[str, Any] | None = None,  # whatever the task's Luigi parameters hold
-    output_bundle_uuid: str | None = None,
-    central_scheduler: bool = False,
-    workers: int = 1,
-    incremental_push: bool = False,
-    incremental_pull: bool = False,
-    *,
-    recompute: bool = False,
-) -> dict[str, bool]:
-    """
-    Run a pipeline: the task *transform* and all it depends on, of which what is up to date is reused.
-
-    *output_bundle* names the last task's bundle, ``-`` leaves that to the task. *force* runs the last task
-    whatever there is, *force_all* every task. With *incremental_push* each result is committed and pushed as soon as
-    it is made, with *incremental_pull* the bytes of inputs are localized before they are read.
-    With *recompute*, results that are on a remote only that does not answer are made anew.
-
-    Returns ``{"success": True, "did_work": …}``.
-
-    Raises:
-        ApplyError: A task failed; its ``result`` is what would have been returned.
-        Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
-        NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote.
-    """
-    if input_tags:
-        warnings.warn("input_tags changes nothing, and never did", DeprecationWarning, stacklevel=2)
-    from disdat.pipeline import run  # it brings in luigi, which importing the API must not
-
-    return run.apply(
-        selection.context(local_context),
-        transform,
-        dict(params or {}),
-        output_bundle=output_bundle,
-        output_tags=dict(output_tags or {}),
-        force=force,
-        force_all=force_all,
-        output_bundle_uuid=output_bundle_uuid,
-        central_scheduler=central_scheduler,
-        workers=workers,
-        incremental_push=incremental_push,
-        incremental_pull=incremental_pull,
-        recompute=recompute,
-    )
 
 
 def _referred(here: Context, refs: str | Iterable[str], every: bool) -> list[Row]:

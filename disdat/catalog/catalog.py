@@ -264,6 +264,11 @@ class Catalog:
         recorded = self._of_run(run_id, event.DECISIONS)
         return cast("list[Mapping[str, Json]]", recorded["tasks"]) if recorded else []
 
+    def decided(self) -> Iterator[Event]:
+        """What pipelines' runs decided, the newest first; each is read when it is asked for."""
+        places = self._read(lambda connection: connection.execute(queries.DECIDED).fetchall())
+        return self._log.read(map(Place._make, places))
+
     def events(self) -> Iterator[Event]:
         """All that happened, in the order of (time, id)."""
         places = self._read(lambda connection: connection.execute(queries.EVENTS).fetchall())

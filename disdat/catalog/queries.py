@@ -190,6 +190,10 @@ OF_RUN = """
     SELECT e.segment, e.offset, e.length
     FROM runs AS r CROSS JOIN events AS e ON e.number = r.event
     WHERE r.run = ? AND e.kind = ? ORDER BY e.time_us, e.id"""
+DECIDED = """
+    SELECT e.segment, e.offset, e.length
+    FROM runs AS r CROSS JOIN events AS e ON e.number = r.event
+    WHERE e.kind = 'decisions' ORDER BY e.time_us DESC, e.id DESC"""
 EVENTS = "SELECT segment, offset, length FROM events ORDER BY time_us, id"
 UNREADABLE = "SELECT uuid, why FROM unreadable ORDER BY uuid"
 

@@ -15,12 +15,13 @@ GRACE_S = 1.5
 
 
 @contextmanager
-def interruptible(kept: Callable[[], str], *, stop: Callable[[], None]) -> Iterator[None]:
+def interruptible(kept: Callable[[], str], *, stop: Callable[[], None], grace_s: float = GRACE_S) -> Iterator[None]:
     """
-    End within 2 seconds of Ctrl-C, saying what the work so far is good for: it must be such that it can be killed.
+    End soon after Ctrl-C, saying what the work so far is good for: it must be such that it can be killed.
 
     Python hears of a signal only when what it called returns, so another thread watches, which it reaches at once.
-    *stop* is called before that ends the process, to leave the terminal well.
+    Where the work has not ended by itself within *grace_s*, *stop* is called, to leave the terminal well, and the
+    process ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are for the main thread
@@ -28,7 +29,7 @@ def interruptible(kept: Callable[[], str], *, stop: Callable[[], None]) -> Itera
     ear, mouth = socket.socketpair()
     mouth.setblocking(False)
     before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-    watch = _Watch(ear, kept, stop)
+    watch = _Watch(ear, kept, stop, grace_s)
     try:
         yield
     except KeyboardInterrupt:
@@ -42,8 +43,8 @@ def interruptible(kept: Callable[[], str], *, stop: Callable[[], None]) -> Itera
 class _Watch:
     """A thread that ends the process when it does not end by itself after it was interrupted."""
 
-    def __init__(self, ear: socket.socket, kept: Callable[[], str], stop: Callable[[], None]) -> None:
-        self._ear, self._kept, self._stop = ear, kept, stop
+    def __init__(self, ear: socket.socket, kept: Callable[[], str], stop: Callable[[], None], grace_s: float) -> None:
+        self._ear, self._kept, self._stop, self._grace_s = ear, kept, stop, grace_s
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -63,7 +64,7 @@ class _Watch:
         with self._ear:
             while (heard := self._ear.recv(64)) and signal.SIGINT not in heard:
                 continue
-        if not heard or self._over.wait(GRACE_S):
+        if not heard or self._over.wait(self._grace_s):
             return
         with self._lock:
             if not self._over.is_set():

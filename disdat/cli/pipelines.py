@@ -1,32 +1,53 @@
-"""For who runs pipelines."""
+"""For who runs pipelines, wants to know what that would do, and why it did what it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 
 import click
 
 from disdat import config, ops
-from disdat.cli import opening, options, render
+from disdat.cli import asking, given, opening, options, planning, render, trees
 from disdat.cli.choices import Choices, Verb
+from disdat.cli.interrupting import interruptible
+from disdat.cli.telling import Teller
 from disdat.config import Rerun
 from disdat.context import Context
-from disdat.errors import InvalidInput
+from disdat.errors import ApplyError
+from disdat.pipeline import asking as decisions
 from disdat.pipeline import params, run
+from disdat.pipeline.asking import Answer
 from disdat.pipeline.loading import load_class
-from disdat.pipeline.outcome import Outcome
-from disdat.pipeline.task import PipeTask
+from disdat.pipeline.preview import Preview, preview
+from disdat.pipeline.task import build
 
-_SHORT = 8
+_OPTIONS_FIRST = {"allow_interspersed_args": False}
+_GRACE_S = 10.0
+"""So long tasks that run, and the processes they run in, may take to end after Ctrl-C."""
 
-
-@click.command(cls=Verb, context_settings={"allow_interspersed_args": False})
-@click.option(
+_output_bundle = click.option(
     "-o", "--output-bundle", callback=options.text, default="-", metavar="NAME", help="Name the last task's output so."
 )
-@click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date.")
-@click.option("--force-all", is_flag=True, help="Run every task.")
+_force = click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date.")
+_force_all = click.option("--force-all", is_flag=True, help="Run every task.")
+_rerun = click.option(
+    "--rerun",
+    type=click.Choice(["content", "version"]),
+    help="Run a task again when an input's content differs, or (version) when there is a newer input.",
+)
+_task = click.argument("task", metavar="MODULE.CLASS", callback=options.text)
+_words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
+
+
+@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
+@_output_bundle
+@_force
+@_force_all
 @click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
+@click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline or pool.")
+@click.option(
+)
 @click.option("-cs", "--central-scheduler", is_flag=True, help="Let a running luigid schedule the tasks.")
 @click.option(
     "-it",
@@ -46,17 +67,16 @@ _SHORT = 8
     callback=options.key_values,
     help="Give the last task's output this tag; repeatable.",
 )
-@click.option(
-    "--rerun",
-    type=click.Choice(["content", "version"]),
-    help="Run a task again when an input's content differs, or (version) when there is a newer input.",
-)
+@_rerun
+@click.option("--timeout", type=float, metavar="SECONDS", help="End a task that takes longer; it fails.")
 @click.option("--incremental-push", is_flag=True, help="Commit and push each result as soon as it is made.")
 @click.option("--incremental-pull", is_flag=True, help="Localize the inputs of each task before it reads them.")
 @click.option("--recompute", is_flag=True, help="Make anew what is on a remote only that does not answer.")
+@given.params_json()
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and run nothing: the same as dsdt plan.")
 @options.json("Print what became of each task as JSON.")
-@click.argument("task", metavar="MODULE.CLASS", callback=options.text)
-@click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
+@_task
+@_words
 @click.pass_obj
 def apply(
     choices: Choices,
@@ -67,13 +87,17 @@ def apply(
     force: bool,
     force_all: bool,
     workers: int | None,
+    executor: str | None,
     central_scheduler: bool,
     input_tags: Mapping[str, str],
     output_tags: Mapping[str, str],
     rerun: Rerun | None,
+    timeout: float | None,
     incremental_push: bool,
     incremental_pull: bool,
     recompute: bool,
+    params_json: str | None,
+    only_plan: bool,
     as_json: bool,
 ) -> None:
     """
@@ -85,17 +109,28 @@ def apply(
     if choices.profile is not None:
         config.set_aws_profile(choices.profile)
     transform = load_class(task)
-    if _asks_for_help(words):
-        render.out(_help(task, transform))
+    if given.asks_for_help(transform, words):
+        render.out(given.help_lines(task, transform))
         return
     settings, context = opening.settings(choices), opening.context(choices)
-    given = _given(task, transform, words)
-    told: list[tuple[str, Outcome]] = []
-    try:
+    parameters = given.given(task, transform, words, params_json)
+    if only_plan:
+        planned = preview(
+            context,
+            transform,
+            parameters,
+            output_bundle=output_bundle,
+            force=force,
+            force_all=force_all,
+            rerun=rerun,
+        )
+        _show(planned, every=False, as_json=as_json)
+        return
+    with _told(choices, context, as_json=as_json) as teller:
         run.apply(
             context,
             transform,
-            given,
+            parameters,
             output_bundle=output_bundle,
             output_tags=output_tags,
             force=force,
@@ -103,19 +138,114 @@ def apply(
             central_scheduler=central_scheduler,
             workers=workers or settings.workers,
             rerun=rerun,
+            recompute=recompute,
             verbose=choices.verbose,
+            executor=executor,
+            timeout=timeout,
             incremental_push=incremental_push,
             incremental_pull=incremental_pull,
-            recompute=recompute,
-            tell=lambda name, outcome: told.append((name, outcome)),
+            tell=teller.concluded,
+            events=teller,
         )
+    if incremental_push and not as_json:
+        render.say(choices, _pushed(context, {each.bundle for _, each in teller.outcomes if each.bundle}))
+
+
+@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
+@_output_bundle
+@_force
+@_force_all
+@_rerun
+@given.params_json()
+@click.option("--all", "every", is_flag=True, help="Show every task, however many there are.")
+@options.json("Print the plan as JSON.")
+@_task
+@_words
+@click.pass_obj
+def plan(
+    choices: Choices,
+    task: str,
+    words: Sequence[str],
+    *,
+    output_bundle: str,
+    force: bool,
+    force_all: bool,
+    rerun: Rerun | None,
+    params_json: str | None,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """
+    Show what an apply would do, and why; nothing runs.
+
+    Each task is shown below the one that needs it: whether it would run, be reused, or cannot be known yet, as what it
+    reads runs and may come out as before; how long it took when it last ran, and what is to be fetched for it.
+    """
+    transform = load_class(task)
+    if given.asks_for_help(transform, words):
+        render.out(given.help_lines(task, transform))
+        return
+    context = opening.context(choices)
+    parameters = given.given(task, transform, words, params_json)
+    found = preview(
+        context, transform, parameters, output_bundle=output_bundle, force=force, force_all=force_all, rerun=rerun
+    )
+    _show(found, every=every, as_json=as_json)
+
+
+@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
+@given.params_json()
+@options.json("Print the answer as JSON.")
+@click.argument("what", metavar="REF|MODULE.CLASS", callback=options.text)
+@_words
+@click.pass_obj
+def why(choices: Choices, what: str, words: Sequence[str], *, params_json: str | None, as_json: bool) -> None:
+    """
+    Show why a task ran, or why its result was used again.
+
+    Of a bundle, why it was made, and why it was used again since; of a task, what was last decided about it: of the
+    one with these parameters, or without any of the class's last one.
+    """
+    found = _answer(choices, what, words, params_json)
+    render.out(render.as_json(found.to_json()) if as_json else asking.lines(found, strokes=trees.strokes()))
+
+
+@contextmanager
+def _told(choices: Choices, context: Context, *, as_json: bool) -> Iterator[Teller]:
+    """Tell of a run while it goes on, and when it has ended, however it did."""
+    teller = Teller(
+        lines=not (as_json or choices.quiet),
+        person=opening.wants_progress(choices),
+        saved_s=lambda uuids: ops.lineage.seconds(context, uuids),
+    )
+    try:
+        with teller, interruptible(teller.kept, stop=teller.stop, grace_s=_GRACE_S):
+            yield teller
     finally:
         if as_json:
-            render.out(render.as_json([outcome.to_json(name) for name, outcome in told]))
-        elif not choices.quiet:
-            render.out(render.table([_cells(name, outcome) for name, outcome in told]))
-    if incremental_push and not as_json:
-        render.say(choices, _pushed(context, {outcome.bundle for _, outcome in told if outcome.bundle}))
+            render.out(render.as_json([outcome.to_json(name) for name, outcome in teller.outcomes]))
+        elif teller.outcomes:
+            render.say(choices, teller.summary())
+
+
+def _show(found: Preview, *, every: bool, as_json: bool) -> None:
+    render.out(
+        render.as_json(found.to_json()) if as_json else planning.lines(found, strokes=trees.strokes(), every=every)
+    )
+    if found.missing:
+        hint = "an external input is never made here: make or add it first"
+        raise ApplyError(found.missing, {"success": False, "did_work": False}, hint=hint)
+
+
+def _answer(choices: Choices, what: str, words: Sequence[str], params_json: str | None) -> Answer:
+    context = opening.context(choices)
+    row = None if words or params_json is not None else decisions.bundle_named(context, what)
+    if row is not None:
+        return decisions.of_bundle(context, row)
+    transform = load_class(what)
+    parameters = given.given(what, transform, words, params_json)
+    meant = params.describe(build(transform, parameters)) if parameters else None
+    return decisions.of_task(context, decisions.family(transform), meant)
 
 
 def _pushed(context: Context, uuids: Set[str]) -> str:
@@ -124,46 +254,3 @@ def _pushed(context: Context, uuids: Set[str]) -> str:
     of = f"{count:,} of {render.count(len(uuids), 'bundle')}" if count < len(uuids) else render.count(count, "bundle")
     assert context.binding is not None
     return f"{of} of this run pushed to {context.binding.name}@{context.binding.url}"
-
-
-def _given(task: str, transform: type[PipeTask], words: Sequence[str]) -> dict[str, object]:
-    """The task's parameters; who wrote an option of dsdt among them is told where it stands."""
-    try:
-        return params.parse(transform, words)
-    except InvalidInput as exc:
-        ctx = click.get_current_context()
-        options_of_dsdt = {flag for param in ctx.command.get_params(ctx) for flag in param.opts}
-        misplaced = next((word for word in words if word.partition("=")[0] in options_of_dsdt), None)
-        if misplaced is None:
-            raise
-        hint = f"options of dsdt stand before the class: `dsdt apply {misplaced} … {task}`"
-        raise InvalidInput(exc.message, hint=hint) from exc
-
-
-def _asks_for_help(words: Sequence[str]) -> bool:
-    return "--help" in words or list(words) == ["-h"]
-
-
-def _help(task: str, transform: type[PipeTask]) -> Iterator[str]:
-    """What may follow the class."""
-    found = params.explain(transform)
-    yield f"Parameters of {task}:" if found else f"{task} has no parameters."
-    for line in render.table([_parameter(each) for each in found]):
-        yield f"  {line}"
-    yield "Options of dsdt stand before the class; `dsdt apply --help` lists them."
-
-
-def _parameter(found: params.Described) -> list[str]:
-    default = "must be given" if found.default is None else f"default: {found.default or repr('')}"
-    return [f"--{found.name}", found.kind, render.one_line(default), render.one_line(found.description)]
-
-
-def _cells(task: str, outcome: Outcome) -> list[str]:
-    took = f"{outcome.seconds:.1f} s" if outcome.decision == "made" else ""
-    return [
-        outcome.decision,
-        render.one_line(task),
-        (outcome.bundle or "")[:_SHORT],
-        took,
-        render.one_line(outcome.why),
-    ]

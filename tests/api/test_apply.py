@@ -8,7 +8,7 @@ import pytest
 import disdat
 from disdat import api
 from disdat.common import ApplyError
-from disdat.errors import ContextNotFound, DisdatError, NotConfigured
+from disdat.errors import ContextNotFound, DisdatError, InvalidInput, NotConfigured, NotFound
 
 
 class Numbers(disdat.pipe.PipeTask):
@@ -110,3 +110,46 @@ def test_an_unknown_context_runs_nothing(home):
     with pytest.raises(ContextNotFound):
         api.apply("nobody", Total)
     assert not home.exists()
+
+
+def test_a_class_may_be_named_and_a_rule_and_a_limit_be_given(ctx):
+    named = f"{Total.__module__}.Total"
+    api.apply(ctx, named, timeout=60, executor="inline")
+    api.apply(ctx, Numbers, force=True)
+    assert api.apply(ctx, named, rerun="content") == {"success": True, "did_work": False}
+    assert api.apply(ctx, named, rerun="version") == {"success": True, "did_work": True}
+    with pytest.raises(NotFound, match="no executor named 'cloud'"):
+        api.apply(ctx, Total, executor="cloud")
+
+
+def test_a_plan_says_what_an_apply_would_do(ctx):
+    api.apply(ctx, Numbers)
+    found = api.plan(ctx, Total)
+    assert [(each.task, each.decision) for each in found.tasks] == [
+        ("Numbers(count=3)", "reuse"),
+        ("Total(count=3, broken=False)", "run"),
+    ]
+    assert [each.decision for each in api.plan(ctx, Total, {"count": 4}).tasks] == ["run", "run"]
+    assert [each.decision for each in api.plan(ctx, Numbers, force=True).tasks] == ["run"]
+    assert len(api.search(ctx)) == 1
+
+
+def test_why_answers_for_bundles_and_for_tasks(ctx):
+    for count in (3, 4):
+        api.apply(ctx, Total, params={"count": count})
+    assert api.why(ctx, "total").last.why.startswith("parameter count: 3 -> 4")
+    assert api.why(ctx, Numbers, {"count": 3}).last.why == "no earlier result"
+    assert api.why(ctx, f"{Total.__module__}.Numbers", {"count": 4}).last.because == ()
+    with pytest.raises(NotFound):
+        api.why(ctx, Numbers, {"count": 9})
+
+
+def test_lineage_is_drawn_in_either_direction(ctx):
+    api.apply(ctx, Total)
+    total, numbers = api.search(ctx)
+    assert api.lineage(ctx, numbers.uuid, down=True) == [(0, numbers.uuid, numbers), (1, total.uuid, total)]
+    assert api.lineage(ctx, total.uuid, format="tree").splitlines()[1].startswith("└── numbers: Numbers  ")
+    assert f'"{numbers.uuid}" -> "{total.uuid}"' in api.lineage(ctx, total.uuid, format="dot")
+    assert api.lineage(ctx, numbers.uuid, down=True, format="html").startswith("<!doctype html>")
+    with pytest.raises(InvalidInput, match="there is no format 'gif'"):
+        api.lineage(ctx, total.uuid, format="gif")

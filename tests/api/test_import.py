@@ -34,7 +34,9 @@ FUNCTIONS = {
     "tag": "(local_context, bundle_name, tags, uuid=None)",
     "untag": "(local_context, bundle_name, keys, uuid=None)",
     "status": "(local_context)",
-    "lineage": "(local_context, uuid, max_depth=None, *, as_of=None)",
+    "lineage": "(local_context, uuid, max_depth=None, *, as_of=None, down=False, format=None)",
+    "plan": "(local_context, transform, params=None, *, output_bundle='-', force=False, force_all=False, rerun=None)",
+    "why": "(local_context, what, params=None)",
     "log": "(local_context, ref=None, *, uuid=None, kinds=(), actor=None, since=None, until=None, as_of=None)",
     "checkout": "(local_context, ref, directory=None, paths=(), *, link=False, force=False, dry_run=False)",
     "rename": "(local_context, ref, new_name, *, rename_all=False)",
@@ -59,7 +61,8 @@ FUNCTIONS = {
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"
     " force_all=False, params=None, output_bundle_uuid=None, central_scheduler=False, workers=1,"
-    " incremental_push=False, incremental_pull=False)",
+    " incremental_push=False, incremental_pull=False, *, executor=None, rerun=None, timeout=None,"
+    " recompute=False)",
 }
 TYPES = {"Bundle", "Delocalized", "FetchResult", "Localized", "PullResult", "PushResult"}
 METHODS = {

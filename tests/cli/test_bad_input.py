@@ -353,6 +353,8 @@ ENOUGH = {
     "config": "",
     "add": "data a.txt",
     "apply": "tasks.Task --n 1",
+    "plan": "tasks.Task --n 1",
+    "why": "data",
     "commit": "data",
     "tag": "data k:v",
     "untag": "data k",
@@ -384,6 +386,8 @@ ENOUGH = {
     "reindex": "",
 }
 """What makes each command a whole one."""
+TAKES_WORDS = {"apply", "plan", "why"}
+"""What takes any words after a class: they are parameters."""
 WITHOUT_CONTEXT = {"init", "context", "switch", "completion", "config", "clone", "gc", "doctor"}
 
 
@@ -396,7 +400,10 @@ def options_of(name: str) -> list[click.Option]:
 
 
 GENERATED = [
-    *((f"{name} {ENOUGH[name]} --nonsense", "no such option '--nonsense'") for name in COMMANDS if name != "apply"),
+    *(
+        (f"{name} {ENOUGH[name]} --nonsense", "no such option '--nonsense'")
+        for name in sorted({*COMMANDS} - TAKES_WORDS)
+    ),
     *(
         (f"{name} {option.opts[-1]}", f"option '{option.opts[-1]}' requires an argument")
         for name in COMMANDS

@@ -54,13 +54,15 @@ def decisions(dsdt: Dsdt, *args: str) -> dict[str, str]:
 
 
 def test_it_says_what_became_of_each_task_and_why(demo: Dsdt, pipe: str):
-    made = demo("apply", f"{pipe}.Total").lines
+    *made, summary = demo("apply", f"{pipe}.Total").lines
     assert [line.split()[:2] for line in made] == [["made", "Numbers(n=3,"], ["made", "Total(n=3)"]]
     assert all("no earlier result" in line for line in made)
+    assert re.fullmatch(r"2 made, 0 reused, 0 failed in [\d.]+ s", summary)
     assert demo("cat", "Total").out == "3\n"
     uuid = demo.json("ls", "Total")[0]["uuid"]
-    [numbers, total] = demo("apply", f"{pipe}.Total").lines
+    [numbers, total, summary] = demo("apply", f"{pipe}.Total").lines
     assert numbers.startswith("reused")
+    assert re.fullmatch(r"0 made, 2 reused, 0 failed in [\d.]+ s", summary)
     assert re.match(rf"reused  Total\(n=3\) +{uuid[:8]} ", total)
 
 
@@ -129,7 +131,8 @@ def test_what_makes_an_input_another_can_be_chosen(demo: Dsdt, pipe: str, rerun,
 def test_a_failing_task_is_told_with_what_it_raised(demo: Dsdt, pipe: str):
     ended = demo.run("apply", f"{pipe}.Broken")
     assert ended.code == 1
-    assert [line.split()[0] for line in ended.lines] == ["made", "failed"]
+    assert [line.split()[0] for line in ended.lines[:-1]] == ["made", "failed"]
+    assert re.fullmatch(r"1 made, 0 reused, 1 failed in [\d.]+ s", ended.lines[-1])
     assert ended.err.splitlines()[-2:] == [
         "dsdt: 1 of 2 tasks failed: Broken(): ValueError: no good",
         "hint: finished results are kept: correct the task and apply again",

@@ -26,7 +26,7 @@ import pytest
 from disdat.cli.main import main
 
 _BLOCK = re.compile(r"^```(console|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_PLAIN = re.compile(r"(?:[A-Z_]+=\S+ )*dsdt (?!apply)[^|&;<>()`\n]+")
+_PLAIN = re.compile(r"(?:[A-Z_]+=\S+ )*dsdt (?!apply|plan|why)[^|&;<>()`\n]+")
 _FORMS = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"\d\d-\d\d-\d\d \d\d:\d\d:\d\d"), "<time>"),

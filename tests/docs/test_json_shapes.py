@@ -30,6 +30,8 @@ LINES = [
     "config",
     "add data t.csv",
     "apply shaped.Task",
+    "plan shaped.Task",
+    "why shaped.Task",
     "rename data other",
     "copy data --to other --create",
     "move data --to other --create",
@@ -71,7 +73,7 @@ LINES = [
 ]
 BUCKETS = {"share"}
 """What needs a bucket: `tests/cli/test_remotecare.py` looks at its shape."""
-OPEN = {"tags", "params", "metrics", "said", "bundles", "cells", "key"}
+OPEN = {"tags", "params", "metrics", "said", "bundles", "cells", "key", "components"}
 """What holds keys of the user's, such as names of columns, or as many as there are kinds of changes."""
 BEFORE = [
     "context demo",
@@ -127,7 +129,8 @@ def test_there_is_a_line_for_every_command_that_prints_json() -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_every_key_is_documented(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("shaped.py").write_text(TASK, encoding="utf-8")
-    for number, before in enumerate(BEFORE):
+    also = ["apply shaped.Task"] if line.startswith("why") else []
+    for number, before in enumerate([*BEFORE, *also]):
         pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
         assert main(before.replace("HERE", str(Path.cwd())).split()) == 0
     capsys.readouterr()

@@ -45,6 +45,8 @@ _words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=cl
 @_force
 @_force_all
 @click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
+@click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline, pool or dask.")
+@click.option("--scheduler", callback=options.text, metavar="URL", help="Run them on the workers of this Dask scheduler.")
 @click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline or pool.")
 @click.option("-cs", "--central-scheduler", is_flag=True, help="Let a running luigid schedule the tasks.")
 @click.option(

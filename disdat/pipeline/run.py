@@ -17,6 +17,7 @@ from disdat.pipeline import driver, noise, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Events, Quiet
+from disdat.pipeline.executors.named import EXECUTORS, INLINE, Wanted
 from disdat.pipeline.executors.pool import Pool
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
@@ -29,9 +30,6 @@ from disdat.pipeline.work import inside_a_task
 
 Tell = Callable[[str, Outcome], None]
 """Called with a task, as people write it, and what became of it."""
-
-EXECUTORS = ("inline", "pool")
-"""What an apply can be told to run its tasks in."""
 
 _SHOWN = 3
 
@@ -53,6 +51,7 @@ def apply(
     recompute: bool = False,
     verbose: bool = False,
     executor: str | None = None,
+    scheduler: str | None = None,
     timeout: float | None = None,
     incremental_push: bool = False,
     incremental_pull: bool = False,
@@ -63,8 +62,9 @@ def apply(
     Run the task *transform* (a class, or ``module.Class``) and all it depends on, reusing what is up to date.
 
     *rerun* and *code_version* default to the settings. *workers* are processes; inside a task there is one, which
-    is this. The *executor* is ``inline``, this process, or ``pool``; None takes what so many workers need. A task that
-    takes longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails. With *incremental_push*
+    is this. The *executor* is ``inline``, this process, ``pool``, processes, or ``dask``, a cluster: that of the
+    *scheduler* at ``tcp://host:port``, or one of this process; None takes what so many workers need. A task that takes
+    longer than *timeout* seconds, or than its own ``worker_timeout``, is ended and fails. With *incremental_push*
     each result is committed and pushed before what reads it begins, but a transient one; with *incremental_pull* the
     bytes of inputs are localized first. With *recompute*, results that are on a remote only that does not answer are
     made anew.
@@ -76,7 +76,9 @@ def apply(
     Raises:
         ApplyError: A task failed, its push too, or an external input is missing; finished results are kept.
         Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
-        NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote; nothing was changed.
+        NotConfigured: *incremental_push* or *incremental_pull*, and the context has no remote, or what the *executor*
+            takes is not installed; nothing was changed. Or the workers of a cluster take a remote, and it has none.
+        NotFound: There is no such *executor*.
         InvalidInput: *transform*, *params* or an option cannot be used; nothing was changed.
     """
     root = build(load_class(transform) if isinstance(transform, str) else transform, params or {})
@@ -84,8 +86,6 @@ def apply(
     bundles.check_tags(asked.tags)
     if not isinstance(workers, int) or workers < 1:
         raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
-    if executor not in {None, *EXECUTORS}:
-        raise InvalidInput(f"there is no executor {executor!r}", hint=f"there are {' and '.join(EXECUTORS)}")
     if timeout is not None and not timeout > 0:
         raise InvalidInput(f"timeout is a number of seconds above 0, not {timeout!r}", hint="leave it out for none")
     settings = config.load()
@@ -101,7 +101,8 @@ def apply(
         sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
     session.sharing.check(context)
-    terms = _terms(executor, workers, timeout, is_central=central_scheduler)
+    opening = _opening(executor, workers, scheduler)
+    terms = _terms(opening, timeout, is_central=central_scheduler)
     with watching.watched(None):  # what is looked up here is not what the task looks for that may have called
         return _carry_out(_plan(root, session, asked), session, terms, tell, events or Quiet())
 
@@ -136,15 +137,23 @@ def _run(planned: Plan, session: Session, terms: Terms, events: Events) -> None:
         driver.run(planned, terms, events)
 
 
-def _terms(executor: str | None, workers: int, timeout_s: float | None, *, is_central: bool) -> Terms:
-    def pool(slots: int) -> driver.Open:
-        return lambda sink: Pool(sink, slots)
+def _opening(executor: str | None, workers: int, scheduler: str | None) -> driver.Open | None:
+    """What opens the executor; None for this process."""
+    name = executor or ("pool" if workers > 1 else INLINE)
+    opens = EXECUTORS.get(name)
+    if scheduler is not None and name in {INLINE, "pool"}:
+        raise InvalidInput(f"a scheduler is that of a cluster, not of {name}", hint="say executor=dask, too")
+    if name == INLINE or inside_a_task():
+        return None
+    at_once = None if scheduler is not None and workers == 1 else workers
+    return lambda sink: opens(sink, Wanted(at_once, scheduler))
 
-    is_here = workers == 1 if executor is None else executor == "inline"
+
+def _terms(executor: driver.Open | None, timeout_s: float | None, *, is_central: bool) -> Terms:
     settings = luigi.configuration.get_config()
     return Terms(
-        executor=None if is_here or inside_a_task() else pool(workers),
-        apart=pool(1),
+        executor=executor,
+        apart=lambda sink: Pool(sink, 1),
         timeout_s=timeout_s,
         limits=settings.getintdict("resources"),
         # Luigi's own default, a quarter of an hour, is for servers.

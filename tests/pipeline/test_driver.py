@@ -10,7 +10,7 @@ from pathlib import Path
 import luigi
 import pytest
 
-from disdat.errors import ApplyError, InvalidInput
+from disdat.errors import ApplyError, InvalidInput, NotFound
 from disdat.ops import runs
 from disdat.pipeline import driver, plan
 from disdat.pipeline.driver import Terms
@@ -162,7 +162,7 @@ def test_the_executor_is_the_one_asked_for(
 
 
 def test_an_executor_there_is_not_is_refused(applied: Applied) -> None:
-    with pytest.raises(InvalidInput, match="no executor 'cloud'"):
+    with pytest.raises(NotFound, match="no executor named 'cloud'"):
         apply(applied.context, steps.Where, executor="cloud")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from disdat.pipeline.call import Call, Lane, run_call
 from disdat.pipeline.executors import Sink
+from disdat.pipeline.executors.named import Wanted
 from disdat.pipeline.outcome import Done, Lost
 
 
@@ -51,3 +52,8 @@ class Inline:
     def close(self) -> None:
         self._waiting.clear()
         self._cancelled.clear()
+
+
+def opened(sink: Sink, _wanted: Wanted) -> Inline:
+    """One as an apply asks for it."""
+    return Inline(sink)

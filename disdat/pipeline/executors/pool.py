@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -17,8 +17,13 @@ from typing import Any
 
 from disdat.pipeline.call import Call, Lane
 from disdat.pipeline.executors import Sink, process
+from disdat.pipeline.executors.named import Wanted
 from disdat.pipeline.executors.process import Process
 from disdat.pipeline.outcome import Done, Lost
+
+Start = Callable[[], Process]
+Handle = Callable[[Mapping[str, Any]], None]
+"""Is given a log record of a worker, as JSON."""
 
 GRACE_S = 5.0
 """So long a process that is told to end has to remove what its task began."""
@@ -50,12 +55,14 @@ class Pool:
     So many worker processes, started when they are first needed, and replaced when they die.
 
     A worker is forked from this process where that is safe, and else started anew: then it must import the class of
-    each task.
+    each task. With *start*, which starts one, none is forked; *handle* is given log records of workers.
     """
 
-    def __init__(self, sink: Sink, slots: int) -> None:
+    def __init__(self, sink: Sink, slots: int, *, start: Start | None = None, handle: Handle | None = None) -> None:
         self._sink = sink
         self._slots = slots
+        self._start = start
+        self._handle = handle or handle_record
         self._workers: list[_Worker] = []
         self._waiting: list[tuple[float, int, Call]] = []
         self._numbers = count()
@@ -122,8 +129,9 @@ class Pool:
             if worker.can_take(call):
                 return worker
         is_fresh = call.lane is Lane.FRESH
-        is_forked = call.lane is Lane.KIN or (not is_fresh and process.can_fork())
-        started = process.fork([each.process for each in self._workers]) if is_forked else process.start()
+        is_forked = self._start is None and (call.lane is Lane.KIN or (not is_fresh and process.can_fork()))
+        start = self._start or process.start
+        started = process.fork([each.process for each in self._workers]) if is_forked else start()
         self._workers.append(_Worker(started, is_forked, is_fresh))
         return self._workers[-1]
 
@@ -159,7 +167,7 @@ class Pool:
             case {"wrote": [stream, text]} if worker.call is not None:
                 self._sink.wrote(worker.call.id, stream, text)
             case {"logged": record}:
-                _handle(record)
+                self._handle(record)
             case {"ready": _}:
                 worker.is_ready = True
                 if worker.call is not None:
@@ -199,6 +207,11 @@ class Pool:
         return _exit_code(worker.process, GRACE_S)
 
 
+def opened(sink: Sink, wanted: Wanted) -> Pool:
+    """One as an apply asks for it."""
+    return Pool(sink, wanted.workers or 1)
+
+
 def _exit_code(ending: Process, grace_s: float) -> int | None:
     """With what a process ended, which is killed if it takes longer."""
     code = ending.exit_code(max(0.01, grace_s))
@@ -221,7 +234,7 @@ def _told(code: int | None) -> str:
     return f"its process was ended by {name}{more}"
 
 
-def _handle(record: dict[str, Any]) -> None:  # JSON that a worker wrote
+def handle_record(record: Mapping[str, Any]) -> None:  # JSON that a worker wrote
     """Handle a log record of a worker as one of this process."""
     logger = logging.getLogger(record["name"])
     if logger.isEnabledFor(record["levelno"]):

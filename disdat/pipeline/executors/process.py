@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import spawn
 from multiprocessing.connection import Connection, Pipe
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from disdat.pipeline.executors import worker
 
@@ -93,17 +93,17 @@ def fork(siblings: Iterable[Process]) -> Process:
     return Process(channel, lifeline, _Forked(child))
 
 
-def start() -> Process:
-    """A process that imports all anew."""
+def start(*, path: Sequence[str] | None = None, setting: Mapping[str, Any] | None = None) -> Process:
+    """A process that imports all anew; with the *path* and the :func:`~worker.setting` of this one, or those given."""
     channel, theirs = Pipe()
     watched, lifeline = os.pipe()
     handed = (theirs.fileno(), watched)
     # Nothing is imported from the current directory before the path is this process's own.
-    program = [_executable(), "-P", "-c", _START, *map(str, handed), json.dumps(sys.path)]
+    program = [_executable(), "-P", "-c", _START, *map(str, handed), json.dumps(list(path or sys.path))]
     child = subprocess.Popen(program, stdin=subprocess.DEVNULL, pass_fds=handed)
     theirs.close()
     os.close(watched)
-    channel.send_bytes(json.dumps(worker.setting()).encode())
+    channel.send_bytes(json.dumps(dict(setting or worker.setting())).encode())
     return Process(channel, lifeline, cast("_Handle", child))
 
 

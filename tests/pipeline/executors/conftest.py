@@ -1,0 +1,91 @@
+"""A cluster of Dask's whose workers have homes and directories of their own, and no project on their path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from disdat.context import Context, Home
+from disdat.ops import contexts, remotes
+from tests.servers.processes import clean_environment, free_port, process
+
+DASK = Path(sys.executable).with_name("dask")
+
+
+@dataclass(frozen=True)
+class Worker:
+    name: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    def leftovers(self) -> list[str]:
+        """Contexts of runs that are over, and leases."""
+        leases = self.home / "store" / "leases"
+        return [*Home(self.home).context_names(), *(path.name for path in leases.glob("*"))]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    workers: tuple[Worker, ...]
+
+
+@contextmanager
+def cluster_in(place: Path, count: int, **settings: str) -> Iterator[Cluster]:
+    """Run a scheduler, and so many workers with one thread each."""
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as running:
+        scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        running.enter_context(process(scheduler, log=place / "scheduler.log", environment=clean_environment()))
+        yield Cluster(address, tuple(_worker(running, place, address, f"w{each}", settings) for each in range(count)))
+
+
+def _worker(running: ExitStack, place: Path, address: str, name: str, settings: dict[str, str]) -> Worker:
+    home, own = place / f"{name}-home", place / name
+    own.mkdir()
+    # A shell, as a process is started in its own directory by nothing else here.
+    command = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", own, DASK, "worker", address, "--name", name]
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--memory-limit", "0"]
+    environment = clean_environment(DISDAT_HOME=str(home), **settings)
+    started = process([*command, *options], log=place / f"{name}.log", environment=environment)
+    return Worker(name, home, running.enter_context(started))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster_in(tmp_path_factory.mktemp("cluster"), 2) as running:
+        yield running
+
+
+@pytest.fixture
+def bound(tmp_path: Path) -> Context:
+    """An empty context with a directory as its remote."""
+    context = contexts.create(Home(tmp_path / "home"), "demo")
+    return remotes.bind(context, "shared", f"file://{tmp_path}/remote", layout="packed").context
+
+
+ESSENTIAL = frozenset(
+    {
+        "test_a_task_that_yields_is_suspended_until_it_has_all",
+        "test_what_a_task_writes_and_logs_is_told",
+        "test_of_calls_that_wait_the_most_urgent_begins_first",
+        "test_a_task_that_takes_its_process_with_it_fails_alone[kill-SIGKILL]",
+        "test_a_call_that_runs_can_be_cancelled",
+    }
+)
+"""What of the contract is tried on a cluster each time: every test starts processes there."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before those are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of the contract is tried on a cluster by `make soak`."""
+    for item in items:
+        if "TestElsewhere" in item.nodeid and item.name not in ESSENTIAL:
+            item.add_marker(pytest.mark.soak)

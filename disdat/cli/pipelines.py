@@ -46,8 +46,9 @@ _words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=cl
 @_force_all
 @click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
 @click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline, pool or dask.")
-@click.option("--scheduler", callback=options.text, metavar="URL", help="Run them on the workers of this Dask scheduler.")
-@click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline or pool.")
+@click.option(
+    "--scheduler", callback=options.text, metavar="URL", help="Run them on the workers of this Dask scheduler."
+)
 @click.option("-cs", "--central-scheduler", is_flag=True, help="Let a running luigid schedule the tasks.")
 @click.option(
     "-it",
@@ -88,6 +89,7 @@ def apply(
     force_all: bool,
     workers: int | None,
     executor: str | None,
+    scheduler: str | None,
     central_scheduler: bool,
     input_tags: Mapping[str, str],
     output_tags: Mapping[str, str],
@@ -141,6 +143,7 @@ def apply(
             recompute=recompute,
             verbose=choices.verbose,
             executor=executor,
+            scheduler=scheduler,
             timeout=timeout,
             incremental_push=incremental_push,
             incremental_pull=incremental_pull,

@@ -155,6 +155,8 @@ def test_a_task_writes_on_the_remote_itself(make: Callable[[str], Context]) -> N
     assert isinstance(found, dict)
     assert [Path(path).read_text() for path in (found["one"], *found["more"])] == ["one.txt", "two.txt", "three.txt"]
     assert Path(found["parts"], "part-0").read_text() == "part-0"
+    for who in (ann, bob):
+        assert apply(who, WritesThere, {}) == {"success": True, "did_work": False}
 
 
 def test_without_a_remote_no_task_writes_there(tmp_path: Path) -> None:

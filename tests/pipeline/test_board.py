@@ -185,6 +185,19 @@ def test_a_suspended_task_whose_needs_are_done_already_runs_at_once() -> None:
     assert board.take() == "waits"
 
 
+def test_a_task_that_was_done_runs_again_where_that_is_wanted_and_who_needs_it_waits() -> None:
+    board = Board()
+    for name in ("done", "reads"):
+        board.add(Job(name))
+        board.take()
+    board.finish("done")
+    board.reopen("done")
+    board.suspend("reads", ["done"])
+    assert (board.take(), board.take()) == ("done", None)
+    board.finish("done")
+    assert board.take() == "reads"
+
+
 def test_of_tasks_that_want_one_resource_the_next_is_found_without_a_look_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import luigi
 import pytest
@@ -22,8 +23,9 @@ from disdat.ops import runs
 from disdat.pipe import PipeTask
 from disdat.pipeline import call, plan
 from disdat.pipeline.call import Lane
-from disdat.pipeline.outcome import Done, Ended, Failed, Lost, Named, Outcome, Suspended
+from disdat.pipeline.outcome import Done, Ended, Failed, Lacking, Lost, Named, Outcome, Suspended
 from disdat.pipeline.plan import Asked
+from disdat.pipeline.reasons import Kind, Reason
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import make, named
 from tests.pipeline import tasks
@@ -56,8 +58,11 @@ def test_what_is_no_task_cannot_be_made(module: str, qualname: str) -> None:
 
 TEXT = st.text(max_size=5)
 NAMED = st.builds(Named, TEXT, TEXT, st.dictionaries(TEXT, TEXT | st.none(), max_size=2))
+REASON = st.builds(Reason, st.sampled_from(get_args(Kind)), TEXT, TEXT, TEXT | st.none(), TEXT | st.none())
+REASONS = st.lists(REASON, max_size=2).map(tuple)
 ENDED: st.SearchStrategy[Ended] = st.one_of(
-    st.builds(Outcome, TEXT, TEXT, TEXT | st.none(), TEXT | st.none(), st.floats(0, 9)),
+    st.builds(Outcome, TEXT, TEXT, TEXT | st.none(), TEXT | st.none(), st.floats(0, 9), REASONS),
+    st.builds(Lacking, st.lists(TEXT, max_size=2).map(tuple), TEXT),
     st.builds(Failed, TEXT, TEXT),
     st.builds(Suspended, st.lists(NAMED, max_size=2).map(tuple)),
     st.builds(Lost, st.sampled_from(["died", "timeout", "cancelled"]), TEXT),

@@ -70,6 +70,11 @@ COMMENTED_DEFAULTS = """\
 
 # For how many seconds a remote that does not answer is asked again.       DISDAT_REMOTE_TIMEOUT
 ; timeout = 60
+
+# Files on S3 of so many bytes and more, written there or named by their URLs, are not read to be
+# hashed: S3's word is taken for what they are, until somebody reads them. 0: all are.
+#                                                                          DISDAT_REMOTE_WEAK_FROM
+; weak_from = 1000000000
 """
 
 
@@ -92,6 +97,7 @@ class Settings:
     workers: int = 1
     layout: Layout = "packed"
     remote_timeout_s: int = 60
+    remote_weak_from_bytes: int = 1_000_000_000
     gc_retention_s: int = 30 * DAY_S
     gc_grace_s: int = 7 * DAY_S
     plain: bool = False
@@ -130,6 +136,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         workers=source.read(_whole_number, 1, *_PLACES["workers"]),
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
         remote_timeout_s=source.read(_whole_number, 60, *_PLACES["remote_timeout_s"]),
+        remote_weak_from_bytes=source.read(_count, 1_000_000_000, *_PLACES["remote_weak_from_bytes"]),
         gc_retention_s=source.read(duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
         gc_grace_s=source.read(duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
         plain=_plain(source) is not None,
@@ -269,6 +276,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "workers": ("run", "workers", "DISDAT_WORKERS"),
     "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
     "remote_timeout_s": ("remote", "timeout", "DISDAT_REMOTE_TIMEOUT"),
+    "remote_weak_from_bytes": ("remote", "weak_from", "DISDAT_REMOTE_WEAK_FROM"),
     "gc_retention_s": ("gc", "retention", "DISDAT_GC_RETENTION"),
     "gc_grace_s": ("gc", "grace", "DISDAT_GC_GRACE"),
 }
@@ -433,6 +441,12 @@ def _packages(text: str) -> Packages:
     if text == "none":
         return "none"
     raise ValueError("it must be version or none")
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise ValueError("it must be a whole number of bytes, or 0")
 
 
 def _whole_number(text: str) -> int:

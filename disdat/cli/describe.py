@@ -53,12 +53,19 @@ def as_json(found: Details) -> Json:
         "manifest": found.row.manifest,
         "directory": str(found.directory),
         "presence": found.presence.value,
+        "weak": any(entry.weak is not None for entry in found.files.values()),
         "creator": bundle.creator,
         "home": bundle.home,
         "metrics": dict(bundle.metrics),
         "frames": [_frame_json(frame, found.columns.get(frame.name)) for frame in bundle.frames],
         "tree": [
-            {"path": path, "size_bytes": entry.size_bytes, "digest": entry.digest}
+            {
+                "path": path,
+                "size_bytes": entry.size_bytes,
+                "digest": entry.digest,
+                "weak": None if entry.weak is None else entry.weak.to_json(),
+                "content": found.contents.get(path) if entry.weak else entry.digest,
+            }
             for path, entry in found.files.items()
         ],
         **_lineage_json(bundle.lineage),
@@ -141,9 +148,17 @@ def _frame_line(frame: Frame) -> str:
 
 def _file_lines(found: Details) -> Iterator[str]:
     shown = list(found.files.items())[:_SHOWN_FILES]
-    yield from render.table([[render.one_line(path), render.size(entry.size_bytes)] for path, entry in shown])
+    cells = [(path, render.size(entry.size_bytes), _weakness(found, path)) for path, entry in shown]
+    yield from render.table([[render.one_line(cell) for cell in row] for row in cells])
     if len(found.files) > _SHOWN_FILES:
         yield f"and {len(found.files) - _SHOWN_FILES:,} more; --json lists them all"
+
+
+def _weakness(found: Details, path: str) -> str:
+    """Whether a file is known by what S3 says of it only, or was until it was read here."""
+    if found.files[path].weak is None:
+        return ""
+    return "weak, read here" if path in found.contents else "weak"
 
 
 def _input_lines(bundle: Bundle) -> Iterator[str]:

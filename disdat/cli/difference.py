@@ -248,7 +248,8 @@ def _file_line(change: FileChange) -> str:
             content = "" if old.digest == new.digest else f"{render.size(old.size_bytes)} -> "
             modes = {True: "executable", False: "not executable"}
             mode = "" if old.executable == new.executable else f", now {modes[new.executable]}"
-            return f"~ {change.path}  {content}{render.size(new.size_bytes)}{mode}"
+            unread = ", as far as S3 says" if content and (old.weak or new.weak) else ""
+            return f"~ {change.path}  {content}{render.size(new.size_bytes)}{mode}{unread}"
     return change.path
 
 

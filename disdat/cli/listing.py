@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from disdat.catalog.queries import Row
 from disdat.cli import render
@@ -37,17 +37,18 @@ def long(
     widths: Sequence[int],
     params: bool,
     presence: Mapping[str, str] | None = None,
+    weak: Set[str] = frozenset(),
 ) -> Iterator[str]:
     """
     Disdat's table: cells padded to *widths* between tabs, none cut; *params* adds a line to each bundle.
 
-    With *presence*, one more column says of each bundle whether its bytes are here.
+    With *presence*, one more column says of each bundle whether its bytes are here; those in *weak* have a ``~`` there.
     """
     also, padded = ([], widths) if presence is None else (["PRESENCE"], [*widths, _PRESENCE_CHARS])
     yield _line([*_HEADER, *also, "TAGS"], padded)
     for row in rows:
         shown = render.pairs(user_tags(row))
-        here = [] if presence is None else [presence[row.uuid]]
+        here = [] if presence is None else [presence[row.uuid] + ("~" if row.uuid in weak else "")]
         yield _line([*_cells(row), *here, shown], padded)
         if params:
             yield f"\t ARGS: {render.pairs(row.params)}"

@@ -62,7 +62,8 @@ def ls(
     if it has one of *?[ and a regular expression between slashes (/…/). A dot is a dot. DATE is 2026-03-01,
     2026-03-01T09:00, 03-01-2026 [09:00:00], or as -v shows it (03-01-26 09:00:00), local time.
 
-    Where the context has a remote, -v says of each bundle whether its bytes are here (local, partial, remote).
+    Where the context has a remote, -v says of each bundle whether its bytes are here (local, partial, remote), with a ~
+    where some of its files are known by what S3 says of them.
     """
     context = opening.context(choices, as_of=as_of)
     wanted = replace(
@@ -79,12 +80,14 @@ def ls(
     if remote:
         rows = _published(context, rows, latest_only=latest_by_date)
     if as_json:
-        presence = _presence(context, rows)
-        render.out(render.as_json([listing.as_json(row) | {"presence": presence[row.uuid]} for row in rows]))
+        presence, weak = _presence(context, rows), ops.presence.weak(context)
+        found = [listing.as_json(row) | {"presence": presence[row.uuid], "weak": row.uuid in weak} for row in rows]
+        render.out(render.as_json(found))
     elif long or print_tags or print_args:
         widths = listing.PADS if opening.width() is None else listing.fitting(rows)
-        marks = _presence(context, rows) if context.binding is not None else None
-        render.out(listing.long(rows, widths=widths, params=print_args, presence=marks))
+        shown = _presence(context, rows) if context.binding is not None else None
+        weak = ops.presence.weak(context)
+        render.out(listing.long(rows, widths=widths, params=print_args, presence=shown, weak=weak))
     elif context.binding is not None and opening.width() is not None:
         newest = _newest(rows)
         render.out(listing.marked_names(newest, _presence(context, newest)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from disdat.core.digest import Digest
 from disdat.core.tree import encode_path
+from disdat.core.weak import Weak
 
 MARKER = "disdat.json"
 
@@ -22,12 +23,17 @@ _KEY_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An object is the *length* bytes from *offset* on of what is kept under *key*; all of it where *is_whole*."""
+    """
+    An object is the *length* bytes from *offset* on of what is kept under *key*; all of it where *is_whole*.
+
+    Where it is known by *weak*, that is what is to be told of the key, and the bytes do not have its digest.
+    """
 
     key: str
     offset: int
     length: int
     is_whole: bool = True
+    weak: Weak | None = None
 
 
 def object_key(digest: Digest) -> str:

@@ -19,6 +19,7 @@ from disdat.core.canonical import Encoded, Json
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.event import Event
 from disdat.core.places import Place, file_key, object_key, pack_key
+from disdat.core.weak import Weak
 from disdat.errors import Corrupt, DisdatError, InvalidInput, UnknownFormat
 
 FORMAT = 1
@@ -42,17 +43,13 @@ _SAID = ("events", "packs", "objects", "files", "dropped", "released")
 
 @dataclass(frozen=True, slots=True)
 class PlainFile:
-    """
-    A file that lies on the remote as people see it, below ``files/<uuid>/``.
-
-    :attr:`digest` is None where nobody hashed it yet; :attr:`weak` says what is known of it instead.
-    """
+    """A file that lies on the remote as people see it, below ``files/<uuid>/``; *weak* where nobody has read it."""
 
     uuid: str
     path: str
-    digest: Digest | None
+    digest: Digest
     size_bytes: int
-    weak: Mapping[str, Json] | None = None
+    weak: Weak | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +94,8 @@ class Said:
         for digest, size_bytes in self.objects:
             yield digest.raw, Place(object_key(digest), 0, size_bytes)
         for each in self.files:
-            if each.digest is not None:
-                yield each.digest.raw, Place(file_key(remote_context, each.uuid, each.path), 0, each.size_bytes)
+            key = file_key(remote_context, each.uuid, each.path)
+            yield each.digest.raw, Place(key, 0, each.size_bytes, weak=each.weak)
 
     def dropped_keys(self, remote_context: str) -> list[str]:
         """The keys that are deleted."""
@@ -298,7 +295,7 @@ def _said_json(said: Said) -> dict[str, Json]:
 
 def _file_json(file: PlainFile) -> Json:
     known: list[Json] = [file.uuid, file.path, file.digest, file.size_bytes]
-    return known if file.weak is None else [*known, dict(file.weak)]
+    return known if file.weak is None else [*known, file.weak.to_json()]
 
 
 def _dropped_json(dropped: Dropped) -> Json:
@@ -351,11 +348,13 @@ def _index(text: str) -> bytes:
     return index
 
 
-def _file(uuid: str, path: str, digest: str | None, size: int, weak: Mapping[str, Json] | None = None) -> PlainFile:
+def _file(uuid: str, path: str, digest: str, size: int, weak: Json = None) -> PlainFile:
     manifest.check_uuid(uuid)
-    if weak is not None and not isinstance(weak, Mapping):
-        raise TypeError(f"not a weak identity: {weak!r}")
-    return PlainFile(uuid, _path(path), None if digest is None else Digest.parse(digest), _count(size), weak)
+    identity = None if weak is None else Weak.from_json(weak)
+    file = PlainFile(uuid, _path(path), Digest.parse(digest), _count(size), identity)
+    if identity is not None:
+        identity.check_names(file.digest, file.size_bytes)
+    return file
 
 
 def _dropped(fields: Mapping[str, Any]) -> Dropped:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from blake3 import blake3
@@ -19,6 +19,7 @@ from blake3 import blake3
 from disdat.core import canonical
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest, LogicalDigest, logical, of_bytes
+from disdat.core.weak import Weak
 from disdat.errors import Corrupt, InvalidInput, UnknownFormat
 
 INLINE_ENTRIES = 256
@@ -37,6 +38,8 @@ class Entry:
     digest: Digest
     size_bytes: int
     executable: bool = False
+    weak: Weak | None = field(default=None, compare=False)
+    """What the digest is made of, where nobody had read the bytes when it was made."""
 
     @property
     def mode(self) -> int:
@@ -275,6 +278,8 @@ def _entry_json(name: str, entry: Entry) -> dict[str, Json]:
     item: dict[str, Json] = {"name": name, "digest": entry.digest, "size": entry.size_bytes}
     if entry.executable:
         item["mode"] = "x"
+    if entry.weak is not None:
+        item["weak"] = entry.weak.to_json()
     return item
 
 
@@ -282,7 +287,10 @@ def _entry(item: Mapping[str, Json]) -> tuple[str, Entry]:
     digest, size_bytes = Digest.parse(str(item["digest"])), item["size"]
     if not isinstance(size_bytes, int) or size_bytes < 0:
         raise InvalidInput(f"not a size: {size_bytes!r}")
-    return str(item["name"]), Entry(digest, size_bytes, item.get("mode") == "x")
+    weak = Weak.from_json(item["weak"]) if "weak" in item else None
+    if weak is not None:
+        weak.check_names(digest, size_bytes)
+    return str(item["name"]), Entry(digest, size_bytes, item.get("mode") == "x", weak)
 
 
 def _directory_node(files: _Files, nodes: dict[Digest, bytes]) -> TreeRef:

@@ -58,6 +58,8 @@ class Details:
     """Why the run made it; empty where that is not known."""
     presence: Presence
     """Whether its bytes are here."""
+    contents: Mapping[str, Digest]
+    """Of its files of weak identity those that were read here, with the digests of their bytes."""
 
 
 def of(context: Context, row: Row) -> Details:
@@ -81,7 +83,14 @@ def of(context: Context, row: Row) -> Details:
         literal=_literal(context, bundle),
         why=_why(context, ref.id, row.uuid) if ref else "",
         presence=presence.of_rows(context, [row.uuid])[row.uuid],
+        contents=_contents(context, source.tree),
     )
+
+
+def _contents(context: Context, files: Tree) -> dict[str, Digest]:
+    store = context.home.store
+    weak = {path: entry.digest for path, entry in files.items() if entry.weak is not None}
+    return {path: content for path, digest in weak.items() if (content := store.content(digest)) != digest}
 
 
 def _on_remote_only(context: Context, bundle: Bundle) -> set[Digest]:

@@ -247,7 +247,7 @@ class _Check:
         if self._is_object(found, entry.digest):
             return  # its object's own file, which was read
         self._files += 1
-        if not stat.S_ISREG(found.st_mode) or self._hash(place) != entry.digest:
+        if not stat.S_ISREG(found.st_mode) or self._hash(place) != self._store.content(entry.digest):
             self._findings.append(findings.changed_file(place, entry.digest, use))
         elif entry.digest in self._objects.wrong:
             self._copies[entry.digest] = place

@@ -49,6 +49,11 @@ def kept(context: Context, uuids: Sequence[str]) -> dict[str, Presence]:
     return {uuid: noted.get(uuid, Presence.LOCAL) for uuid in uuids}
 
 
+def weak(context: Context) -> set[str]:
+    """The bundles some of whose files are known by what the remote says of them only, or were until they were read."""
+    return set() if context.binding is None else context.remote.known.weak(context.binding.name)
+
+
 def note_fetched(context: Context, adds: Iterable[Event]) -> None:
     """Note of bundles that were just fetched whether their bytes are here; looks at no more than their manifests."""
     needed = {uuid: _named(each) for each in adds for uuid in each.subjects}

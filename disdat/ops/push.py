@@ -15,6 +15,7 @@ from disdat.core.digest import Digest
 from disdat.core.event import Event
 from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
+from disdat.core.weak import SMALLEST_BYTES
 from disdat.errors import InvalidInput
 from disdat.ops import arriving, fetching, find, localizing, needs, pending, runs, unpublished
 from disdat.ops.arriving import Arriving
@@ -280,8 +281,15 @@ def _needed(context: Context, coming: Arriving) -> dict[Digest, int]:
 
 def _absent(context: Context, sizes: Mapping[Digest, int], files: Iterable[PlainFile]) -> Iterator[Outgoing]:
     """Yield those of some objects that the remote lacks."""
+    store = context.home.store
     for digest in sizes.keys() - context.remote.known.places(sizes).keys() - {each.digest for each in files}:
-        yield Outgoing(None, digest, sizes[digest] or context.home.store.size_bytes(digest))
+        size_bytes = sizes[digest] or store.size_bytes(digest)
+        if size_bytes >= SMALLEST_BYTES and store.content(digest) != digest:
+            raise InvalidInput(
+                f"a file of weak identity is not at {context.remote.backend.url}, where alone it could be read",
+                hint="`dsdt show` marks it; make a bundle of its bytes that are here, and push that",
+            )
+        yield Outgoing(None, digest, size_bytes)
 
 
 def _plain_files(context: Context, bundles: Iterable[Bundle]) -> Iterator[PlainFile]:
@@ -290,7 +298,8 @@ def _plain_files(context: Context, bundles: Iterable[Bundle]) -> Iterator[PlainF
     if context.binding.layout == "plain":
         for each in bundles:
             for path, entry in needs.files(each, context.home.store.read).items():
-                if can_lie_plainly(context.binding.url, file_key(context.binding.name, each.uuid, path)):
+                key = file_key(context.binding.name, each.uuid, path)
+                if entry.weak is None and can_lie_plainly(context.binding.url, key):  # else it is where it stays
                     yield PlainFile(each.uuid, path, entry.digest, entry.size_bytes)
 
 
@@ -298,9 +307,7 @@ def _moved(context: Context, files: Sequence[PlainFile]) -> plain.Plan:
     """How plain files get to their places."""
     assert context.binding is not None
     wanted = [
-        Outgoing(file_key(context.binding.name, each.uuid, each.path), each.digest, each.size_bytes)
-        for each in files
-        if each.digest is not None
+        Outgoing(file_key(context.binding.name, each.uuid, each.path), each.digest, each.size_bytes) for each in files
     ]
     return plain.plan(wanted, context.remote.known.places({each.digest for each in wanted}))
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from urllib.parse import unquote
 
 from disdat import config
@@ -17,7 +18,7 @@ from disdat.core.tree import Entry, check_path, encode_path
 from disdat.errors import BadLinkError, InvalidInput, Unavailable
 from disdat.ops import external, runs
 from disdat.ops.external import External
-from disdat.remote import condemned
+from disdat.remote import condemned, vouched
 from disdat.remote.known import Presence
 from disdat.remote.leases import Lease
 from disdat.remote.mirror import Mirror, Overdue
@@ -75,7 +76,7 @@ class RemotePlace:
 
     def read(self, url: str, where: str) -> dict[str, Entry]:
         """
-        The file at a URL below, or all of the directory there, by their paths; hashed as streams.
+        The file at a URL below, or all of the directory there, by their paths; hashed as streams, unless too large.
 
         Raises:
             BadLinkError: Nothing was written there, or what could not be found again by its name.
@@ -89,11 +90,13 @@ class RemotePlace:
                     f"cannot store {where}: {each.key} has a name that stands for another", hint="leave out the %"
                 )
         with ThreadPoolExecutor(READERS) as pool:
-            return dict(pool.map(self._hashed, found))
+            return dict(pool.map(self._told, found))
 
     def adopt(self, found: External, path: str) -> Entry | None:
         """
-        The file that what lies elsewhere in S3 becomes: read, and copied here by S3 itself; None if this is not in S3.
+        The file that what lies elsewhere in S3 becomes: copied here by S3 itself; None if this is not in S3.
+
+        It is read before, to be hashed, unless it is too large.
 
         Raises what :func:`disdat.ops.external.hashed` does, and PermissionDenied if it may not be written here.
         """
@@ -102,12 +105,12 @@ class RemotePlace:
         from disdat import aws  # it takes a while, and is seldom needed
 
         self.given = True
-        entry = external.hashed(found)
+        entry = None if self._is_large(found.size_bytes) else external.hashed(found)
         session = aws.Session(config.load().profile)
         target = f"{self._backend.url}/{self._key(path)}"
         if not session.copy(found.url, target, etag=found.etag):
             raise external.replaced(found)
-        return entry
+        return entry or self._told(self._backend.head(self._key(path)))[1]
 
     def _lying(self, path: str) -> Iterator[Stored]:
         if path:
@@ -122,6 +125,21 @@ class RemotePlace:
                 f"files cannot be written to {self._backend.url} by their URLs",
                 hint="this needs a remote of s3://, or a directory; elsewhere write to `get_file` and push",
             )
+
+    @cached_property
+    def _weak_from_bytes(self) -> int:
+        return config.load().remote_weak_from_bytes
+
+    def _is_large(self, size_bytes: int) -> bool:
+        """Whether a file is not read where S3 tells enough of it."""
+        return 0 < self._weak_from_bytes <= size_bytes
+
+    def _told(self, found: Stored) -> tuple[str, Entry]:
+        """The path and the entry of what lies here, which is read unless what the remote says of it is enough."""
+        weak = vouched.identity(self._backend, found) if self._is_large(found.size_bytes) else None
+        if weak is None:
+            return self._hashed(found)
+        return self._path(found.key), Entry(weak.digest(found.size_bytes), found.size_bytes, weak=weak)
 
     def _hashed(self, found: Stored) -> tuple[str, Entry]:
         hasher = Hasher(expected_bytes=found.size_bytes)
@@ -149,7 +167,7 @@ def announced(context: Context, elsewhere: Mapping[str, Mapping[str, Entry]]) ->
         PermissionDenied: It refused.
     """
     files = [
-        PlainFile(uuid, path, entry.digest, entry.size_bytes)
+        PlainFile(uuid, path, entry.digest, entry.size_bytes, entry.weak)
         for uuid, entries in elsewhere.items()
         for path, entry in entries.items()
     ]
@@ -164,12 +182,13 @@ def _announce(mirror: Mirror, files: Sequence[PlainFile]) -> bool:
     """Publish where files lie, which are looked for with a lease held; whether that was in time."""
     with Lease(mirror.backend, writer=mirror.writer, actor=runs.actor(), now_us=mirror.now_us) as lease:
         mirror.heard(lease.stored_us)
-        keys = {file_key(mirror.remote_context, each.uuid, each.path): each.size_bytes for each in files}
+        keys = {file_key(mirror.remote_context, each.uuid, each.path): each for each in files}
         # Who collects since the lease was written waits for it; who did before was asked to spare them, or is done.
         condemned.spare(mirror.backend, keys.keys)
         uuids = dict.fromkeys(each.uuid for each in files)
-        there = (each for uuid in uuids for each in mirror.backend.list(file_key(mirror.remote_context, uuid, "")))
-        if not keys.items() <= {each.key: each.size_bytes for each in there}.items():
+        listed = (each for uuid in uuids for each in mirror.backend.list(file_key(mirror.remote_context, uuid, "")))
+        there = {each.key: each for each in listed}
+        if not all(key in there and _is_same(file, there[key]) for key, file in keys.items()):
             raise Unavailable(
                 f"files that were written to {mirror.backend.url} were collected, or changed since",
                 hint="write them again",
@@ -181,3 +200,9 @@ def _announce(mirror: Mirror, files: Sequence[PlainFile]) -> bool:
             return False
         lease.finish()
     return True
+
+
+def _is_same(file: PlainFile, found: Stored) -> bool:
+    """Whether what is listed is, as far as that tells, the file that was looked at."""
+    etag = found.etag.strip('"')
+    return found.size_bytes == file.size_bytes and (file.weak is None or etag in {"", file.weak.etag})

@@ -40,7 +40,8 @@ def repair(context: Context, findings: Sequence[RemoteFinding]) -> Repaired:
     """
     context.check_is_now()
     store = context.home.store
-    here = store.has_many(each.digest for each in findings)
+    # What is known by what the remote said of it cannot be sent: it would be another object.
+    here = {digest for digest in store.has_many(each.digest for each in findings) if store.content(digest) == digest}
     sizes = {digest: store.size_bytes(digest) for digest in sorted(here)}
     left = tuple(each.digest for each in findings if each.digest not in here)
     if not sizes:

@@ -75,6 +75,6 @@ def _is_as_stored(context: Context, path: Path, found: os.stat_result, entry: En
             return not context.home.store.wrong_objects({entry.digest: found})  # somebody may have written to it
     try:
         with files.reading(path) as (file, now):
-            return files.hash_file(file, now.st_size) == entry.digest
+            return files.hash_file(file, now.st_size) == context.home.store.content(entry.digest)
     except files.Changed:
         return False

@@ -19,6 +19,7 @@ from disdat.core.digest import Digest, of_bytes
 from disdat.core.places import Place, key_of_path, share_key
 from disdat.errors import InvalidInput, ObjectNotFound
 from disdat.ops import fetching, find, localizing, needs
+from disdat.remote import vouched
 from disdat.remote.plain import LARGEST_COPY_BYTES
 from disdat.store.backend import LONGEST_SIGNED_S, Backend, KeyNotFound
 
@@ -142,6 +143,8 @@ def _copy(context: Context, backend: Backend, part: _Part, key: str) -> None:
 def _copied(backend: Backend, place: Place, digest: Digest, key: str) -> bool:
     """Whether the remote had the bytes by themselves and copied them, or has them in a pack, where they are right."""
     if place.is_whole:
+        if place.weak is not None:
+            vouched.check(backend, place)
         if place.length > LARGEST_COPY_BYTES:
             return False
         backend.copy(place.key, key)

@@ -26,6 +26,8 @@ _TOGETHER = 200
 _OBJECTS = 2000
 """So many objects are looked at at once."""
 
+_WEAK = "it was never hashed, so nothing else can take its place: put that very object back, or make the bundle again"
+
 Progress = Callable[[int, int], None]
 """Is told how many bytes of how many were read; by any thread."""
 
@@ -68,7 +70,8 @@ def verify(
     Look whether the remote has all that bundles need that were published, or the one that *reference* names.
 
     The store is listed, and what it has compared with what was published. With *sample*, a share above 0 and up to 1,
-    the bytes of that share of the objects are read too, chosen at random. Changes nothing on the remote.
+    the bytes of that share of the objects are read too, chosen at random; of those of weak identity it is asked whether
+    they are still the same. Changes nothing on the remote.
 
     Raises:
         NotConfigured: The context has no remote.
@@ -97,6 +100,8 @@ class _Check:
         self._told = _Sum(progress)
         self._wrong: dict[Digest, tuple[str, str]] = {}
         """What is wrong with an object, and with what is under which key."""
+        self._weak: set[Digest] = set()
+        """Objects that are known by what the remote says of them."""
         self._bundles = 0
 
     def run(self, pages: Callable[[], Iterator[Sequence[Row]]], *, only: Row | None) -> RemoteReport:
@@ -155,7 +160,9 @@ class _Check:
         for digest, places in there.items():
             if not places:
                 self._wrong[digest] = self._missing(digest, published.get(digest, ()))
-        to_read = {digest: places for digest, places in there.items() if places and digest in chosen}
+        self._weak |= {digest for digest, places in published.items() if any(place.weak for place in places)}
+        to_look_at = chosen | self._weak
+        to_read = {digest: places for digest, places in there.items() if places and digest in to_look_at}
         for digest, exc in reading.wrong(self._backend, to_read, progress=self._told).items():
             self._wrong[digest] = str(exc), there[digest][0].key
 
@@ -179,7 +186,8 @@ class _Check:
         uses = self._uses(pages)
         here = self._context.home.store.has_many(self._wrong)
         for digest, (wrong, key) in sorted(self._wrong.items()):
-            yield RemoteFinding(wrong, _remedy(is_here=digest in here), key, digest, tuple(uses[digest]))
+            remedy = _WEAK if digest in self._weak else _remedy(is_here=digest in here)
+            yield RemoteFinding(wrong, remedy, key, digest, tuple(uses[digest]))
 
     def _uses(self, pages: Iterator[Sequence[Row]]) -> dict[Digest, list[Use]]:
         uses: dict[Digest, list[Use]] = defaultdict(list)

@@ -17,6 +17,7 @@ from disdat.core import canonical, event
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.places import Place, context_key
 from disdat.core.publication import Publication
+from disdat.core.weak import Weak
 from disdat.durable import Disk
 from disdat.store.state import Row, Schema, State
 
@@ -24,7 +25,7 @@ NAME = "mirror.db"
 _PAGE = 10_000
 
 _SCHEMA = Schema(
-    2,
+    3,
     """
 CREATE TABLE publication (write_id TEXT PRIMARY KEY, id TEXT NOT NULL, writer TEXT NOT NULL, seq INTEGER NOT NULL,
     stored INTEGER NOT NULL) WITHOUT ROWID;
@@ -34,7 +35,8 @@ CREATE TABLE event (write_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE container (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, publication TEXT NOT NULL,
     gone INTEGER NOT NULL);
 CREATE TABLE place (digest BLOB, container INTEGER, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-    whole INTEGER NOT NULL, PRIMARY KEY (digest, container)) WITHOUT ROWID;
+    whole INTEGER NOT NULL, weak BLOB NOT NULL, PRIMARY KEY (digest, container)) WITHOUT ROWID;
+CREATE INDEX place_weak ON place (container) WHERE weak <> x'';
 CREATE TABLE released (uuid TEXT PRIMARY KEY, publication TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE presence (uuid TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,13 +47,16 @@ _SAY = """
     INSERT INTO container (key, publication, gone) VALUES (?1, ?2, ?3)
     ON CONFLICT (key) DO UPDATE SET publication = ?2, gone = ?3 WHERE excluded.publication >= publication"""
 _PLACE = """
-    INSERT OR REPLACE INTO place SELECT ?1, number, ?3, ?4, ?5 FROM container WHERE key = ?2"""
+    INSERT OR REPLACE INTO place SELECT ?1, number, ?3, ?4, ?5, ?6 FROM container WHERE key = ?2"""
 _PLACES = """
-    SELECT p.digest, c.key, p.offset, p.length, p.whole FROM place AS p JOIN container AS c ON c.number = p.container
+    SELECT p.digest, c.key, p.offset, p.length, p.whole, p.weak
+    FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE p.digest IN ({}) AND NOT c.gone ORDER BY p.whole DESC, c.key"""
 _PLACED = """
     SELECT p.digest, p.container, c.key FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE (p.digest, p.container) > (?1, ?2) AND NOT c.gone ORDER BY p.digest, p.container LIMIT ?3"""
+_WEAK = """
+    SELECT c.key FROM place AS p JOIN container AS c ON c.number = p.container WHERE p.weak <> x'' AND NOT c.gone"""
 _CONTENTS = """
     SELECT p.digest, p.offset, p.length FROM place AS p JOIN container AS c ON c.number = p.container
     WHERE c.key = ?1 ORDER BY p.offset"""
@@ -129,7 +134,7 @@ class Known:
         placed = ((raw, place) for each in publications for raw, place in each.said.places(remote_context))
         self._state.change(
             (_SAY, _sayings(publications, remote_context)),
-            (_PLACE, ((raw, p.key, p.offset, p.length, p.is_whole) for raw, p in placed)),
+            (_PLACE, ((raw, p.key, p.offset, p.length, p.is_whole, _weak_bytes(p)) for raw, p in placed)),
         )
 
     def apply(self, stored: Sequence[Stored]) -> None:
@@ -152,9 +157,14 @@ class Known:
     def places(self, digests: Iterable[Digest]) -> dict[Digest, list[Place]]:
         """Where objects lie on the remote, those that lie by themselves first; nothing of what is not there."""
         found: dict[Digest, list[Place]] = {}
-        for raw, key, offset, length, whole in self._state.query_many(_PLACES, [(digest.raw,) for digest in digests]):
-            found.setdefault(Digest.from_raw(raw), []).append(Place(key, offset, length, bool(whole)))
+        for raw, *place in self._state.query_many(_PLACES, [(digest.raw,) for digest in digests]):
+            found.setdefault(Digest.from_raw(raw), []).append(_place(*place))
         return found
+
+    def weak(self, remote_context: str) -> set[str]:
+        """The bundles some of whose files are known by what the remote says of them."""
+        start = len(context_key(remote_context, "files/"))
+        return {str(key)[start : start + 36] for (key,) in self._state.query(_WEAK)}
 
     def placed(self, count: int) -> Iterator[list[tuple[Digest, str]]]:
         """Yield all objects that lie on the remote, each with the key it lies under, so many at a time."""
@@ -230,6 +240,14 @@ class Known:
         """How many publications are known."""
         [(count,)] = self._state.query("SELECT count(*) FROM publication")
         return int(count)
+
+
+def _place(key: str, offset: int, length: int, whole: int, weak: bytes) -> Place:
+    return Place(key, offset, length, bool(whole), Weak.from_json(canonical.decode(weak)) if weak else None)
+
+
+def _weak_bytes(place: Place) -> bytes:
+    return b"" if place.weak is None else canonical.encode(place.weak.to_json())
 
 
 def _row(stored: Stored) -> Row:

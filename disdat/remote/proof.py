@@ -115,7 +115,7 @@ class _Prover:
     def _wrong(self, load: Load) -> Iterator[tuple[Digest, DisdatError]]:
         """Read objects back; yield those that are not right."""
         for digest, found in self._large(load) if load.is_large else self._small(load):
-            if found != digest:
+            if found != digest and found != self._store.content(digest):
                 yield digest, transfer.damaged(self._backend, load.key, digest, found)
 
     def _large(self, load: Load) -> Iterator[tuple[Digest, Digest]]:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from disdat.core.digest import Digest, Hasher, of_bytes
 from disdat.core.places import Place
-from disdat.errors import DigestMismatch, DisdatError, ObjectNotFound
-from disdat.remote import transfer
+from disdat.errors import Corrupt, DigestMismatch, DisdatError, ObjectNotFound
+from disdat.remote import transfer, vouched
 from disdat.store.backend import Backend, KeyNotFound
 
 Places = Callable[[Iterable[Digest]], Mapping[Digest, Sequence[Place]]]
@@ -64,7 +64,7 @@ def wrong(
     backend: Backend, places: Mapping[Digest, Sequence[Place]], *, progress: Callable[[int], None]
 ) -> dict[Digest, DisdatError]:
     """
-    Read objects; those that are right in none of their places, and why not.
+    Read objects; those that are right in none of their places, and why not. What is weak there is looked at only.
 
     *progress* is told bytes as they are read, by any thread. StorageError where the remote does not answer.
     """
@@ -84,6 +84,8 @@ def wrong(
 def _wrong(backend: Backend, load: transfer.Load, progress: Callable[[int], None]) -> dict[Digest, DisdatError]:
     """Those objects of one key that are not right there, and why not."""
     failed: dict[Digest, DisdatError] = {}
+    if any(place.weak is not None for _, place in load.wanted):
+        return _replaced(backend, load)
     try:
         for digest, found, size_bytes in _large(backend, load) if load.is_large else _small(backend, load):
             progress(size_bytes)
@@ -91,6 +93,17 @@ def _wrong(backend: Backend, load: transfer.Load, progress: Callable[[int], None
                 failed[digest] = transfer.damaged(backend, load.key, digest, found)
     except KeyNotFound as exc:
         return dict.fromkeys((digest for digest, _ in load.wanted), exc)
+    return failed
+
+
+def _replaced(backend: Backend, load: transfer.Load) -> dict[Digest, DisdatError]:
+    """Of what lies under a key and is known by what the remote says of it, what is not there any more."""
+    failed: dict[Digest, DisdatError] = {}
+    for digest, place in load.wanted:
+        try:
+            vouched.check(backend, place)
+        except (Corrupt, KeyNotFound) as exc:
+            failed[digest] = exc
     return failed
 
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, ParamSpec, Self, TypeAlias, TypeVar, cast
 from disdat.core.digest import Digest, of_bytes
 from disdat.core.places import Place, object_key, pack_key
 from disdat.errors import Corrupt, DigestMismatch
+from disdat.remote import vouched
 from disdat.store import packs
 from disdat.store.additions import SMALL_BYTES
 from disdat.store.backend import PIECE_BYTES, PIECES_IN_FLIGHT, Backend, KeyNotFound, Piece
@@ -292,6 +293,10 @@ def _take_one(backend: Backend, batch: ObjectBatch, load: Load, progress: Progre
 def _take_large(backend: Backend, batch: ObjectBatch, load: Load, progress: Progress) -> _Left:
     left: _Left = {}
     for digest, place in load.wanted:
+        if place.weak is not None:
+            if (wrong := vouched.take(backend, batch, digest, place, progress)) is not None:
+                left[digest] = wrong
+            continue
         with batch.blob(digest) as blob:
             for piece in backend.read_pieces(load.key, offset=place.offset, length=place.length):
                 blob.write(piece)

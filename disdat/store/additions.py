@@ -313,7 +313,7 @@ class Additions:
 
     def _remember(self, placed: Iterable[_Placed]) -> None:
         parts = self.parts
-        known = [(each.hashed, each.digest) for each in placed]
+        known = [(each.hashed, parts.loose.contents.of(each.digest)) for each in placed]
         parts.state.change(
             parts.cache.object_rows(known),
             parts.cache.file_rows(self.read),

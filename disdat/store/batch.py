@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -101,6 +102,22 @@ class ObjectBatch:
                 expected=expected,
             )
 
+    def weak_blob(self, name: Digest) -> Blob:
+        """
+        As :meth:`blob`, of a large object of weak identity, which *name* is made of.
+
+        Which bytes come is noted the first time, with the object; from then on they are those that are expected.
+        """
+        with self._storing():
+            return Blob(
+                staging=self._added.staging,
+                disk=self._disk,
+                limit_bytes=0,
+                keep_bytes=self.put,
+                keep_file=partial(self._keep_weak, name),
+                expected=self._parts.loose.contents.noted(name),
+            )
+
     def put_file(self, path: StrPath) -> Entry:
         """
         Take in one file that is the user's and stays as it is; see :meth:`put_files`.
@@ -178,6 +195,10 @@ class ObjectBatch:
     def _keep_written(self, path: Path, digest: Digest) -> None:
         self._disk.chmod(path, READ_ONLY)
         self._added.keep(digest, Staged(path))
+
+    def _keep_weak(self, name: Digest, path: Path, content: Digest) -> None:
+        self._parts.loose.contents.note(name, content, self._added.staging)
+        self._keep_written(path, name)
 
     def _put_some(self, paths: Sequence[StrPath], report: Progress, pool: ThreadPoolExecutor) -> list[Entry]:
         at_ns = time.time_ns()

@@ -34,7 +34,7 @@ class Blob:
         expected: Digest | None = None,
     ) -> None:
         self._staging, self._disk, self._limit_bytes = staging, disk, limit_bytes
-        self._expected = expected
+        self.expected = expected
         self._keep_bytes, self._keep_file = keep_bytes, keep_file
         self._buffer = bytearray()
         self._spilled: _Spilled | None = None
@@ -124,10 +124,10 @@ class Blob:
     def _keep(self) -> Digest:
         if self._spilled is None and self._size_bytes < self._limit_bytes:
             data = bytes(self._buffer)
-            return self._keep_bytes(data) if self._expected is None else self._keep_expected(data)
+            return self._keep_bytes(data) if self.expected is None else self._keep_expected(data)
         self._flush_buffer()
         path, digest = self._spill().finish()
-        if self._expected in (None, digest):
+        if self.expected in (None, digest):
             self._keep_file(path, digest)
         else:
             self._staging.discard(path)
@@ -135,7 +135,7 @@ class Blob:
 
     def _keep_expected(self, data: bytes) -> Digest:
         digest = of_bytes(data)
-        return self._keep_bytes(data) if digest == self._expected else digest
+        return self._keep_bytes(data) if digest == self.expected else digest
 
     def _flush_buffer(self) -> None:
         if self._buffer:

@@ -13,6 +13,7 @@ from disdat.core.digest import ALGORITHM, Digest
 from disdat.durable import Disk
 from disdat.errors import DigestMismatch
 from disdat.store import files
+from disdat.store.contents import Contents
 from disdat.store.files import Progress, no_progress
 from disdat.store.statcache import StatCache
 
@@ -23,8 +24,9 @@ _HINT = "add the data again, or restore the file from a backup; `dsdt verify` li
 class LooseObjects:
     """The files below one directory; threads may share it."""
 
-    def __init__(self, directory: Path, *, cache: StatCache, disk: Disk) -> None:
+    def __init__(self, directory: Path, *, cache: StatCache, contents: Contents, disk: Disk) -> None:
         self.directory = directory / ALGORITHM
+        self.contents = contents
         self._place = os.fspath(self.directory)
         self._cache = cache
         self._disk = disk
@@ -44,16 +46,17 @@ class LooseObjects:
 
     def is_known(self, digest: Digest, found: os.stat_result) -> bool:
         """Whether the file *found* was read and was right, and has not changed since."""
-        return self._cache.objects([found])[0] == digest
+        read = self._cache.objects([found])[0]
+        return read == digest or (read is not None and read == self.contents.noted(digest))
 
     def check(self, digest: Digest, progress: Progress = no_progress) -> None:
         """Read an object; DigestMismatch unless its bytes are right, FileNotFoundError if there is none."""
         path = self.path(digest)
         before, found = files.steadily(path, lambda: _hash(path, progress))
-        if found != digest:
+        if found != digest and found != (content := self.contents.of(digest)):
             self._cache.forget_object(before)
-            raise DigestMismatch(f"object {digest} in {path}", expected=digest, found=found, hint=_HINT)
-        self._cache.remember_objects([(before, digest)])
+            raise DigestMismatch(f"object {digest} in {path}", expected=content, found=found, hint=_HINT)
+        self._cache.remember_objects([(before, found)])
 
     def ensure_right(self, digest: Digest, found: os.stat_result) -> Path:
         """The path of an object, which is read if it is not known to be right."""

@@ -26,6 +26,7 @@ from disdat.store import files, packs
 from disdat.store.additions import SMALL_BYTES, Parts
 from disdat.store.batch import ObjectBatch
 from disdat.store.collect import Collector
+from disdat.store.contents import Contents
 from disdat.store.files import Changed, Directories, Progress
 from disdat.store.locks import FileLock
 from disdat.store.loose import LooseObjects
@@ -56,7 +57,8 @@ class ObjectStore:
         self._disk = disk or Disk()
         self._state = State(root, disk=self._disk)
         self._cache = StatCache(self._state)
-        self._loose = LooseObjects(root / "objects", cache=self._cache, disk=self._disk)
+        self._contents = Contents(root / "weak", disk=self._disk)
+        self._loose = LooseObjects(root / "objects", cache=self._cache, contents=self._contents, disk=self._disk)
         self._packed = PackIndex(root / "packs", state=self._state, disk=self._disk)
         self._directories = Directories(root)
         self._synced: set[Path] = set()
@@ -144,6 +146,10 @@ class ObjectStore:
         """Let who adds bytes that are in a pack read them first, though it was sound before."""
         self._packed.distrust(path)
 
+    def content(self, digest: Digest) -> Digest:
+        """The digest of an object's bytes: its own, but for one of weak identity that was read."""
+        return self._contents.of(digest)
+
     def loose_path(self, digest: Digest) -> Path:
         """Where an object is or would be, if it is large enough for a file of its own."""
         return self._loose.path(digest)
@@ -162,7 +168,7 @@ class ObjectStore:
     def find_in_trash(self, digest: Digest) -> Path | None:
         """The file of the trash that has the right bytes of an object; None if there is none."""
         trash = self.root / "trash"
-        loose = LooseObjects(trash / "objects", cache=self._cache, disk=self._disk)
+        loose = LooseObjects(trash / "objects", cache=self._cache, contents=self._contents, disk=self._disk)
         found = loose.find(digest)
         if found is not None and loose.is_right(digest, found):
             return loose.path(digest)
@@ -301,8 +307,9 @@ class ObjectStore:
         placed = set()
         for n, digest, known in zip(alike, self._cache.objects(stats), self._cache.files(stats), strict=True):
             entry, target = files[n]
-            is_object = digest == entry.digest  # its object's own file
-            if is_object or known == Known(entry.digest, trusted=True) or self._has_bytes(target, entry):
+            content = entry.digest if entry.weak is None else self.content(entry.digest)
+            is_object = digest == content  # its object's own file
+            if is_object or known == Known(content, trusted=True) or self._has_bytes(target, entry):
                 placed.add(n)
         return [each for n, each in enumerate(files) if n not in placed]
 
@@ -315,7 +322,7 @@ class ObjectStore:
             return False
         if entry.size_bytes >= SMALL_BYTES:
             self._cache.remember_files([StatCache.file_row(found, digest, at_ns)])
-        return digest == entry.digest
+        return digest == self.content(entry.digest)
 
     def _use(self, digest: Digest, use: Callable[[_Place], T]) -> T:
         """What *use* makes of an object; where collection moves it away before it is used, it is looked for again."""

@@ -17,6 +17,7 @@ from disdat.core.digest import Digest, of_bytes
 from disdat.core.event import Event
 from disdat.core.places import Place, file_key, object_key, pack_key
 from disdat.core.publication import Dropped, PlainFile, Publication, Said
+from disdat.core.weak import Weak
 from disdat.errors import Corrupt, DigestMismatch, UnknownFormat
 
 UUID = "11111111-1111-4111-8111-111111111111"
@@ -24,6 +25,7 @@ WRITER = publication.writer("01J00000000000000000000000", "01J000000000000000000
 NOW_US = 1_790_000_000_000_000
 ENTRY = struct.Struct("<32sQQ")
 SOME = of_bytes(b"some")
+WEAK = Weak("0123456789abcdef" * 2 + "-7", crc64nvme="OCBieXRlcy4=")
 
 
 def add(uuid: str = UUID) -> Event:
@@ -40,7 +42,7 @@ def said() -> Said:
         events=(add(),),
         packs={"ab" * 32: ENTRY.pack(SOME.raw, 8, 4)},
         objects=((of_bytes(b"large"), 70_000),),
-        files=(PlainFile(UUID, "a/b.csv", SOME, 4), PlainFile(UUID, "c", None, 9, {"etag": "x"})),
+        files=(PlainFile(UUID, "a/b.csv", SOME, 4), PlainFile(UUID, "c", WEAK.digest(70_000), 70_000, WEAK)),
         dropped=Dropped(("cd" * 32,), (of_bytes(b"old"),), ((UUID, "old.csv"),)),
         released=(UUID,),
     )
@@ -86,6 +88,7 @@ def test_much_that_is_said_is_an_object_of_its_own() -> None:
 def test_places_say_where_every_object_lies() -> None:
     assert dict(said().places("ctx")) == {
         SOME.raw: Place(file_key("ctx", UUID, "a/b.csv"), 0, 4),
+        WEAK.digest(70_000).raw: Place(file_key("ctx", UUID, "c"), 0, 70_000, weak=WEAK),
         of_bytes(b"large").raw: Place(object_key(of_bytes(b"large")), 0, 70_000),
     }
     assert next(said().places("ctx")) == (SOME.raw, Place(pack_key("ab" * 32), 8, 4, is_whole=False))
@@ -179,6 +182,11 @@ def event_json(**changes: Json) -> dict[str, Json]:
         broken(files=[[UUID, "a//b", SOME, 1]]),
         broken(files=[["..", "a", SOME, 1]]),
         broken(files=[[UUID, "a", SOME, 1, "weak"]]),
+        broken(files=[[UUID, "a", SOME, 70_000, WEAK.to_json()]]),
+        broken(files=[[UUID, "a", SOME, 70_000, {}]]),
+        broken(files=[[UUID, "a", WEAK.digest(70_001), 70_000, WEAK.to_json()]]),
+        broken(files=[[UUID, "a", WEAK.digest(9), 9, WEAK.to_json()]]),
+        broken(files=[[UUID, "a", None, 70_000, WEAK.to_json()]]),
         broken(dropped={"packs": ["../x"]}),
         broken(dropped={"objects": ["x"]}),
         broken(dropped={"files": [["..", "x"]]}),

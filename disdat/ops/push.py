@@ -245,7 +245,7 @@ def _work(context: Context, rows: Sequence[Row]) -> _Work:
     return _Work(
         tuple(row for row in rows if row.uuid in news.uuids),
         (*_runs(context, coming.bundles), *news.events),
-        (*_absent(context, needed, files), *moved.sent),
+        (*absent(context, needed, files), *moved.sent),
         moved.copied,
         tuple(files),
         frozenset(needed),
@@ -279,8 +279,8 @@ def _needed(context: Context, coming: Arriving) -> dict[Digest, int]:
     return sizes
 
 
-def _absent(context: Context, sizes: Mapping[Digest, int], files: Iterable[PlainFile]) -> Iterator[Outgoing]:
-    """Yield those of some objects that the remote lacks."""
+def absent(context: Context, sizes: Mapping[Digest, int], files: Iterable[PlainFile]) -> Iterator[Outgoing]:
+    """Yield those of some objects, with their sizes or 0, that the remote lacks, and are not among *files*."""
     store = context.home.store
     for digest in sizes.keys() - context.remote.known.places(sizes).keys() - {each.digest for each in files}:
         size_bytes = sizes[digest] or store.size_bytes(digest)

@@ -27,7 +27,6 @@ from disdat.remote import compaction, condemned, transfer
 from disdat.remote.known import Stored
 from disdat.remote.leases import Lease
 from disdat.remote.mirror import Mirror, Overdue
-from disdat.remote.transfer import Outgoing
 
 _ENTRY = struct.Struct("<32sQQ")  # of the index of a pack, as publications have it
 _PACKS, _PACK_END = "packs/", ".pack"
@@ -152,13 +151,11 @@ class Lead:
 
     def _send(self, sizes: Mapping[Digest, int]) -> None:
         """Send what the remote lacks of some objects, each with its size or 0."""
-        store = self._context.home.store
-        absent = sizes.keys() - self._places(sizes).keys()
-        outgoing = [Outgoing(None, digest, sizes[digest] or store.size_bytes(digest)) for digest in absent]
-        if outgoing:
+        unsent = {digest: size_bytes for digest, size_bytes in sizes.items() if digest not in self._staged}
+        if outgoing := list(push.absent(self._context, unsent, ())):
             sent = transfer.send(
                 self._context.remote.backend,
-                store,
+                self._context.home.store,
                 outgoing,
                 progress=lambda _: self.renew(),
                 is_there=lambda _, __: False,
@@ -225,7 +222,7 @@ def _said(events: Sequence[Event], places: Mapping[Digest, Place], remote_contex
             objects.append((digest, place.length))
         elif place.key.startswith(below):
             uuid, _, end = place.key.removeprefix(below).partition("/")
-            files.append(PlainFile(uuid, path_of_key(end), digest, place.length))
+            files.append(PlainFile(uuid, path_of_key(end), digest, place.length, place.weak))
         else:
             name = place.key.removeprefix(_PACKS).removesuffix(_PACK_END)
             packs[name] = packs.get(name, b"") + _ENTRY.pack(digest.raw, place.offset, place.length)

@@ -73,9 +73,7 @@ def bound(tmp_path: Path) -> Context:
 
 ESSENTIAL = frozenset(
     {
-        "test_a_task_that_yields_is_suspended_until_it_has_all",
         "test_what_a_task_writes_and_logs_is_told",
-        "test_of_calls_that_wait_the_most_urgent_begins_first",
         "test_a_task_that_takes_its_process_with_it_fails_alone[kill-SIGKILL]",
         "test_a_call_that_runs_can_be_cancelled",
     }

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask
 import distributed
 from distributed.comm import CommClosedError
 
@@ -121,15 +122,17 @@ def _local(workers: int, place: str) -> distributed.LocalCluster:
 
     Each call has a process of its own all the same, so that processes of workers would be needless ones.
     """
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=False,
-        memory_limit=0,
-        local_directory=place,
-        dashboard_address=_ANY_PORT,
-        worker_dashboard_address=_ANY_PORT,
-    )
+    # Else a thread looks a hundred times a second at what each worker does, which is to wait.
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            memory_limit=0,
+            local_directory=place,
+            dashboard_address=_ANY_PORT,
+            worker_dashboard_address=_ANY_PORT,
+        )
 
 
 def _connected(cluster: distributed.LocalCluster | str) -> distributed.Client:

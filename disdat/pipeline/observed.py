@@ -6,8 +6,9 @@ Each observation is JSON, as ``docs/format.md`` has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain, count
 from typing import Any, cast
 
 import luigi
@@ -95,6 +96,13 @@ def unknown(bundle: Bundle, now: Now) -> tuple[Observation, ...]:
     tasks = [cast("Observation", each) for each in bundle.lineage.observed]
     known = now.yielded.keys() | now.absent.keys()
     return tuple(each for each in tasks if each["kind"] == "task" and key(each) not in known)
+
+
+def argument_of(task: luigi.Task, *taken: Container[str]) -> str:
+    """What a task that was yielded is an input as: its id, which has neither the module nor all of the parameters."""
+    task_id: str = task.task_id
+    names = chain([task_id], (f"{task_id}#{number}" for number in count(2)))
+    return next(name for name in names if not any(name in each for each in taken))
 
 
 def arguments(lineage: Lineage) -> set[str]:

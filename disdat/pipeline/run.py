@@ -13,7 +13,7 @@ from disdat.context import Context
 from disdat.core.canonical import Json
 from disdat.errors import ApplyError, InvalidInput, TaskFailed
 from disdat.ops import bundles, runs, watching
-from disdat.pipeline import driver, noise, plan
+from disdat.pipeline import driver, noise, observed, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Events, Quiet
@@ -175,7 +175,9 @@ def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:
 
 def _inputs(node: Node, numbers: Mapping[Node, int]) -> dict[str, Json]:
     """What a task read, by argument: of what the run decided the number, of an external one the uuid."""
-    made = {**node.upstream, **{each.task.task_id: each for each in node.yielded.values()}}
+    made = node.upstream
+    for each in node.yielded.values():
+        made[observed.argument_of(each.task, made)] = each
     found: dict[str, Json] = {argument: numbers[each] for argument, each in made.items() if each in numbers}
     found |= {argument: each.bundle.uuid for argument, each in node.external.items() if each.bundle}
     return {"inputs": found} if found else {}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
 from typing import cast
 
@@ -204,9 +203,7 @@ def _note(running: Running, task: PipeTask, given: Dependency) -> None:
     key = key_of(task)
     if key not in running.noted:
         running.noted.add(key)
-        # The id has no module, and not all of the parameters.
-        names = chain([task.task_id], (f"{task.task_id}#{number}" for number in count(2)))
-        argument = next(name for name in names if name not in running.inputs and name not in running.yielded)
+        argument = observed.argument_of(task, running.inputs, running.yielded)
         running.yielded[argument] = replace(given, argument=argument)
         running.observer.yielded(task, running.yielded[argument])
 

@@ -252,6 +252,8 @@ def test_two_tasks_of_one_id_are_two_inputs(applied: Applied) -> None:
     task_id = Secretive(token="any").task_id
     assert [each.argument for each in found.inputs] == [task_id, f"{task_id}#2"]
     assert applied.value("YieldsSecrets") == [7, 9]
+    last = [event for event in applied.context.catalog.events() if event.kind == "decisions"][-1]
+    assert last.payload["tasks"][0]["inputs"] == {task_id: 1, f"{task_id}#2": 2}  # type: ignore[index, call-overload]
     assert applied(YieldsSecrets) == []
 
 

@@ -25,7 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "add": "name -t=tag --tag=tag -i --inline --json",
     "apply": "file -o=name --output-bundle=name -f --force --force-all -w= --workers= -cs --central-scheduler"
     " -it=tag --input-tag=tag -ot=tag --output-tag=tag --rerun= --incremental-push"
-    " --incremental-pull --executor= --recompute --timeout= --params-json= --plan --json",
+    " --incremental-pull --executor= --scheduler= --recompute --timeout= --params-json= --plan --json",
     "plan": "file -o=name --output-bundle=name -f --force --force-all --rerun= --params-json= --all --json",
     "why": "ref --params-json= --json",
     "commit": "name -t=tag --tag=tag -u=uuid --uuid=uuid",

@@ -105,13 +105,14 @@ def test_a_power_cut_while_it_is_taken_in_leaves_it_whole_or_not_there(tmp_path:
     seen = set()
     for what, state in crash_states(initial, disk.calls, tmp_path / "scratch"):
         store = ObjectStore(state / "store")
-        seen.add(is_there := store.has(NAME))
+        here = store.has(NAME), (store.root / "weak" / NAME.hex).exists()
         try:
-            if is_there:
+            if here == (False, True):
+                take(store, DATA)
+            if any(here):
                 assert store.read(NAME) == DATA
-            take(store, DATA)
-            assert store.read(NAME) == DATA
         except BaseException as exc:
             raise AssertionError(what) from exc
         store.close()
-    assert seen == {False, True}
+        seen.add(here)
+    assert seen == {(False, False), (False, True), (True, True)}

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from disdat import config
+from disdat.context import Home
 from tests.cli.conftest import Dsdt
+from tests.pipeline.conftest import lose_objects
 
 MODULE = """\
 import luigi
@@ -36,6 +39,13 @@ class Broken(PipeTask):
 
     def pipe_run(self, numbers):
         raise ValueError("no good")
+
+class Large(PipeTask):
+    def pipe_run(self):
+        target = self.create_output_file("large.bin")
+        with target.open("w") as file:
+            file.write("x" * 200_000)
+        return target
 """
 
 
@@ -138,6 +148,22 @@ def test_a_failing_task_is_told_with_what_it_raised(demo: Dsdt, pipe: str):
         "hint: finished results are kept: correct the task and apply again",
     ]
     assert [each["name"] for each in demo.json("ls")] == ["Numbers"]
+
+
+def test_what_is_on_a_remote_only_that_does_not_answer_is_made_anew_where_that_is_said(demo: Dsdt, pipe: str):
+    remote = Path("remote")
+    demo("remote", "shared", f"file://{remote.absolute()}")
+    demo("apply", "--incremental-push", f"{pipe}.Large")
+    [large] = demo.json("ls")
+    lose_objects(Home.open(config.load()).context("demo"), large["uuid"])
+    remote.rename("away")
+    remote.mkdir()
+    ended = demo.run("apply", f"{pipe}.Large")
+    told, hint = ended.err.splitlines()
+    assert ended.code == 1
+    assert told.startswith("dsdt: results of earlier runs are on the remote only: ")
+    assert "--recompute" in hint
+    assert demo("apply", "--recompute", f"{pipe}.Large").out.split()[:2] == ["made", "Large()"]
 
 
 def test_tasks_see_the_profile_that_was_chosen(demo: Dsdt, pipe: str, monkeypatch: pytest.MonkeyPatch):

@@ -154,9 +154,7 @@ def test_a_dead_process_is_announced_as_luigi_does(applied: Applied) -> None:
 
 
 @pytest.mark.parametrize(("executor", "workers", "is_here"), [("pool", 1, False), ("inline", 3, True), (None, 1, True)])
-def test_the_executor_is_the_one_asked_for(
-    applied: Applied, executor: str | None, workers: int, is_here: bool
-) -> None:
+def test_the_executor_is_the_one_asked_for(applied: Applied, executor: str | None, workers: int, is_here: bool) -> None:
     applied(steps.Where, executor=executor, workers=workers)
     assert (applied.value("Where") == os.getpid()) is is_here
 

@@ -21,6 +21,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 reads_all = pytest.mark.xdist_group("sources")
 Import = ast.Import | ast.ImportFrom
 HEAVY = {"luigi", "pandas", "pyarrow", "boto3", "obstore", "dask", "docker", "sqlalchemy", "numpy"}
+WRITTEN_AS_USERS_DO = "testing/executor_tasks.py"
+"""Tasks that executors are tried with."""
 
 
 def place(source: Path) -> str:
@@ -90,7 +92,8 @@ def test_the_environment_is_read_in_config_only():
 
 @reads_all
 def test_only_the_command_line_prints():
-    assert breaches("cli/", "print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write") == []
+    found = breaches("cli/", "print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+    assert [each for each in found if not each.startswith(WRITTEN_AS_USERS_DO)] == []
 
 
 @reads_all
@@ -100,7 +103,7 @@ def test_boto3_is_imported_in_aws_only():
 
 @reads_all
 def test_luigi_is_imported_in_pipeline_only():
-    assert [place for place in importers("luigi") if not place.startswith("pipeline/")] == []
+    assert [place for place in importers("luigi") if not place.startswith(("pipeline/", WRITTEN_AS_USERS_DO))] == []
 
 
 def comment_lines(source: Path) -> set[int]:

@@ -179,7 +179,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._pool.is_mine:
-            sys.stderr.write(f"{self.format(record)}\n")
+            os.write(2, f"{self.format(record)}\n".encode(errors="backslashreplace"))
             return
         told = {name: getattr(record, name) for name in _RECORDED}
         self._pool.tell({"logged": {**told, "msg": self.format(record)}})

@@ -1,7 +1,8 @@
 """
-The main job, told as it goes: add files and tables, run a pipeline over real images twice, read it all back, share it.
+The main job, told as it goes: add files and tables, run a pipeline over real images, edit it, read it back, share it.
 
-Everything happens in a directory of its own, which is made anew each time: ``.demo`` in the current directory.
+Everything happens in a directory of its own, which is made anew each time: ``.demo`` in the current directory. The
+pipeline that is edited there is a copy.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def main() -> None:
     shutil.rmtree(place, ignore_errors=True)
     os.environ["DISDAT_HOME"] = str(place / "home")
     os.environ["DISDAT_CONFIG"] = str(place / "disdat.cfg")
-    os.chdir(HERE)
+    shutil.copytree(HERE, place / "examples", ignore=shutil.ignore_patterns("__pycache__", ".demo"))
+    os.chdir(place / "examples")
     work()
     share(place)
     print(f"\nEverything is in {place}; delete it when you like.")
@@ -43,10 +45,16 @@ def work() -> None:
 
     say("Run three tasks over 1,797 images of digits; each output becomes a bundle.")
     dsdt("apply pipelines.mnist.Evaluate")
-    say("Run them again: nothing is left to do.")
+    say("Run them again: nothing is left to do, and each says why.")
     dsdt("apply pipelines.mnist.Evaluate")
+    dsdt("why Evaluate")
     say("Another parameter makes new versions of what depends on it, and only of that.")
     dsdt("apply pipelines.mnist.Evaluate --gamma 0.01")
+    say("Edit a function that two of the tasks call, for fewer greys: what would run again, and what did?")
+    edit("pipelines/mnist.py", "images.reshape(len(images), -1)", "(images.reshape(len(images), -1) // 4 * 4)")
+    dsdt("plan pipelines.mnist.Evaluate --gamma 0.01")
+    dsdt("apply pipelines.mnist.Evaluate --gamma 0.01")
+    dsdt("why Evaluate")
 
     say("Read it back, from the command line and from Python.")
     dsdt("cat Evaluate")
@@ -90,6 +98,14 @@ def say(text: str) -> None:
 def dsdt(line: str) -> None:
     print(f"\n$ dsdt {line}", flush=True)
     subprocess.run([DSDT, *shlex.split(line)], check=True)
+
+
+def edit(name: str, old: str, new: str) -> None:
+    """Replace *old*, which is there once."""
+    path = Path(name)
+    before, after = path.read_text(encoding="utf-8").split(old)
+    path.write_text(before + new + after, encoding="utf-8")
+    print(f"\n{name}\n- {old}\n+ {new}", flush=True)
 
 
 def python(code: str) -> None:

@@ -176,7 +176,7 @@ class _Asked:
             wanted=wanted,
             known={path: written for path, written in record.files.items() if path in concerned},
             begun=begun,
-            mark=record.begun.mark if record.begun else None,
+            left_over={str(left) for left in self.left_over(record, begun)},
             object_path=self.store.loose_path,
             wrong_objects=self.store.wrong_objects,
         ).look()
@@ -205,6 +205,11 @@ class _Asked:
             return from_nodes(record.begun.tree, self.store.read)
         except (NotFound, Corrupt):
             return {}
+
+    def left_over(self, record: Record, begun: Mapping[str, Entry]) -> Iterator[Path]:
+        """Where a checkout of *begun* that was killed may have left what it had not finished."""
+        if record.begun is not None:
+            yield from left_over(self.root, parents(begun), record.begun.mark)
 
     def _misplaced(self, sight: Sight, base: Mapping[str, Entry], wanted: Mapping[str, Entry]) -> set[str]:
         """Files that have the right bytes and are links where copies are wanted, or copies where links are."""
@@ -347,12 +352,9 @@ class _Planned:
 
     def _remove_left_over(self) -> None:
         """Remove the temporary files of a checkout that was killed."""
-        begun = self._record.begun
-        if begun is not None:
-            directories = parents(self._asked.begun_tree(self._record))
-            for left in left_over(self._asked.root, directories, begun.mark):
-                with suppress(FileNotFoundError, NotADirectoryError):  # it got its name, or never was
-                    remove(left, disk=self._asked.context.home.disk)
+        for left in self._asked.left_over(self._record, self._asked.begun_tree(self._record)):
+            with suppress(FileNotFoundError, NotADirectoryError):  # it got its name, or never was
+                remove(left, disk=self._asked.context.home.disk)
 
 
 @contextmanager

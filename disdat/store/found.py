@@ -74,9 +74,10 @@ class Looker:
     """
     Looks at the paths of *wanted*, of *known* and of *begun* below *root*, and at what is in the way of them.
 
-    Bytes are told where a file may be one of these three; others only have to be known to be different. Names that
-    begin with *mark*, if there is one, are what an unfinished checkout left. *wrong_objects* tells which of the
-    store's own files are not what they are named by, as where somebody wrote to a link.
+    Bytes are told where a file may be one of these three; others only have to be known to be different. *left_over* is
+    where an unfinished checkout may have left files and directories, which are removed before anything is written.
+    *wrong_objects* tells which of the store's own files are not what they are named by, as where somebody wrote to a
+    link.
     """
 
     def __init__(
@@ -86,13 +87,13 @@ class Looker:
         wanted: Mapping[str, Entry],
         known: Mapping[str, Written],
         begun: Mapping[str, Entry],
-        mark: str | None,
+        left_over: Set[str],
         object_path: Callable[[Digest], Path],
         wrong_objects: Callable[[Mapping[Digest, os.stat_result]], Set[Digest]],
     ) -> None:
         self._root = root
         self._wanted, self._known, self._begun = wanted, known, begun
-        self._mark = mark
+        self._left_over = left_over
         self._object_path = object_path
         self._wrong_objects = wrong_objects
         self._sight = Sight()
@@ -183,15 +184,16 @@ class Looker:
     def _holds_others(self, directory: str) -> bool:
         """Whether a directory in the place of a file has anything in it that we did not write."""
         for where, directories, names in os.walk(place(self._root, directory)):
+            directories[:] = [name for name in directories if f"{where}/{name}" not in self._left_over]
             links = [name for name in directories if os.path.islink(f"{where}/{name}")]
-            if not all(self._is_ours(f"{where}/{name}", name) for name in names + links):
+            if not all(self._is_ours(f"{where}/{name}") for name in names + links):
                 return True
         return False
 
-    def _is_ours(self, where: str, name: str) -> bool:
+    def _is_ours(self, where: str) -> bool:
         """Whether a file was written by us; what is known to be, and was changed, is told where it is looked at."""
         path = encode_path(os.fsencode(os.path.relpath(where, self._root)))
-        if path in self._known or (self._mark is not None and name.startswith(self._mark)):
+        if path in self._known or where in self._left_over:
             return True
         seen, begun = os.lstat(where), self._begun.get(path)
         if begun is None or not stat.S_ISREG(seen.st_mode) or self._tell(path, where, seen) != begun:

@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -141,6 +142,28 @@ def cut_at_every_step(
 @pytest.mark.slow
 def test_a_checkout_that_is_killed_at_any_step_is_completed_by_the_next(case: Case, place: Path) -> None:
     assert cut_at_every_step(place, case, Crash, Crash) > 8
+
+
+def test_what_was_left_unfinished_in_a_directory_is_no_file_of_the_users(place: Path) -> None:
+    """So a file may take the place of the directory, wherever in it a checkout was killed."""
+    versions: list[Files] = [{"d": b"1"}, {"d/a": b"2"}, {"d/a": b"3", "d/e/f": b"3", "d/large": LARGE}]
+    context = contexts.create(Home(place / "home"), "demo")
+    for files in versions:
+        shutil.rmtree(place / "source", ignore_errors=True)
+        write(place / "source", files)
+        add.add(context, "data", [place / "source"])
+    at, reached, left = 0, True, set()
+    while reached:
+        at += 1
+        checkout(context, "data@-1", place / "out")
+        disk = FailingDisk(at, error=Crash)
+        with suppress(Crash):
+            checkout(Home(place / "home", disk=disk).context("demo"), "data", place / "out")
+        reached = disk.reached
+        left |= {name.partition(".dsdt-")[2][16:] for name in read(place / "out") if ".dsdt-" in name}
+        checkout(context, "data@-2", place / "out")
+        assert read(place / "out") == versions[0]
+    assert left == {"/0/f", "-new"}
 
 
 def _full() -> OSError:

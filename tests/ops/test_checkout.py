@@ -440,6 +440,21 @@ def test_a_link_that_was_written_to_in_the_place_of_a_file_is_not_deleted(contex
     assert (out / "d/big").read_bytes() == b"mine" + LARGE[4:]
 
 
+def test_what_a_killed_checkout_left_stays_where_nobody_can_tell_of_which_tree_it_was(
+    context: Context, out: Path
+) -> None:
+    put(context, "x", {"d": b"1"})
+    record = RecordFile(context.home.root / "checkouts", os.path.realpath(out), disk=Disk())
+    context.home.ensure()
+    with record.held():
+        record.save(Record(begun=Begun("00" * 8, digest.of_bytes(b"collected since"))))
+    left = {f"d/.dsdt-{'00' * 8}-new": b"2"}
+    write(out, left)
+    with pytest.raises(Conflict, match="d is a directory"):
+        checkout(fresh(context), "x", out)
+    assert read(out) == left
+
+
 def _as_if_killed(context: Context, out: Path) -> None:
     """Let the record of a directory be as it was before the last step of its first checkout."""
     record = RecordFile(context.home.root / "checkouts", os.path.realpath(out), disk=Disk())

@@ -47,6 +47,8 @@ def _import(module_name: str, name: str) -> ModuleType:
         if exc.name is not None and f"{module_name}.".startswith(f"{exc.name}."):
             raise NotFound(f"no module {exc.name}, needed for {name}", hint=_module_hint(here, exc.name)) from exc
         raise _broken(module_name, exc, hint=_install_hint(exc.name)) from exc
+    except InvalidInput as exc:  # of ours, about a class in it
+        raise InvalidInput(f"cannot import {module_name}: {exc}", hint=exc.hint) from exc
     except (Exception, SystemExit) as exc:  # whatever the user's module raises, he is told
         raise _broken(module_name, exc) from exc
 

@@ -109,12 +109,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # whatever a class further down may take
         super().__init_subclass__(**kwargs)
-        for name, value in vars(cls).items():
-            if isinstance(value, luigi.Parameter) and name in vars(PipeTask):
-                raise InvalidInput(
-                    f"{cls.__name__} has a parameter {name!r}, which means something else in every task",
-                    hint="give the parameter another name",
-                )
+        params.check_class(cls, taken=vars(PipeTask))
         source.note_loaded(cls.__module__)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # the values of its parameters

@@ -50,6 +50,7 @@ def test_the_current_directory_is_looked_in(home: Path, monkeypatch: pytest.Monk
         ),
         ("broken.misnames.T", InvalidInput, "No module named 'broken.not_there'", "correct the module"),
         ("broken.leaves.T", InvalidInput, "cannot import broken.leaves: SystemExit: 3", "correct the module"),
+        ("broken.luigis.T", InvalidInput, "broken.luigis: T has a method run, which nothing calls", "into pipe_run"),
     ],
 )
 def test_a_name_that_leads_nowhere_says_why(
@@ -57,6 +58,9 @@ def test_a_name_that_leads_nowhere_says_why(
 ):
     importable("broken/__init__.py", "")
     importable("broken/empty.py", "from disdat.pipe import PipeTask")
+    importable(
+        "broken/luigis.py", "from disdat.pipe import PipeTask\nclass T(PipeTask):\n    def run(self): return 1\n"
+    )
     importable(
         "broken/other.py", "from disdat.pipe import PipeTask\nclass Beta(PipeTask): pass\nclass Alpha(PipeTask): pass"
     )

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from disdat.pipeline import outline
+from disdat.pipeline import importing, outline
 from disdat.pipeline.outline import Outline, Statement
 
 _TASK_BASES = frozenset({"disdat.pipe.PipeTask", "disdat.pipeline.task.PipeTask"})
+_REGISTERING = ("register", "listens_for", "implements", "hookimpl")
 _IMPLICIT = frozenset({"__name__", "__file__", "__doc__", "__path__", "__package__", "__spec__"})
 
 
@@ -69,18 +70,22 @@ def collect(starts: Iterable[tuple[str, str]], find: Find) -> Closure:
     walk = _Walk(find)
     for module, name in starts:
         walk.follow(module, name, declared=False)
+        walk.starts.append(module)
     walk.run()
     return walk.result()
 
 
 class _Walk:
     def __init__(self, find: Find) -> None:
+        self.starts: list[str] = []
         self._names = _Names(find)
         self._reached: dict[str, Module] = {}
         self._taken: dict[tuple[str, int], bool] = {}
         """The statements in the closure, and whether they only say which tasks there are."""
         self._bindings: dict[str, dict[str, str]] = {}
         """What is imported, by the module that does it and the name it has there."""
+        self._runs: dict[str, list[str]] = {}
+        """What happens when a module is imported, as :mod:`disdat.pipeline.importing` has it."""
         self._seen: set[tuple[str, str, bool]] = set()
         self._pending: list[tuple[Module, int, bool]] = []
         self._unfinished: list[Module] = []
@@ -100,10 +105,14 @@ class _Walk:
             taken = [
                 each for number, each in enumerate(module.outline.statements) if (module.name, number) in self._taken
             ]
-            found = dict(_definitions(taken, self._bindings.get(module.name, {})))
+            found = dict(_definitions(module, taken, self._bindings.get(module.name, {})))
             closure.modules[module.name] = set(found)
             closure.definitions |= {f"{module.file}:{name}": each for name, each in found.items()}
             closure.blind += (f"{module.file}, {what}" for each in taken for what in each.blind)
+        for name, order in importing.orders(self.starts, self._runs):
+            at = f"{self._reached[name].file}:"
+            done = closure.definitions.get(at, Definition("statements", ""))
+            closure.definitions[at] = done._replace(digest=_together([done.digest, *order]))
         return closure
 
     def follow(self, name: str, path: str, *, declared: bool) -> None:
@@ -129,15 +138,14 @@ class _Walk:
                 self._take(module, number, declared=declared)
             for target in self._bind(module, statement, name):
                 self._follow_into(target, rest, declared=declared)
-        if numbers:
-            return True
-        source = self._names.star_source(module, name)
-        if isinstance(source, Installed):
-            self._packages.add(source.package)
-        if not isinstance(source, Module):
-            return False
-        self.follow(source.name, path, declared=declared)
-        return True
+        sources, package = self._names.star_sources(module, name)
+        for source in sources:
+            self.follow(source.name, path, declared=declared)
+        if len(sources) > 1 or (sources and numbers):
+            self._bindings.setdefault(module.name, {})[name] = " ".join(f"{each.name}:{name}" for each in sources)
+        if package and not sources and not numbers:
+            self._packages.add(package)
+        return bool(numbers or sources)
 
     def _follow_into(self, target: tuple[str, str], rest: str, *, declared: bool) -> None:
         self.follow(target[0], ".".join(filter(None, (target[1], rest))), declared=declared)
@@ -169,6 +177,8 @@ class _Walk:
                         self.follow(target, path, declared=declared)
                     else:
                         self._reach(target)
+        for ref in module.outline.stars:
+            self.follow(absolute(module, ref)[0], "", declared=declared)
 
     def _take(self, module: Module, number: int, *, declared: bool) -> None:
         key = (module.name, number)
@@ -211,14 +221,17 @@ class _Walk:
 
     def _import(self, module: Module) -> None:
         """Take in what happens when *module* is imported."""
+        runs = self._runs[module.name] = []
         for number, each in enumerate(module.outline.statements):
             if each.is_skipped:
                 continue
             if each.kind != "function":
-                for ref in each.imported:
-                    self._pass_through(_as_module(module, ref))
+                for name in (_as_module(module, ref) for ref in each.imported):
+                    self._pass_through(name)
+                    runs.append(name)
             if each.acts or self._names.runs_project(module, each):
                 self._take(module, number, declared=False)
+                runs.append("")
 
     def _pass_through(self, name: str) -> None:
         """Reach a module that is imported, used or not; an installed one counts only where it is used."""
@@ -241,21 +254,20 @@ class _Names:
             self._found[name] = self._find(name)
         return self._found[name]
 
-    def star_source(self, module: Module, name: str) -> Module | Installed | None:
-        """The module that binds a name which *module* imports with all others."""
-        pending, seen, last = [module], {module.name}, None
+    def star_sources(self, module: Module, name: str) -> tuple[list[Module], str]:
+        """The modules that bind a name which *module* imports with all others; and an installed one that may."""
+        pending, seen, package = [module], {module.name}, ""
+        sources: list[Module] = []
         while pending:
             here = pending.pop()
-            for ref in here.outline.stars:
-                target = absolute(here, ref)[0]
+            for target in (absolute(here, ref)[0] for ref in here.outline.stars):
                 found = self.look_up(target)
-                if isinstance(found, Module) and name in found.outline.by_name:
-                    return found
-                if isinstance(found, Module) and target not in seen:
+                if isinstance(found, Installed):
+                    package = found.package
+                elif found is not None and target not in seen:
                     seen.add(target)
-                    pending.append(found)
-                last = found if isinstance(found, Installed) else last
-        return last
+                    (sources if name in found.outline.by_name else pending).append(found)
+        return sources, package
 
     def is_only_a_module(self, module: Module, name: str) -> bool:
         """Whether a package binds *name* only by importing its own module of that name."""
@@ -275,9 +287,16 @@ class _Names:
 
     def runs_project(self, module: Module, statement: Statement) -> bool:
         """Whether code of the project runs to define this, which may do more than that."""
-        return any(self._is_projects(module, ref) for ref in statement.calls) or any(
-            self._acts_when_derived_from(module, ref) for ref in statement.bases
+        return (
+            any(self._is_projects(module, ref) or _registers(ref) for ref in statement.calls)
+            or any(self._acts_when_derived_from(module, ref) for ref in statement.bases)
+            or (statement.kind == "constant" and any(self._is_imported(module, name) for name in statement.names))
         )
+
+    def _is_imported(self, module: Module, name: str) -> bool:
+        """Whether *name* is another module's too: ``TABLE += [f]`` changes what that one has."""
+        numbers = module.outline.by_name[name]
+        return len(numbers) > 1 and any(name in module.outline.statements[number].imports for number in numbers)
 
     def _is_task_base(self, module: Module, base: str) -> bool:
         origin, path = self._origin(module, base)
@@ -287,7 +306,7 @@ class _Names:
 
     def _is_projects(self, module: Module, ref: str) -> bool:
         origin, path = self._origin(module, ref)
-        return isinstance(origin, Module) and path.partition(".")[0] in origin.outline.by_name
+        return isinstance(origin, Module) and (origin is not module or path.partition(".")[0] in origin.outline.by_name)
 
     def _acts_when_derived_from(self, module: Module, base: str) -> bool:
         pending, seen = [self._origin(module, base)], set()
@@ -296,12 +315,19 @@ class _Names:
             if isinstance(origin, str) or (origin.name, path) in self._quiet or (origin.name, path) in seen:
                 continue
             seen.add((origin.name, path))
+            if self._is_made(origin, path):
+                return True
             for each in _classes(origin, path):
                 if each.hooks:
                     return True
                 pending += (self._origin(origin, base) for base in each.bases)
         self._quiet |= seen
         return False
+
+    def _is_made(self, module: Module, name: str) -> bool:
+        """Whether *name* is a value that code of the project makes, of which nothing is known."""
+        found = [module.outline.statements[number] for number in module.outline.by_name.get(name, ())]
+        return any(each.kind == "constant" and self._is_projects(module, ref) for each in found for ref in each.calls)
 
     def _origin(self, module: Module, path: str) -> tuple[Module | str, str]:
         """The module (of one that is not the project's the name) and the path that *path* is defined under."""
@@ -314,14 +340,18 @@ class _Names:
                 for number in module.outline.by_name.get(name, ())
                 for ref in module.outline.statements[number].imports.get(name, ())
             ]
+            if name not in module.outline.by_name and (sources := self.star_sources(module, name)[0]):
+                module = sources[-1]
+                continue
             if not refs:
                 return module, path
-            target, inner = absolute(module, refs[0])
-            target, path = self._deepest(target, ".".join(filter(None, (inner, rest))))
-            found = self.look_up(target)
-            if not isinstance(found, Module):
-                return target, path
-            module = found
+            targets = (absolute(module, ref) for ref in refs)
+            places = [self._deepest(target, ".".join(filter(None, (inner, rest)))) for target, inner in targets]
+            # Of several that are tried one is the project's.
+            own = [(found, path) for target, path in places if isinstance(found := self.look_up(target), Module)]
+            if not own:
+                return places[0]
+            module, path = own[0]
         return module, path
 
     def _deepest(self, target: str, path: str) -> tuple[str, str]:
@@ -360,7 +390,13 @@ def _classes(module: Module, name: str) -> Iterator[Statement]:
             yield each
 
 
-def _definitions(taken: list[Statement], bindings: dict[str, str]) -> Iterator[tuple[str, Definition]]:
+def _registers(called: str) -> bool:
+    """Whether what is called, or decorates, is likely to hand on what it is given, as pandas' accessors are."""
+    last = called.rpartition(".")[2]
+    return any(word in last for word in _REGISTERING)
+
+
+def _definitions(module: Module, taken: list[Statement], bindings: dict[str, str]) -> Iterator[tuple[str, Definition]]:
     if done := _done(taken):
         yield "", Definition("statements", outline.digest(" ".join(done).encode()))
     statements: dict[str, list[Statement]] = {}
@@ -368,11 +404,25 @@ def _definitions(taken: list[Statement], bindings: dict[str, str]) -> Iterator[t
         for name in each.names:
             statements.setdefault(name, []).append(each)
     for name, found in statements.items():
-        digests = [each.digest for each in found]
+        digests = [found[0].digest]
+        if len(module.outline.by_name[name]) > 1:
+            digests = list(_in_order(module, name, taken))
+        if name in bindings and not any(name in each.imports for each in found):
+            digests.append(bindings[name])
         yield name, Definition(found[-1].kind, digests[0] if len(digests) == 1 else _together(digests))
     for name, target in bindings.items():
         if name not in statements:
             yield name, Definition("import", outline.digest(target.encode()))
+
+
+def _in_order(module: Module, name: str, taken: list[Statement]) -> Iterator[str]:
+    """What binds *name* several times, and in between what counts and reads it: that has the value it had then."""
+    numbers, counted = module.outline.by_name[name], {id(each) for each in taken}
+    for each in module.outline.statements[numbers[0] : numbers[-1] + 1]:
+        if name in each.names:
+            yield each.digest
+        elif id(each) in counted and any(ref.partition(".")[0] == name for ref in each.refs):
+            yield ",".join(each.names)
 
 
 def _done(taken: Iterable[Statement]) -> list[str]:

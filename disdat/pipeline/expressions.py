@@ -10,6 +10,11 @@ _KEEP_NO_ANNOTATIONS = frozenset(
 )
 """Decorators that do not read the annotations of what they decorate."""
 
+_READ_LOCALS = frozenset({"eval", "exec", "locals"})
+_READ_WITHOUT_ARGUMENTS = frozenset({"vars", "dir"})
+_READ_WHAT_A_TEXT_NAMES = frozenset({"query", "sql"})
+"""Methods that look for names of a text in the caller's frame, as those of pandas and DuckDB."""
+
 
 def dotted(node: ast.expr) -> str:
     """``a.b.c`` as text, of what is called too; nothing for any other expression."""
@@ -26,12 +31,27 @@ def dotted(node: ast.expr) -> str:
     return ".".join([node.id, *reversed(attributes)])
 
 
+def names_in(node: ast.expr) -> list[str]:
+    """The names that stand in an expression."""
+    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+
+
+def reads_locals(node: ast.Call, called: str) -> bool:
+    """Whether a call of something named *called* may read the names there are where it stands."""
+    if called in _READ_WITHOUT_ARGUMENTS:
+        return not node.args
+    if called in _READ_WHAT_A_TEXT_NAMES:
+        return not all(isinstance(each, ast.Constant) for each in node.args)
+    return called in _READ_LOCALS
+
+
 def called_import(node: ast.Call) -> str | None:
     """The module that ``importlib.import_module("a.b")`` or ``__import__("a.b")`` names."""
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if called not in {"import_module", "__import__"} or not node.args:
+    if called not in {"import_module", "__import__"}:
         return None
-    return _text(node.args[0])
+    named = [*node.args[:1], *(each.value for each in node.keywords if each.arg == "name")]
+    return _text(named[0]) if named else None
 
 
 def constant_attribute(node: ast.Call) -> str | None:

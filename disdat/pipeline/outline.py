@@ -16,7 +16,7 @@ from disdat.pipeline import syntax
 from disdat.pipeline.expressions import dotted
 from disdat.pipeline.written import Keeping, Written
 
-VERSION = 2
+VERSION = 3
 """Another outline of the same source has another number, as outlines are kept on disk."""
 
 _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
@@ -173,8 +173,10 @@ def _acts(node: ast.stmt) -> bool:
     match node:
         case ast.Expr(value=ast.Constant()):
             return False
-        case ast.Expr() | ast.Delete() | ast.With() | ast.For() | ast.While():
+        case ast.Expr() | ast.Delete() | ast.With() | ast.For() | ast.While() | ast.Raise() | ast.Assert():
             return True
+        case ast.ClassDef(body=body):
+            return any(_acts(each) for each in body if isinstance(each, ast.Assign | ast.AugAssign | ast.AnnAssign))
         case ast.Assign(targets=targets):
             return not all(map(_is_names_only, targets))
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
@@ -208,7 +210,11 @@ def _is_skipped(test: ast.expr) -> bool:
 
 def _has_hook(node: ast.ClassDef) -> bool:
     defined = any(isinstance(each, ast.FunctionDef) and each.name == "__init_subclass__" for each in node.body)
-    return defined or any(each.arg == "metaclass" for each in node.keywords)
+    return defined or any(each.arg == "metaclass" and not _is_abstract(each.value) for each in node.keywords)
+
+
+def _is_abstract(metaclass: ast.expr) -> bool:
+    return dotted(metaclass) in {"ABCMeta", "abc.ABCMeta"}
 
 
 def _literals(node: ast.stmt, around: str) -> Iterator[tuple[str, str]]:

@@ -133,7 +133,7 @@ def is_projects(path: str, name: str, own_package: str) -> bool:
 
 def listing(directory: str) -> str:
     """What stands for the modules a directory may hold."""
-    return " ".join(sorted(_modules_in(directory)))
+    return " ".join(sorted(_files_of_modules(directory)))
 
 
 def file_of(module: ModuleType) -> str | None:
@@ -168,7 +168,8 @@ def _of_loaded(name: str) -> Place | None:
     if module is None:
         return None
     path = file_of(module)
-    inner = [each for each in getattr(module, "__path__", ()) if isinstance(each, str)]
+    # Not by an attribute: a module may have a __getattr__ of its own.
+    inner = [each for each in getattr(module, "__dict__", {}).get("__path__", ()) if isinstance(each, str)]
     if path is None and not inner:
         return None
     return Place(path, tuple(map(_real, inner)))
@@ -190,12 +191,15 @@ def _of_spec(name: str) -> Place | None:
 
 
 def _modules_in(directory: str) -> frozenset[str]:
+    return frozenset(each.partition(".")[0] for each in _files_of_modules(directory))
+
+
+def _files_of_modules(directory: str) -> list[str]:
     try:
         names = os.listdir(directory)
     except OSError:
-        return frozenset()
-    modules = [each for each in names if "." not in each or each.endswith(_SUFFIXES)]
-    return frozenset(each.partition(".")[0] for each in modules if each != "__pycache__")
+        return []
+    return [each for each in names if ("." not in each or each.endswith(_SUFFIXES)) and each != "__pycache__"]
 
 
 @cache

@@ -97,6 +97,8 @@ class Scopes:
     def bind_import(self, name: str, target: str) -> None:
         scope = self._open[-1]
         self.bind(name, kept=True)
+        if scope.kind == "class":
+            self.refer(target)  # an attribute of it: who reads that names the class, or an instance
         (self.module if name in scope.outer else scope).imports.setdefault(name, []).append(target)
 
     def use_outer(self, names: Iterable[str]) -> None:

@@ -13,7 +13,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from disdat.pipeline.expressions import called_import, constant_attribute, dotted, may_read_annotations
+from disdat.pipeline.expressions import (
+    called_import,
+    constant_attribute,
+    dotted,
+    may_read_annotations,
+    names_in,
+    reads_locals,
+)
 from disdat.pipeline.scopes import Scopes
 from disdat.pipeline.written import Keeping, Written
 
@@ -22,8 +29,10 @@ _DECLARING = frozenset({"add_dependency", "yield_dependency", "add_external_depe
 _NOT_WRITTEN = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _READ_LOCALS = frozenset({"eval", "exec", "locals"})
 _READ_GLOBALS = frozenset({"eval", "exec", "globals"})
-_READ_HERE_WITHOUT_ARGUMENTS = frozenset({"vars", "dir"})
 _FRAMES = frozenset({"f_locals", "f_globals", "_getframe", "currentframe"})
+_NAMESPACES = frozenset({"f_globals", "__globals__"})
+_CALL_WHAT_THEY_ARE_GIVEN = frozenset({"map", "filter", "starmap", "reduce"})
+_RUN_FILES = frozenset({"run_path", "run_module", "spec_from_file_location"})
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _NOTHING_KEPT = Keeping()
@@ -125,8 +134,10 @@ class _Writer:
         value = node.value
         if isinstance(value, str):
             self._texts.append(value)
-        # Python's own text of a number may not be longer than a limit.
-        self._out.append(hex(value) if type(value) is int else ascii(value))
+        # Python's own text of a number may not be longer than a limit, and that of some constants is a name.
+        text = hex(value) if type(value) is int else ascii(value)
+        is_name = value is ... or (isinstance(value, float | complex) and "inf" in text)
+        self._out.append(f"={text}" if is_name else text)
 
     def _name(self, node: ast.Name) -> None:
         if not isinstance(node.ctx, ast.Load):
@@ -141,6 +152,8 @@ class _Writer:
         if isinstance(node, ast.Attribute):
             if node.attr in _FRAMES:
                 self._scopes.read()
+            if node.attr in _NAMESPACES or (node.attr in _READ_GLOBALS and dotted(node.value) == "builtins"):
+                self._scopes.refer("*")
             self._out += ("Attribute", "(", node.attr)
             self._write_chain(node.value, f".{node.attr}{attributes}")
             self._out.append(")")
@@ -154,22 +167,43 @@ class _Writer:
 
     def _call(self, node: ast.Call) -> None:
         called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if not self._scopes.functions and (chain := dotted(node.func)):
-            self._calls[chain] = None
-        if called in _READ_LOCALS or (called in _READ_HERE_WITHOUT_ARGUMENTS and not node.args):
+        self._calls_on_import(node.func)
+        if called in _CALL_WHAT_THEY_ARE_GIVEN:
+            for each in node.args[:1]:
+                self._calls_on_import(each)
+        if reads_locals(node, called) and (self._scopes.functions or isinstance(node.func, ast.Name)):
             self._scopes.read()
-        if called in _READ_GLOBALS and isinstance(node.func, ast.Name):
-            self._scopes.refer("*")
-        if called in {"import_module", "__import__"} and node.args:
+        if called in {"import_module", "__import__"}:
             self._imports_by_call(node)
-        elif called == "__subclasses__":
+        elif called == "__subclasses__" or called in _RUN_FILES:
             self._cannot_follow(node)
+        if dotted(node.func) == "sys.modules.get" and node.args:
+            self._loaded_module(node.args[0], node)
         if called in _DECLARING:
             self._dependency(node)
         elif called in {"getattr", "hasattr"} and (attribute := constant_attribute(node)):
             self._plain_call(node, first=f".{attribute}")
         else:
             self._plain_call(node)
+
+    def _calls_on_import(self, called: ast.expr) -> None:
+        """Note what is called, or decorates, unless a function is around."""
+        if not self._scopes.functions:
+            self._calls |= dict.fromkeys([chain] if (chain := dotted(called)) else names_in(called))
+
+    def _subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.value, ast.Attribute) and dotted(node.value) == "sys.modules":
+            self._loaded_module(node.slice, node)
+        self._generic(node)
+
+    def _loaded_module(self, name: ast.expr, node: ast.expr) -> None:
+        """``sys.modules[name]``, of which anything may be read."""
+        if isinstance(name, ast.Name) and name.id == "__name__":
+            self._scopes.refer("*")
+        elif isinstance(name, ast.Constant) and isinstance(name.value, str):
+            self._refer_import(name.value, "")
+        else:
+            self._cannot_follow(node)
 
     def _plain_call(self, node: ast.Call, *, first: str = "") -> None:
         self._out += ("Call", "(")
@@ -209,7 +243,7 @@ class _Writer:
         self._imported[f":{module}:"] = None
         self._scopes.refer(f":{module}:{attributes[1:]}")
 
-    def _cannot_follow(self, node: ast.Call) -> None:
+    def _cannot_follow(self, node: ast.expr) -> None:
         self._blind.append(f"line {node.lineno}: {ast.unparse(node)}")
 
     def _joined(self, node: ast.JoinedStr) -> None:
@@ -306,6 +340,9 @@ class _Writer:
         self._out += ("ClassDef", node.name, "(")
         for each in (*node.bases, *node.keywords, *getattr(node, "type_params", ())):
             self._visit(each)
+        for keyword in node.keywords:
+            if keyword.arg == "metaclass":
+                self._calls_on_import(keyword.value)
         self._scopes.open("class")
         self._value("body", node.body)
         self._out.append(")")
@@ -313,8 +350,7 @@ class _Writer:
 
     def _decorators(self, found: Iterable[ast.expr]) -> None:
         for each in found:
-            if not self._scopes.functions and (chain := dotted(each)):
-                self._calls[chain] = None
+            self._calls_on_import(each)
             self._out.append("@")
             self._visit(each)
 
@@ -348,6 +384,9 @@ class _Writer:
         self._captured(node.name)
         self._value("body", node.body)
         self._out.append(")")
+
+    def _match_singleton(self, node: ast.MatchSingleton) -> None:
+        self._out.append(f"MatchSingleton={node.value}")  # None and False are no fields that are empty
 
     def _match_as(self, node: ast.MatchAs) -> None:
         self._out.append("MatchAs(")
@@ -406,6 +445,10 @@ class _Writer:
             self._out += ("import", module + alias.name, alias.asname or alias.name)
 
     def _use(self, name: str, attributes: str = "") -> None:
+        if name in _READ_LOCALS:
+            self._scopes.read()
+        if name in _READ_GLOBALS:
+            self._scopes.refer("*")
         self._scopes.use(len(self._out), name, attributes)
         self._out.append(name)
 
@@ -420,6 +463,7 @@ _SPECIAL: dict[type[ast.AST], Callable[[_Writer, Any], None]] = {  # each takes 
     ast.Constant: _Writer._constant,
     ast.Name: _Writer._name,
     ast.Attribute: _Writer._attribute,
+    ast.Subscript: _Writer._subscript,
     ast.Call: _Writer._call,
     ast.JoinedStr: _Writer._joined,
     ast.FormattedValue: _Writer._formatted,
@@ -436,6 +480,7 @@ _SPECIAL: dict[type[ast.AST], Callable[[_Writer, Any], None]] = {  # each takes 
     ast.NamedExpr: _Writer._walrus,
     ast.ExceptHandler: _Writer._handler,
     ast.MatchAs: _Writer._match_as,
+    ast.MatchSingleton: _Writer._match_singleton,
     ast.MatchStar: _Writer._match_star,
     ast.MatchMapping: _Writer._match_mapping,
     ast.Global: _Writer._global,

@@ -227,7 +227,7 @@ def _told(choices: Choices, context: Context, *, as_json: bool) -> Iterator[Tell
     finally:
         if as_json:
             render.out(render.as_json([outcome.to_json(name) for name, outcome in teller.outcomes]))
-        elif teller.outcomes:
+        elif teller.outcomes and not choices.quiet:
             render.say(choices, teller.summary())
 
 

@@ -67,7 +67,7 @@ class Teller(Quiet):
     def planned(self, tasks: Sequence[tuple[Subject, Outcome | None]]) -> None:
         self._planned = True
         reused = [(subject.name, outcome) for subject, outcome in tasks if outcome is not None]
-        saved_s = self._saved_s(_bundles(reused)) if self._person else 0.0
+        saved_s = self._saving_s(reused) if self._person else 0.0
         self._board.plan(len(tasks), reused=len(reused), saved_s=saved_s)
         self._widen([subject.name for subject, _ in tasks])
         self._print_reused(reused)
@@ -99,7 +99,7 @@ class Teller(Quiet):
             self._print_reused(self.outcomes)
         kinds = ("made", "reused", "failed")
         by = {kind: [each for each in self.outcomes if each[1].decision == kind] for kind in kinds}
-        saved_s = self._saved_s(_bundles(by["reused"]))
+        saved_s = self._saving_s(by["reused"])
         saved = f" (saved {render.duration(saved_s)})" if saved_s >= 1 else ""
         took = render.duration(time.monotonic() - self._started_s)
         made, reused, failed = (f"{len(each):,} {kind}" for kind, each in by.items())
@@ -109,6 +109,12 @@ class Teller(Quiet):
         """What an interrupted run is good for."""
         made = self._board.made
         return f"{render.count(made, 'result')} {'is' if made == 1 else 'are'} kept; the same command goes on"
+
+    def _saving_s(self, reused: Sequence[tuple[str, Outcome]]) -> float:
+        """How long it took to make what is used again."""
+        outcomes = [outcome for _, outcome in reused]
+        unknown = [each.bundle for each in outcomes if each.saved_s is None and each.bundle is not None]
+        return sum(each.saved_s or 0.0 for each in outcomes) + self._saved_s(unknown)
 
     def _widen(self, names: Sequence[str]) -> None:
         self._width = max(self._width, min(_WIDEST, max(map(len, names), default=0)))
@@ -219,10 +225,6 @@ class _Screen:
                 redirect_stdout=sys.stdout.isatty(),
             )
             self._live.start(refresh=True)
-
-
-def _bundles(decided: Sequence[tuple[str, Outcome]]) -> list[str]:
-    return [outcome.bundle for _, outcome in decided if outcome.bundle is not None]
 
 
 def _line_of(name: str, outcome: Outcome, width: int) -> str:

@@ -10,6 +10,9 @@ from disdat.context import Context
 from disdat.core.bundle import Bundle, Run
 from disdat.core.graph import Edges, Step, ancestors
 
+_TOGETHER = 200
+"""So many manifests are in memory at once, where only their times are wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
@@ -96,5 +99,9 @@ def _graph(context: Context, found: Sequence[Ancestor], *, is_down: bool) -> Gra
 
 def seconds(context: Context, uuids: Sequence[str]) -> float:
     """How long it took to make some bundles, as far as that is recorded."""
+    return sum(_seconds(context, uuids[first : first + _TOGETHER]) for first in range(0, len(uuids), _TOGETHER))
+
+
+def _seconds(context: Context, uuids: Sequence[str]) -> float:
     spans = [(each.lineage.started_us, each.lineage.stopped_us) for each in context.catalog.bundles(uuids).values()]
     return sum(stop - start for start, stop in spans if start is not None and stop is not None) / 1_000_000

@@ -23,6 +23,8 @@ class Outcome:
     seconds: float = 0.0
     reasons: tuple[Reason, ...] = ()
     """Of what ran, why it did: *why*, one by one."""
+    saved_s: float | None = None
+    """Of what is used again, how long it took to make it; None where that was not looked up."""
 
     def to_json(self, task: str) -> dict[str, Json]:
         """As a decision of the run is recorded."""

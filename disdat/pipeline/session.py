@@ -52,6 +52,8 @@ class Session:
     """Make anew what cannot be fetched as the remote does not answer."""
     sharing: Sharing = field(default_factory=Sharing)
     _externals: dict[tuple[str, str], External] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
+    """How long it took to make each bundle whose manifest was read, where that is recorded."""
     _read: dict[str, Dependency] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
     _looked: dict[tuple[str, str], list[tuple[str, str | None]]] = field(default_factory=dict)
@@ -156,6 +158,9 @@ class Session:
         for uuid, bundle in self._recorded(list(rows)).items():
             row = rows[uuid]
             self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
+            start, stop = bundle.lineage.started_us, bundle.lineage.stopped_us
+            if start is not None and stop is not None:
+                self.took_s[uuid] = (stop - start) / 1_000_000
 
     def _recorded(self, uuids: Sequence[str]) -> dict[str, Bundle]:
         """Bundles as their manifests record them; those that were removed are left out."""

@@ -78,7 +78,8 @@ def perform(work: Work) -> Outcome | Suspended | Lacking:
 def reused(known: Known, decision: Reuse) -> Outcome:
     """What became of a task whose output is there already."""
     state_of(known.work.task).made = Made(known.work.session.context, decision.uuid, is_new=False)
-    return Outcome("reused", decision.why, known.key.digest, decision.uuid)
+    saved_s = known.work.session.took_s.get(decision.uuid)
+    return Outcome("reused", decision.why, known.key.digest, decision.uuid, saved_s=saved_s)
 
 
 def _reasons(decision: Run | Ask) -> tuple[Reason, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,17 @@ def test_an_interrupted_run_says_what_is_kept_and_goes_on_from_there(demo: Dsdt)
     assert b"dsdt: interrupted: 1 result is kept; the same command goes on" in seen
     assert [each["name"] for each in demo.json("ls")] == ["Base"]
     assert demo.json("plan", "told_long.Slow")["reuse"] == 1
+
+
+def test_what_reusing_saved_is_read_only_where_that_is_not_known():
+    asked: list[str] = []
+
+    def saved_s(uuids: Sequence[str]) -> float:
+        asked.extend(uuids)
+        return 60.0 * len(uuids)
+
+    teller = Teller(lines=False, person=False, saved_s=saved_s)
+    teller.concluded("One()", Outcome("reused", "same", "k", "one", saved_s=120.0))
+    teller.concluded("Two()", Outcome("reused", "same", "k", "two"))
+    assert teller.summary().startswith("0 made, 2 reused (saved 3 min), 0 failed in ")
+    assert asked == ["two"]

@@ -56,7 +56,7 @@ def content(path: object) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("key", "expected"), [("small.txt", SMALL), ("deep/large.bin", LARGE)])
+@pytest.mark.parametrize(("key", "expected"), [("small.txt", SMALL), ("deep/large.bin", LARGE)], ids=["small", "large"])
 def test_a_url_reads_back_as_a_path_to_its_bytes(context: Context, theirs: Theirs, key: str, expected: bytes) -> None:
     found = stored(context, theirs.url(key))
     assert content(found) == expected

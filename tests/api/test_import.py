@@ -61,7 +61,7 @@ FUNCTIONS = {
     "undo": "(local_context, change=None, *, force=False, dry_run=False)",
     "apply": "(local_context, transform, output_bundle='-', input_tags=None, output_tags=None, force=False,"
     " force_all=False, params=None, output_bundle_uuid=None, central_scheduler=False, workers=1,"
-    " incremental_push=False, incremental_pull=False, *, executor=None, rerun=None, timeout=None,"
+    " incremental_push=False, incremental_pull=False, *, executor=None, scheduler=None, rerun=None, timeout=None,"
     " recompute=False)",
 }
 TYPES = {"Bundle", "Delocalized", "FetchResult", "Localized", "PullResult", "PushResult"}

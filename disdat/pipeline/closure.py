@@ -9,7 +9,7 @@ cannot be followed, all of the module it would be in counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from disdat.pipeline import importing, outline
@@ -101,7 +101,10 @@ class _Walk:
 
     def result(self) -> Closure:
         closure = Closure(packages=self._packages)
-        for module in sorted(self._reached.values(), key=lambda each: each.name):
+        reached = sorted(self._reached.values(), key=lambda each: each.name)
+        if any(each.outline.reads_docstrings for each in reached):
+            reached = list(map(_with_docstrings, reached))
+        for module in reached:
             taken = [
                 each for number, each in enumerate(module.outline.statements) if (module.name, number) in self._taken
             ]
@@ -394,6 +397,16 @@ def _registers(called: str) -> bool:
     """Whether what is called, or decorates, is likely to hand on what it is given, as pandas' accessors are."""
     last = called.rpartition(".")[2]
     return any(word in last for word in _REGISTERING)
+
+
+def _with_docstrings(module: Module) -> Module:
+    """*module* with statements in which docstrings count."""
+    found = module.outline
+    statements = [
+        each._replace(digest=_together([each.digest, each.docstrings])) if each.docstrings else each
+        for each in found.statements
+    ]
+    return replace(module, outline=replace(found, statements=statements))
 
 
 def _definitions(module: Module, taken: list[Statement], bindings: dict[str, str]) -> Iterator[tuple[str, Definition]]:

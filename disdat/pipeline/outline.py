@@ -10,13 +10,13 @@ import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from disdat.pipeline import syntax
 from disdat.pipeline.expressions import dotted
 from disdat.pipeline.written import Keeping, Written
 
-VERSION = 3
+VERSION = 4
 """Another outline of the same source has another number, as outlines are kept on disk."""
 
 _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
@@ -49,6 +49,8 @@ class Statement(NamedTuple):  # a tuple, as thousands are read back from disk
     """Whether it is a class that acts when another one is derived from it."""
     is_skipped: bool
     """Whether an import of the module leaves it out, as what stands under ``if __name__ == "__main__"``."""
+    docstrings: str
+    """What stands for those of its functions and classes, which count where a module reads those of others."""
     literals: Mapping[str, str]
     """What it sets to a value that cannot change: ``N`` and ``Class.N``, and ``f()`` for a function's defaults."""
 
@@ -61,15 +63,17 @@ class Outline:
     stars: Sequence[str] = ()
     """The modules of which it imports every name: references."""
     by_name: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    reads_docstrings: bool = False
+    """Whether it may read those of other modules too."""
 
     def to_json(self) -> list[object]:
-        return [list(self.stars), [list(each) for each in self.statements]]
+        return [list(self.stars), self.reads_docstrings, [list(each) for each in self.statements]]
 
 
-def from_json(written: Sequence[Sequence[Sequence[object]]]) -> Outline:
+def from_json(written: Sequence[Any]) -> Outline:
     """The outline that :meth:`Outline.to_json` wrote."""
-    stars, statements = written
-    return _of([Statement(*each) for each in statements], [str(each) for each in stars])  # type: ignore[arg-type]
+    stars, reads_docstrings, statements = written
+    return _of([Statement(*each) for each in statements], stars, reads_docstrings=reads_docstrings)
 
 
 def read(source: bytes) -> Outline:
@@ -89,13 +93,15 @@ def read(source: bytes) -> Outline:
     stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}
     # What no statement binds is Python's own.
-    return _of(found if stars else [_only(each, names) for each in found], stars)
+    reads_docstrings = any(word in source for word in (b".__doc__", b"getdoc("))
+    found = found if stars else [_only(each, names) for each in found]
+    return _of(found, stars, reads_docstrings=reads_docstrings)
 
 
 def opaque(content: bytes) -> Outline:
     """The outline of what is not Python source: all of it counts."""
-    blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, {})
-    return _of([blank], [])
+    blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, "", {})
+    return _of([blank], [], reads_docstrings=False)
 
 
 def digest(content: bytes) -> str:
@@ -103,12 +109,12 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _of(statements: Sequence[Statement], stars: Sequence[str]) -> Outline:
+def _of(statements: Sequence[Statement], stars: Sequence[str], *, reads_docstrings: bool) -> Outline:
     by_name: dict[str, list[int]] = {}
     for number, each in enumerate(statements):
         for name in each.names:
             by_name.setdefault(name, []).append(number)
-    return Outline(statements, stars, by_name)
+    return Outline(statements, stars, by_name, reads_docstrings)
 
 
 def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.stmt]:
@@ -137,6 +143,7 @@ def _statement(node: ast.stmt, written: Written) -> Statement:
         acts=not is_docstring and _acts(node),
         hooks=isinstance(node, ast.ClassDef) and _has_hook(node),
         is_skipped=isinstance(node, ast.If) and _is_skipped(node.test) and not node.orelse,
+        docstrings=digest(ascii(written.docstrings).encode()) if written.docstrings else "",
         literals=dict(_literals(node, "")),
     )
 

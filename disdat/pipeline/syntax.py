@@ -59,6 +59,7 @@ class _Writer:
         self._imported: dict[str, None] = {}
         self._stars: list[str] = []
         self._calls: dict[str, None] = {}
+        self._docstrings: list[str] = []
         self._blind: list[str] = []
 
     def finish(self) -> Written:
@@ -78,6 +79,7 @@ class _Writer:
             stars=tuple(self._stars),
             declared=tuple(each for each in scopes.declared if each not in scopes.refs),
             calls=tuple(self._calls),
+            docstrings=tuple(self._docstrings),
             blind=tuple(self._blind),
         )
 
@@ -86,6 +88,7 @@ class _Writer:
             if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
                 is_docstring = number == 0 and isinstance(each.value.value, str)
                 if not (is_docstring and self._keeping.docstrings):
+                    self._docstrings += [str(each.value.value)] if is_docstring else []
                     continue
             elif isinstance(each, ast.Pass):
                 continue

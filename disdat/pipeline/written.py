@@ -36,5 +36,7 @@ class Written:
     """References that only say which tasks there are."""
     calls: tuple[str, ...] = ()
     """References that are called while the module is imported."""
+    docstrings: tuple[str, ...] = ()
+    """Those that are not in the text."""
     blind: tuple[str, ...] = ()
     """What it does that cannot be followed, and where."""

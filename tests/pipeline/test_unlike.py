@@ -150,6 +150,20 @@ EDITS: dict[str, tuple[Sources, str, str]] = {
         "return 2",
     ),
     "set in a class": (plugin("from registry import TABLE\nclass A:\n    TABLE['x'] = 1"), "= 1", "= 2"),
+    "the docstring of another module's function": (
+        {"m": "import a\ndef T(): return a.f.__doc__", "a": "def f():\n    'one'"},
+        "one",
+        "two",
+    ),
+    "a docstring that a decorator reads": (
+        {
+            "m": "from a import f\ndef T(): return f()",
+            "a": "from d import d\n@d\ndef f():\n    'one'",
+            "d": "def d(f): return lambda: f.__doc__",
+        },
+        "one",
+        "two",
+    ),
     "registered with a package": (
         plugin("import numpy\n@numpy.api.register_accessor('x')\nclass A:\n    X = 1"),
         "X = 1",
@@ -165,6 +179,12 @@ def test_an_edit_that_changes_what_is_returned_changes_what_counts(edit: str):
     assert sum(text.count(old) for text in before.values()) == 1
     after = {name: text.replace(old, new) for name, text in before.items()}
     assert collect(before).definitions != collect(after).definitions
+
+
+def test_docstrings_count_only_where_a_module_reads_them():
+    sources = {"m": "import a\ndef T(): return a.f()", "a": "def f():\n    'one'"}
+    other = {**sources, "a": sources["a"].replace("one", "two")}
+    assert collect(sources).definitions == collect(other).definitions
 
 
 def test_what_does_not_act_may_be_imported_in_any_order():

@@ -67,7 +67,8 @@ def _components(found: Answer) -> list[tuple[str, str]]:
 
 
 def _input(name: str, uuid: str, content: Json) -> str:
-    return f"{name} {uuid[:_SHORT]}, content {short(str(content))}"
+    # What a task yielded is no part of what its result is known by.
+    return f"{name} {uuid[:_SHORT]}, {'yielded' if content is None else f'content {short(str(content))}'}"
 
 
 def _code(code: Mapping[str, Json]) -> str:

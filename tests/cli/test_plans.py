@@ -30,6 +30,10 @@ class Fan(PipeTask):
     def pipe_run(self, **given):
         return sum(given.values())
 
+class Yields(PipeTask):
+    def pipe_run(self):
+        return (yield self.yield_dependency(Leaf, {"n": 3}))
+
 class Odd(PipeTask):
     force = luigi.Parameter(default="-")
     workers = luigi.IntParameter(default=0)
@@ -106,6 +110,12 @@ def test_why_answers_for_a_bundle_and_for_a_task(demo: Dsdt, pipe: str):
     assert demo.json("why", f"{pipe}.Leaf", "--n", "3")["last"]["why"] == "no earlier result"
     assert "no run in demo decided about Leaf(n=5)" in demo.fails("why", f"{pipe}.Leaf", "--n", "5")
     assert "no bundle 'Nothing'" in demo.fails("why", "Nothing")
+
+
+def test_of_what_a_task_yielded_why_says_so(demo: Dsdt, pipe: str):
+    demo("apply", f"{pipe}.Yields")
+    [line] = (line for line in demo("why", "Yields").lines if line.lstrip().startswith("input "))
+    assert re.fullmatch(r"  input Leaf_3_\w+:\s+Leaf [0-9a-f]{8}, yielded", line)
 
 
 def test_no_name_of_a_parameter_clashes_with_an_option(demo: Dsdt, pipe: str):

@@ -86,6 +86,8 @@ class _Walk:
         """What is imported, by the module that does it and the name it has there."""
         self._runs: dict[str, list[str]] = {}
         """What happens when a module is imported, as :mod:`disdat.pipeline.importing` has it."""
+        self._whole: set[str] = set()
+        """The modules of which all counts."""
         self._seen: set[tuple[str, str, bool]] = set()
         self._pending: list[tuple[Module, int, bool]] = []
         self._unfinished: list[Module] = []
@@ -182,6 +184,10 @@ class _Walk:
                         self._reach(target)
         for ref in module.outline.stars:
             self.follow(absolute(module, ref)[0], "", declared=declared)
+        # The modules of a package are attributes of it once they are imported.
+        self._whole.add(module.name)
+        for name in [each for each in self._reached if each.rpartition(".")[0] == module.name]:
+            self.follow(name, "", declared=declared)
 
     def _take(self, module: Module, number: int, *, declared: bool) -> None:
         key = (module.name, number)
@@ -224,6 +230,8 @@ class _Walk:
 
     def _import(self, module: Module) -> None:
         """Take in what happens when *module* is imported."""
+        if module.name.rpartition(".")[0] in self._whole:
+            self.follow(module.name, "", declared=False)
         runs = self._runs[module.name] = []
         for number, each in enumerate(module.outline.statements):
             if each.is_skipped:

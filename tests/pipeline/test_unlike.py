@@ -59,6 +59,16 @@ EDITS: dict[str, tuple[Sources, str, str]] = {
         "f = 2",
         "f = 3",
     ),
+    "a module of a package that is handed around": (
+        {"m": "import p.a\nT = [p]", "p.": "", "p.a": "f = 2"},
+        "f = 2",
+        "f = 3",
+    ),
+    "a module that a package imports": (
+        {"m": "import p\ndef T(name): return getattr(p, name)", "p.": "from . import a", "p.a": "f = 2"},
+        "f = 2",
+        "f = 3",
+    ),
     "own module by its name": (
         {"m": "import sys\nN = 'f'\ndef T(): return getattr(sys.modules[__name__], N)\ndef f(): return 1"},
         "return 1",

@@ -78,7 +78,7 @@ def test_a_filter_is_answered_by_an_index(connection: sqlite3.Connection, case: 
 
 
 def test_no_statement_reads_a_whole_table_but_those_that_list_one(connection: sqlite3.Connection) -> None:
-    listing = {"NAMES", "COUNTS", "EVENTS", "UNREADABLE"}
+    listing = {"NAMES", "COUNTS", "DECIDED", "EVENTS", "UNREADABLE"}
     statements = {
         name: sql
         for module in (index, queries)

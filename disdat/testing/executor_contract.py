@@ -20,11 +20,11 @@ from disdat.pipeline import call, plan
 from disdat.pipeline.call import Call
 from disdat.pipeline.events import Stream
 from disdat.pipeline.executors import Executor
+from disdat.pipeline.observed import key_of
 from disdat.pipeline.outcome import Done, Ended, Failed, Lost, Outcome, Suspended
 from disdat.pipeline.plan import Asked
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import PipeTask, make
-from disdat.pipeline.observed import key_of
 from disdat.testing import executor_tasks as tasks
 
 _PATIENCE_S = 60.0

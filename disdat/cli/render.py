@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from disdat.core import printable
 from disdat.core.canonical import Json
@@ -70,24 +70,34 @@ def flush() -> None:
 
 def drop_output() -> None:
     """Let the interpreter's last flush go nowhere, where nobody reads what was printed: it would fail again."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(devnull, stream.fileno())
+        _drop(stream)
+
+
+def _drop(stream: TextIO | None) -> None:
+    if stream is None:
+        return
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # it is closed, or no file
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def error(message: str, hint: str = "") -> None:
     """Say on standard error what went wrong, on one line, and on a second one how to go on."""
     said = [f"dsdt: {one_line(message)}\n", f"hint: {one_line(hint)}\n" if hint else ""]
-    with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
+    try:
         sys.stderr.write("".join(said))
         sys.stderr.flush()
+    except (OSError, AttributeError):  # it is closed, or nobody reads it: the exit code tells
+        _drop(sys.stderr)
 
 
 def note(choices: Choices, message: str) -> None:
     """Say on standard error what explains the result, unless the user wants it quiet."""
     if not choices.quiet:
-        with suppress(OSError, AttributeError):  # it is closed, or nobody reads it: the result is whole without
+        try:
             sys.stderr.write(f"{one_line(message)}\n")
+        except (OSError, AttributeError):  # it is closed, or nobody reads it: the result is whole without
+            _drop(sys.stderr)
 
 
 @contextmanager
@@ -97,6 +107,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as exc:
+        _drop(sys.stdout)
         raise StorageError(f"cannot write the output: {exc.strerror}") from exc
 
 

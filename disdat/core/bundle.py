@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from disdat.core import digest
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest, LogicalDigest
 from disdat.core.tree import Tree, TreeRef
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+_TYPED = frozenset({"array", "table"})
+"""Kinds of which equal values may have other types, which the stored bytes tell."""
 INLINE_LITERAL_BYTES = 32 << 10
 """A literal whose canonical JSON is larger is stored as an object, not in the manifest."""
 INLINE_MANIFEST_BYTES = 32 << 10
@@ -153,6 +157,12 @@ class Bundle:
         return self.frames[0].logical if self.frames else None
 
     @property
+    def exact(self) -> Digest | None:
+        """The digest of the value and of the types it reads back as; None where the bundle holds no value."""
+        parts = [[each.name, each.form, each.logical, *_types(each)] for each in self.frames]
+        return digest.of_json(parts) if parts else None
+
+    @property
     def file_count(self) -> int:
         return self.tree.file_count if isinstance(self.tree, TreeRef) else len(self.tree)
 
@@ -160,3 +170,7 @@ class Bundle:
     def size_bytes(self) -> int:
         """The bytes of its files and stored values, each counted once per use, without the manifest."""
         return self.tree.size_bytes + sum(frame.size_bytes for frame in self.frames if frame.path is None)
+
+
+def _types(frame: Frame) -> tuple[Json, ...]:
+    return (frame.dtype, dict(frame.details), frame.digest) if frame.kind in _TYPED else ()

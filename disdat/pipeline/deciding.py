@@ -72,7 +72,7 @@ def identify(work: Work) -> Known:
         cls=work.code.name,
         params=params.identifying(work.task),
         code=work.code.component,
-        inputs={argument: each.logical for argument, each in inputs.items()},
+        inputs={argument: work.session.exact(each) for argument, each in inputs.items()},
         salt=work.task.salt,
     )
     return Known(work, inputs, key)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from disdat.core import digest
 from disdat.core.bundle import CodeRef, TaskKey
 from disdat.core.canonical import Json
-from disdat.core.digest import Digest, LogicalDigest
+from disdat.core.digest import Digest
 
 ALGORITHM = "key1"
 MAX_LISTED = 128
@@ -56,13 +56,13 @@ def task_key(
     cls: str,
     params: Mapping[str, str],
     code: Json,
-    inputs: Mapping[str, LogicalDigest | None],
+    inputs: Mapping[str, str | None],
     salt: str = "",
 ) -> TaskKey:
     """
     The key of running class *cls* (``module.Class``) with these significant parameters, code and inputs.
 
-    *inputs* holds the logical digest of each input by argument; None for a bundle without a value.
+    *inputs* holds the exact digest of each input by argument; None for a bundle without a value.
     """
     components: dict[str, Json] = {"class": cls, "params": dict(params), "code": code, "inputs": dict(inputs)}
     if salt:

@@ -56,7 +56,7 @@ class Observer:
 
     def yielded(self, task: luigi.Task, given: Dependency) -> None:
         """A task that it yielded, and what that gave."""
-        told = {"kind": "task", "argument": given.argument, **identity_of(task), "digest": given.logical}
+        told = {"kind": "task", "argument": given.argument, **identity_of(task), "digest": self._session.exact(given)}
         self._note(told)
 
     def listed(self) -> tuple[Json, ...]:
@@ -159,8 +159,9 @@ def _other_task(observation: Observation, bundle: Bundle, now: Now) -> Reason | 
         return now.absent.get(task)
     uuid, about = now.yielded[task], describe(observation)
     there = now.session.given({"": uuid})[""]
-    if there.logical != observation["digest"]:
-        old, new = str(observation["digest"]), str(there.logical)
+    exact = now.session.exact(there)
+    if exact != observation["digest"]:
+        old, new = str(observation["digest"]), str(exact)
         text = f"{about}, which it yielded, has other content: {short(old)} -> {short(new)}"
         return Reason("observed", text, about, old, new)
     before = next((each.uuid for each in bundle.lineage.inputs if each.argument == observation["argument"]), "")

@@ -10,6 +10,7 @@ from disdat.config import Packages
 from disdat.context import Context
 from disdat.core import naming
 from disdat.core.bundle import Bundle, Dependency, Run
+from disdat.core.digest import Digest
 from disdat.errors import Corrupt, NotFound
 from disdat.ops import find
 from disdat.ops.handles import BundleHandle
@@ -55,6 +56,7 @@ class Session:
     took_s: dict[str, float] = field(default_factory=dict)
     """How long it took to make each bundle whose manifest was read, where that is recorded."""
     _read: dict[str, Dependency] = field(default_factory=dict)
+    _exact: dict[str, Digest | None] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
     _looked: dict[tuple[str, str], list[tuple[str, str | None]]] = field(default_factory=dict)
     _reach: Reach = field(init=False)
@@ -105,6 +107,10 @@ class Session:
         _refuse_removed(inputs, self._read)
         return {argument: replace(self._read[uuid], argument=argument) for argument, uuid in inputs.items()}
 
+    def exact(self, given: Dependency) -> Digest | None:
+        """What counts of a bundle that was :meth:`given`: see :attr:`~disdat.core.bundle.Bundle.exact`."""
+        return self._exact[given.uuid]
+
     def recorded(self, inputs: Mapping[str, Dependency]) -> dict[str, Bundle]:
         """What was given, by argument, as the manifests record it; NotFound if one was removed meanwhile."""
         found = self._recorded([each.uuid for each in inputs.values()])
@@ -143,10 +149,10 @@ class Session:
         self._looked.clear()
 
     def contents(self, context: Context, rows: Sequence[Row]) -> list[tuple[str, str | None]]:
-        """The uuid of each bundle, and the logical digest of its value; of one that cannot be read, its manifest's."""
+        """The uuid of each bundle, and the exact digest of its value; of one that cannot be read, its manifest's."""
         uuids = [row.uuid for row in rows]
         found = self.manifests(uuids) if context.name == self.context.name else Reach(context).manifests(uuids)
-        return [(row.uuid, found[row.uuid].logical if row.uuid in found else row.manifest) for row in rows]
+        return [(row.uuid, found[row.uuid].exact if row.uuid in found else row.manifest) for row in rows]
 
     def remember(self, bundle: Bundle) -> None:
         """Keep a bundle that was just made or read, so that its manifest need not be read again."""
@@ -158,6 +164,7 @@ class Session:
         for uuid, bundle in self._recorded(list(rows)).items():
             row = rows[uuid]
             self._read[uuid] = Dependency("", uuid, row.name, bundle.processing_name, row.manifest, bundle.logical)
+            self._exact[uuid] = bundle.exact
             start, stop = bundle.lineage.started_us, bundle.lineage.stopped_us
             if start is not None and stop is not None:
                 self.took_s[uuid] = (stop - start) / 1_000_000

@@ -227,7 +227,7 @@ def test_what_was_yielded_is_an_input_by_its_task_id(applied: Applied, workers: 
         "argument": Gives(n=1).task_id,
         "class": "tests.pipeline.test_observed.Gives",
         "params": {"n": "1"},
-        "digest": found.inputs[1].logical,
+        "digest": applied.context.catalog.bundle(found.inputs[1].uuid).exact,
     }
 
 

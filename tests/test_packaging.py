@@ -74,7 +74,7 @@ def test_what_goes_into_images_is_part_of_the_package():
     assert Path(disdat.dockerizer.__file__).parent.name == "dockerizer"
 
 
-def test_everything_we_depend_on_has_a_floor_and_only_luigi_a_ceiling():
+def test_everything_we_depend_on_has_a_floor_and_only_luigi_and_pytest_a_ceiling():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needs = [
         *project["dependencies"],
@@ -82,7 +82,7 @@ def test_everything_we_depend_on_has_a_floor_and_only_luigi_a_ceiling():
     ]
     named = [need for need in needs if not need.startswith("disdat[")]
     assert [need for need in named if ">=" not in need] == []
-    assert [need for need in named if "<" in need] == ["luigi>=3.6,<4"]
+    assert [need for need in named if "<" in need] == ["luigi>=3.6,<4", "pytest>=8.3,<9.2"]
 
 
 @pytest.mark.slow

@@ -488,41 +488,54 @@ def _is_in_memory(path: Path) -> bool:
 
 
 @pytest.fixture
-def mapped(tmp_path: Path) -> Iterator[tuple[Path, mmap.mmap]]:
+def disk_path() -> Iterator[Path]:
+    """A directory on a disk, where the others may be in memory."""
+    with tempfile.TemporaryDirectory(prefix="disdat-test-") as directory:
+        if _is_in_memory(Path(directory)):
+            pytest.skip("tmpfs writes nothing back, so it never notices a write through a map")
+        (Path(directory) / "home").mkdir()
+        yield Path(directory)
+
+
+@pytest.fixture
+def disk_store(disk_path: Path) -> ObjectStore:
+    return ObjectStore(disk_path / "home" / "store")
+
+
+@pytest.fixture
+def mapped(disk_path: Path) -> Iterator[tuple[Path, mmap.mmap]]:
     """A file in its place that somebody has mapped and written to a moment ago, so that its pages are dirty."""
-    if _is_in_memory(tmp_path):
-        pytest.skip("tmpfs writes nothing back, so it never notices a write through a map")
-    path = file(tmp_path / "home" / "f", b" " * len(LARGE))
+    path = file(disk_path / "home" / "f", b" " * len(LARGE))
     with path.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as pages:
         pages[: len(LARGE)] = LARGE
         yield path, pages
 
 
 def test_a_write_through_a_memory_map_is_found_before_the_commit(
-    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+    disk_store: ObjectStore, mapped: tuple[Path, mmap.mmap]
 ) -> None:
     path, pages = mapped
-    with store.batch() as batch:
+    with disk_store.batch() as batch:
         batch.adopt_file(path)
         pages[:7] = b"changed"
         with pytest.raises(StorageError, match=f"{path} changed while it was stored"):
             batch.seal()
-    assert not store.has(of_bytes(LARGE))
+    assert not disk_store.has(of_bytes(LARGE))
 
 
 def test_a_write_through_a_memory_map_after_the_commit_is_found_when_read(
-    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+    disk_store: ObjectStore, mapped: tuple[Path, mmap.mmap]
 ) -> None:
     path, pages = mapped
-    digest = adopt(store, path).digest
+    digest = adopt(disk_store, path).digest
     assert digest == of_bytes(LARGE)
     pages[:7] = b"changed"
     with pytest.raises(DigestMismatch, match=digest):
-        store.read(digest)
+        disk_store.read(digest)
 
 
 def test_a_write_through_a_memory_map_before_each_hashing_is_refused(
-    tmp_path: Path, mapped: tuple[Path, mmap.mmap]
+    disk_path: Path, mapped: tuple[Path, mmap.mmap]
 ) -> None:
     path, pages = mapped
 
@@ -537,7 +550,7 @@ def test_a_write_through_a_memory_map_before_each_hashing_is_refused(
             pages[:8] = self.times.to_bytes(8, "little")
 
     disk = Written()
-    store = ObjectStore(tmp_path / "written", disk=disk)
+    store = ObjectStore(disk_path / "written", disk=disk)
     with pytest.raises(StorageError, match=f"{path} changed while it was"):
         adopt(store, path)
     assert disk.times
@@ -545,7 +558,7 @@ def test_a_write_through_a_memory_map_before_each_hashing_is_refused(
 
 
 def test_writing_through_a_memory_map_all_the_while_leaves_no_wrong_digest(
-    store: ObjectStore, mapped: tuple[Path, mmap.mmap]
+    disk_store: ObjectStore, mapped: tuple[Path, mmap.mmap]
 ) -> None:
     path, pages = mapped
     stop = threading.Event()
@@ -560,13 +573,13 @@ def test_writing_through_a_memory_map_all_the_while_leaves_no_wrong_digest(
     writer.start()
     try:
         with suppress(StorageError):  # said where the writer was let run meanwhile
-            adopt(store, path)
+            adopt(disk_store, path)
     finally:
         stop.set()
         writer.join()
-    for digest in store.iter_digests():
+    for digest in disk_store.iter_digests():
         with suppress(DigestMismatch):
-            assert of_bytes(store.read(digest)) == digest
+            assert of_bytes(disk_store.read(digest)) == digest
 
 
 def test_a_write_through_an_old_handle_after_the_commit_is_found_when_read(store: ObjectStore, tmp_path: Path) -> None:

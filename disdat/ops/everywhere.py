@@ -168,7 +168,11 @@ def contexts(asking: Asking, *, without: Sequence[Path] = ()) -> Iterator[list[A
         inodes = {each.inode for each in found}
         for path, _ in asking.trash.contexts():
             if path not in without and _inode_or_none(path) not in inodes:
-                found.append(Asked(path, asking, is_deleted=True))
+                try:
+                    found.append(Asked(path, asking, is_deleted=True))
+                except OSError:
+                    if _inode_or_none(path) is not None:
+                        raise  # else it was purged just now, and needs nothing
         yield found
     finally:
         for each in found:

@@ -17,6 +17,7 @@ from disdat.ops import bundles, contexts, everywhere, gc
 from disdat.ops.bundles import Birth
 from disdat.ops.everywhere import Asked, Asking
 from disdat.ops.gc import Policy, Step
+from disdat.store.trash import Trash
 
 NOW = Policy(0, 0)
 MONTH = Policy(30 * 86_400_000_000, 7 * 86_400_000_000)
@@ -64,6 +65,24 @@ def test_a_context_that_is_purged_meanwhile_is_left_out(context: Context) -> Non
     with asked(context.home) as found:
         contexts.delete(context.home, "demo")
         gc.collect(Home(context.home.root), NOW, frozenset({Step.PURGE}))
+        assert names(found) == [[]]
+
+
+class Purging(Trash):
+    """A trash whose contexts are purged by someone else as soon as they are listed."""
+
+    def contexts(self) -> list[tuple[Path, int]]:
+        listed = super().contexts()
+        for path, _ in listed:
+            path.rename(self.going_path(path))
+        return listed
+
+
+def test_a_context_that_is_purged_while_the_trash_is_listed_is_left_out(context: Context) -> None:
+    home = context.home
+    contexts.delete(home, "demo")
+    peek = home.store.collector(clock_us=home.clock_us).peek()
+    with everywhere.contexts(Asking(home, peek, Purging(home.root / "store" / "trash", disk=home.disk))) as found:
         assert names(found) == [[]]
 
 

@@ -1,61 +1,15 @@
-"""A cluster of Dask's whose workers have homes and directories of their own, and no project on their path."""
+"""A cluster of Dask's, and a context that it can share."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from disdat.context import Context, Home
 from disdat.ops import contexts, remotes
-from tests.servers.processes import clean_environment, free_port, process
-
-DASK = Path(sys.executable).with_name("dask")
-
-
-@dataclass(frozen=True)
-class Worker:
-    name: str
-    home: Path
-    process: subprocess.Popen[bytes]
-
-    def leftovers(self) -> list[str]:
-        """Contexts of runs that are over, and leases."""
-        leases = self.home / "store" / "leases"
-        return [*Home(self.home).context_names(), *(path.name for path in leases.glob("*"))]
-
-
-@dataclass(frozen=True)
-class Cluster:
-    address: str
-    workers: tuple[Worker, ...]
-
-
-@contextmanager
-def cluster_in(place: Path, count: int, **settings: str) -> Iterator[Cluster]:
-    """Run a scheduler, and so many workers with one thread each."""
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with ExitStack() as running:
-        scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-        running.enter_context(process(scheduler, log=place / "scheduler.log", environment=clean_environment()))
-        yield Cluster(address, tuple(_worker(running, place, address, f"w{each}", settings) for each in range(count)))
-
-
-def _worker(running: ExitStack, place: Path, address: str, name: str, settings: dict[str, str]) -> Worker:
-    home, own = place / f"{name}-home", place / name
-    own.mkdir()
-    # A shell, as a process is started in its own directory by nothing else here.
-    command = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", own, DASK, "worker", address, "--name", name]
-    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--memory-limit", "0"]
-    environment = clean_environment(DISDAT_HOME=str(home), **settings)
-    started = process([*command, *options], log=place / f"{name}.log", environment=environment)
-    return Worker(name, home, running.enter_context(started))
+from tests.servers.dask import Cluster, cluster_in
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +28,7 @@ def bound(tmp_path: Path) -> Context:
 ESSENTIAL = frozenset(
     {
         "test_what_a_task_writes_and_logs_is_told",
+        "test_what_cannot_be_read_any_more_is_told_so_that_it_is_made_again",
         "test_a_task_that_takes_its_process_with_it_fails_alone[kill-SIGKILL]",
         "test_a_call_that_runs_can_be_cancelled",
     }

@@ -21,7 +21,7 @@ from disdat.ops import bundles, contexts, fetching, find, presence, remotes
 from disdat.pipeline.executors import link
 from disdat.pipeline.run import apply
 from disdat.remote.known import Presence
-from tests.pipeline.executors.conftest import Cluster, cluster_in
+from tests.servers.dask import Cluster, cluster_in
 from tests.servers.processes import clean_environment, free_port
 from tests.servers.s3 import S3Server
 

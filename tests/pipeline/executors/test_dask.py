@@ -10,7 +10,7 @@ from disdat.context import Context, Home
 from disdat.ops import contexts, remotes
 from disdat.pipeline.executors.dask import Dask
 from disdat.testing.executor_contract import ExecutorContract, Told
-from tests.pipeline.executors.conftest import Cluster
+from tests.servers.dask import Cluster
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -156,11 +156,16 @@ def _each_there(uuids: Sequence[str], use: Callable[[Sequence[str]], None]) -> N
     try:
         use(uuids)
     except ObjectNotFound as exc:
-        if gone := [uuid for uuid in dict.fromkeys(uuids) if _is_lacking(uuid, use)]:
-            raise _Lacks(gone, str(exc)) from exc
+        if found := gone(uuids, use):
+            raise _Lacks(found, str(exc)) from exc
 
 
-def _is_lacking(uuid: str, use: Callable[[Sequence[str]], None]) -> bool:
+def gone(uuids: Iterable[str], use: Callable[[Sequence[str]], object]) -> list[str]:
+    """Those of some bundles whose bytes are gone, which is found out by using each."""
+    return [uuid for uuid in dict.fromkeys(uuids) if _is_gone(uuid, use)]
+
+
+def _is_gone(uuid: str, use: Callable[[Sequence[str]], object]) -> bool:
     try:
         use([uuid])
     except ObjectNotFound:

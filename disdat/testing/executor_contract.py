@@ -16,12 +16,13 @@ import pytest
 
 from disdat.context import Context, Home
 from disdat.ops import bundles, contexts, runs
+from disdat.ops.bundles import Birth
 from disdat.pipeline import call, plan
 from disdat.pipeline.call import Call
 from disdat.pipeline.events import Stream
 from disdat.pipeline.executors import Executor
 from disdat.pipeline.observed import key_of
-from disdat.pipeline.outcome import Done, Ended, Failed, Lost, Outcome, Suspended
+from disdat.pipeline.outcome import Done, Ended, Failed, Lacking, Lost, Outcome, Suspended
 from disdat.pipeline.plan import Asked
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import PipeTask, make
@@ -58,6 +59,17 @@ class Calls:
         """A call of a task without inputs; *more* are further fields of it."""
         node = plan.discover(cls(**(params or {})), self.session, Asked()).nodes[-1]
         return replace(call.of_work(node.work, f"call-{next(self._numbers)}"), **more)  # type: ignore[arg-type]  # its fields
+
+    def given(self, text: str) -> str:
+        """The uuid of a bundle that no task made, and that is here alone."""
+        return bundles.write(self.session.context, text, Birth(name="given")).uuid
+
+    def lose(self, uuid: str) -> None:
+        """Remove what a bundle's value is made of, as a broken disk does."""
+        context = self.session.context
+        for frame in context.catalog.bundle(uuid).frames:
+            assert frame.digest is not None, "the value is so small that it lies in the manifest"
+            context.home.store.loose_path(frame.digest).unlink()
 
     def value(self, ended: Ended) -> object:
         """The value of what a call made."""
@@ -180,6 +192,18 @@ class ExecutorContract:
                 yielded[key_of(make(each))] = made.bundle
         assert calls.value(ended) == [4, 8, 10]
         assert asked == [["2"], ["4", "5"]]
+        assert calls.leftovers() == []
+
+    def test_what_cannot_be_read_any_more_is_told_so_that_it_is_made_again(
+        self, executor: Executor, calls: Calls
+    ) -> None:
+        """As an end of its own, before the task begins; a call with another one in its place is as any."""
+        lost, kept = (calls.given(letter * _LARGE) for letter in "lk")
+        assert calls.value(_run(executor, calls.of(tasks.Measures, inputs={"text": kept}))) == _LARGE
+        calls.lose(lost)
+        ended = _run(executor, calls.of(tasks.Measures, inputs={"text": lost}))
+        assert isinstance(ended, Lacking), ended
+        assert ended.uuids == (lost,)
         assert calls.leftovers() == []
 
     def test_what_a_task_writes_and_logs_is_told(

@@ -50,6 +50,16 @@ class Exits(PipeTask):
         sys.exit(3)
 
 
+class Measures(PipeTask):
+    """Gives how long a text is."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("text", Echoes, {"text": ""})
+
+    def pipe_run(self, text: str) -> int:
+        return len(text)
+
+
 class Yields(PipeTask):
     """Adds up what others give that it yields, the second one when it knows the first."""
 

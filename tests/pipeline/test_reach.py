@@ -14,6 +14,7 @@ from disdat.context import Context, Home
 from disdat.errors import ApplyError, Unavailable
 from disdat.ops import bundles, contexts, fetching, find, remotes
 from disdat.pipe import PipeTask
+from disdat.pipeline.driver import MOST_LOST
 from disdat.pipeline.run import apply
 from tests.pipeline.conftest import Applied, lose_objects
 
@@ -75,6 +76,28 @@ class ReadsExternalAfter(PipeTask):
 
     def pipe_run(self, large: str, broken: int) -> int:
         return Path(large).stat().st_size
+
+
+class Long(PipeTask):
+    def pipe_run(self) -> str:
+        return "x" * 300_000
+
+
+class ReadsInVain(PipeTask):
+    """What it reads is lost each time it begins."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("long", Long, {})
+
+    def pipe_run(self, long: str) -> int:
+        return len(long)
+
+
+@ReadsInVain.event_handler(luigi.Event.START)  # type: ignore[no-untyped-call, untyped-decorator]  # luigi's own
+def lose_all(_: luigi.Task) -> None:
+    for path in Path("alone/store/objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
 
 
 class YieldsAfter(PipeTask):
@@ -196,6 +219,13 @@ def test_what_is_yielded_and_found_gone_is_made_again_too(bob: Context, workers:
 def test_what_is_external_and_found_gone_fails_who_reads_it(bob: Context) -> None:
     with pytest.raises(ApplyError, match=r"the bytes of what it reads are gone: .* neither here nor at"):
         apply(bob, ReadsExternalAfter)
+
+
+def test_what_is_lost_again_and_again_is_not_made_for_ever(here: Path) -> None:
+    alone = contexts.create(Home(here / "alone"), "work")
+    with pytest.raises(ApplyError, match="the bytes of what it reads are gone"):
+        apply(alone, ReadsInVain)
+    assert len(alone.catalog.versions("Long")) == 1 + MOST_LOST
 
 
 @pytest.mark.parametrize("pull", [False, True])

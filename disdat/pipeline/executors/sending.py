@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from distributed import Future
 
 import disdat
-from disdat.errors import DisdatError, NotConfigured
+from disdat.errors import DisdatError, NotConfigured, ObjectNotFound
 from disdat.ops import staging
 from disdat.ops.staging import Lead
 from disdat.pipeline.call import Call, session_of
@@ -16,7 +16,8 @@ from disdat.pipeline.executors import settling, shipping, worker
 from disdat.pipeline.executors.link import Link
 from disdat.pipeline.executors.parcel import Parcel
 from disdat.pipeline.executors.shipping import Archive
-from disdat.pipeline.outcome import Done, Failed
+from disdat.pipeline.outcome import Done, Failed, Lacking
+from disdat.pipeline.work import gone
 
 _TOLD = 256
 """Of so many sets of inputs it is kept what workers are told of them."""
@@ -57,7 +58,10 @@ class Sender:
             found = settling.settled(call)
             if isinstance(found, Done):
                 return found
-            call, inputs = found, self._of_inputs(self._lead, found)
+            try:
+                call, inputs = found, self._of_inputs(self._lead, found)
+            except ObjectNotFound as exc:
+                return Done(call.id, _lacking(self._lead, found, exc))
         archive = self._code.archive
         parcel = Parcel(
             version=disdat.__version__,
@@ -107,12 +111,22 @@ class Sender:
         return Lead(self._context, self._run).__enter__()
 
     def _of_inputs(self, lead: Lead, call: Call) -> bytes:
-        uuids = tuple(sorted({*call.inputs.values(), *call.yielded.values()}))
+        uuids = _read_by(call)
         if uuids not in self._told:
             if len(self._told) >= _TOLD:
                 del self._told[next(iter(self._told))]
             self._told[uuids] = staging.encode(self._context, lead.tell(uuids))
         return self._told[uuids]
+
+
+def _read_by(call: Call) -> tuple[str, ...]:
+    return tuple(sorted({*call.inputs.values(), *call.yielded.values()}))
+
+
+def _lacking(lead: Lead, call: Call, found: ObjectNotFound) -> Lacking | Failed:
+    """What a call ends with before it is sent, as the bytes of what it reads are nowhere."""
+    uuids = gone(_read_by(call), lead.tell)
+    return Lacking(tuple(uuids), str(found)) if uuids else Failed(str(found), "")
 
 
 class _Code:

@@ -145,7 +145,7 @@ class _Crew:
             return hand.run(parcel, call)
         finally:
             self._give_back(parcel, hand)
-            hand.tell({"ended": True})
+            _tell(parcel, {"ended": True})  # by now the hand may be at work for another call
 
     def context(self, executor: str, home: Home, binding: Binding) -> Context:
         """The context of this process for an executor's calls; a user's own bundles are in others."""

@@ -62,14 +62,14 @@ def _save(out: Path | None, results: Results) -> None:
 
 
 def _tables(results: Results) -> str:
-    parts = [report.machine(results), report.summary(results), report.details(results), report.failures(results)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in (*_parts(results).values(), report.failures(results)) if part) + "\n"
 
 
 def _parts(results: Results) -> dict[str, str]:
     return {
         "machine": report.machine(results),
         "targets": report.summary(results),
+        "pipelines": report.beside(results),
         "details": report.details(results),
     }
 

@@ -61,12 +61,12 @@ def small_values(
         yield f"name_{i % names}", {"k": str(i % tags), "idx": str(i)}, value
 
 
-def frame(rows: int) -> pd.DataFrame:
-    """Eight columns: four of floats, two of integers, a time and a text of few values."""
+def frame(rows: int, *, seed: int = 7) -> pd.DataFrame:
+    """Eight columns: four of floats, two of integers, a time and a text of few values; of each *seed* others."""
     import numpy as np  # only contenders that have it are asked for frames
     import pandas as pd  # likewise
 
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     columns: dict[str, object] = {f"f{i}": rng.standard_normal(rows) for i in range(4)}
     columns["i0"] = rng.integers(0, 1 << 40, rows)
     columns["i1"] = np.arange(rows)

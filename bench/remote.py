@@ -1,4 +1,4 @@
-"""The S3 server of a run, as who is measured sees it. Standard library only."""
+"""The server of a run, of S3 or a cluster, as who is measured sees it. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from urllib.request import urlopen
 
 BUCKET = "bench"
 URL = f"s3://{BUCKET}/remote"
+SCHEDULER = "BENCH_SCHEDULER"
 ENDPOINT, PROXY, CONTROL = "AWS_ENDPOINT_URL", "BENCH_PROXY", "BENCH_PROXY_CONTROL"
 
 
 def endpoint() -> str:
-    """Where the server is."""
+    """Where the server of S3 is."""
     return os.environ[ENDPOINT]
+
+
+def scheduler() -> str | None:
+    """Where the scheduler of a cluster is; None where there is none."""
+    return os.environ.get(SCHEDULER)
 
 
 @contextmanager

@@ -7,7 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.contenders import CONTENDERS, Kind
 from bench.results import Figure, Results
-from bench.targets import MS, RATE, ROWS, SCALES, AtLeast, AtMost, Over, Row, Times, Verdict, judge
+from bench.targets import (
+    LINES,
+    MS,
+    OTHERS,
+    RATE,
+    ROWS,
+    SCALES,
+    AtLeast,
+    AtMost,
+    Line,
+    Over,
+    Row,
+    Times,
+    Verdict,
+    judge,
+)
 from bench.workloads import WORKLOADS
 
 NONE = "–"
@@ -20,6 +35,16 @@ def summary(results: Results, rows: Sequence[Row] = ROWS) -> str:
     judged = [(row, verdict) for row in rows if (verdict := judge(row, results)) is not None]
     head = ("work", "ours", "limit", "compared", "target", "", "Disdat 1.2", "DVC", "one fsync")
     return _table(head, [_line(row, verdict, results) for row, verdict in judged])
+
+
+def beside(results: Results, lines: Sequence[Line] = LINES) -> str:
+    """
+    What pipelines take beside everybody else who runs them; empty where nothing of it was measured.
+
+    Medians, with how many times ours it is in brackets, and who is faster than we are.
+    """
+    rows = [row for line in lines if (row := _beside(line, results))]
+    return _table(("work", "ours", *OTHERS, "faster than ours"), rows) if rows else ""
 
 
 def details(results: Results) -> str:
@@ -87,6 +112,25 @@ def _peer(row: Row, contender: str, results: Results) -> str:
 
 def _fsync(row: Row, results: Results) -> str:
     return _spread(results.of(Figure(row.ours.workload, row.ours.variant, DISK, FSYNC, "each_s")).values(), MS)
+
+
+def _beside(line: Line, results: Results) -> tuple[str, ...]:
+    """The cells of a line; none where it was not measured."""
+    taken = {
+        name: statistics.median(found.values()) for name in ("ours", *OTHERS) if (found := results.of(line.of(name)))
+    }
+    if "ours" not in taken or len(taken) == 1:
+        return ()
+    ours = taken["ours"]
+    times = [
+        f"{_number(taken[name])} s ({_number(taken[name] / ours)} ×)" if name in taken else NONE for name in OTHERS
+    ]
+    return (
+        line.work,
+        f"{_number(ours)} s",
+        *times,
+        ", ".join(name for name in OTHERS if taken.get(name, ours) < ours) or NONE,
+    )
 
 
 def _ops(results: Results, workload: str, variant: str) -> list[str]:

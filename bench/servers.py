@@ -1,4 +1,4 @@
-"""An S3 server for one run of one contender, with a proxy before it that counts and delays, and the way to both."""
+"""A server for one run of one contender: S3, with a proxy before it that counts and delays, or a cluster of Dask's."""
 
 from __future__ import annotations
 
@@ -8,26 +8,39 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from bench.remote import BUCKET, CONTROL, PROXY
+from bench.remote import BUCKET, CONTROL, PROXY, SCHEDULER
 from tests.servers import start
+from tests.servers.dask import cluster_in
 from tests.servers.proxy import Proxy, proxied
 
-SERVERS = {"ministack": start.ministack, "rclone": start.rclone}
+STORAGES = {"ministack": start.ministack, "rclone": start.rclone}
+WORKERS = 2
 
 
 @contextmanager
 def running(name: str, place: Path) -> Iterator[dict[str, str]]:
     """
-    Run a server for the block, with an empty bucket; gives the variables that lead to it, and to its proxy.
+    Run a server for the block; gives the variables that lead to it.
 
-    With no name there is none, and there are no variables.
+    That is one of S3 with an empty bucket and a proxy, or ``dask``, a scheduler with two workers. With no name there is
+    none, and there are no variables.
     """
-    if not name:
-        yield {}
-        return
     place.parent.mkdir(parents=True, exist_ok=True)
+    if name == "dask":
+        place.mkdir()
+        with cluster_in(place, WORKERS) as cluster:
+            yield {SCHEDULER: cluster.address}
+    elif name:
+        with _storage(name, place) as led:
+            yield led
+    else:
+        yield {}
+
+
+@contextmanager
+def _storage(name: str, place: Path) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
-        server = stack.enter_context(SERVERS[name](place))
+        server = stack.enter_context(STORAGES[name](place))
         server.bucket(BUCKET)
         proxy = stack.enter_context(proxied(server.endpoint, log=place / "proxy.log"))
         control = stack.enter_context(_controlled(proxy))

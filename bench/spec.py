@@ -51,10 +51,14 @@ class Spec:
         """The form of a task graph: the variant without its number."""
         return self.variant.rstrip("0123456789")
 
-    def graph_command(self, module: str, where: str) -> list[str]:
+    def graph_command(self, module: str, where: str, *, function: str = "run") -> list[str]:
         """The command that runs the workload's task graph, as *module* has it, in a process of its own."""
-        program = f"from bench.adapters import {module}; {module}.run({where!r}, {self.shape!r}, {self.sizes['tasks']})"
-        return [sys.executable, "-c", program]
+        return command(module, f"{function}({where!r}, {self.shape!r}, {self.sizes['tasks']})")
+
+
+def command(module: str, call: str) -> list[str]:
+    """The command that calls a function of an adapter's *module* in a process of its own."""
+    return [sys.executable, "-c", f"from bench.adapters import {module}; {module}.{call}"]
 
 
 Work = Callable[[Meter, Spec], None]

@@ -88,6 +88,19 @@ class Verdict:
         return statistics.median(self.compared)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that others do too, the same for all: *work* in the words of the table, and the operation."""
+
+    work: str
+    workload: str
+    variant: str
+    op: str
+
+    def of(self, contender: str) -> Figure:
+        return Figure(self.workload, self.variant, contender, self.op)
+
+
 SCALES: Mapping[str, float] = {S: 1, MS: 1000, MB: 1, TIMES: 1, "": 1}
 
 
@@ -174,6 +187,30 @@ def _nothing() -> tuple[Row, ...]:
         Row("10,000 tasks, nothing to do", Figure("nothing", "fan10000", "ours", "again"), S, AtMost(5, S)),
         Row("the same, each task, over one of 1,000", ten, MS, Times(1, one)),
     )
+
+
+def _plan() -> tuple[Row, ...]:
+    def taken(op: str, contender: str = "ours") -> Figure:
+        return Figure("plan", "fan10000", contender, op)
+
+    return (
+        Row("`dsdt plan` of 10,000 tasks, all made", taken("plan"), S, AtMost(3, S, taken("plan", "luigi")), "plan"),
+        Row("`dsdt plan` of 10,000 tasks, none made", taken("plan_unmade"), S, AtMost(3, S)),
+    )
+
+
+def _handed() -> Row:
+    handed, stored = (Figure("handed", "frame", "ours", op) for op in ("handed", "stored"))
+    return Row(
+        "a DataFrame of 200 MB from task to task, over storing and loading it", handed, S, Times(1, stored), "handed"
+    )
+
+
+def _dask() -> Iterator[Row]:
+    for workload, where in (("dask", "of its own"), ("cluster", "that share nothing but a directory with it")):
+        for variant, graph in (("fan1000", "fan of 1,000"), ("chain100", "chain of 100")):
+            ours, plain = (_each(workload, variant, name, "first") for name in ("ours", "plain dask"))
+            yield Row(f"a task on two dask workers {where}, {graph}", ours, MS, AtMost(10, MS, plain))
 
 
 def _code() -> tuple[Row, ...]:
@@ -336,6 +373,25 @@ ROWS: tuple[Row, ...] = (
     *_whole_pipeline("chain1000"),
     *_whole_pipeline("fan1000"),
     *_nothing(),
+    *_plan(),
+    _handed(),
+    *_dask(),
     *_code(),
     *_remotes(),
+)
+
+OTHERS = ("luigi", "luigi+pickle", "disdat 1.2", "redun", "metaflow", "dvc")
+"""Who runs pipelines too."""
+
+LINES: tuple[Line, ...] = (
+    *(
+        Line(f"{tasks} tasks, {shape}: {what}", "pipeline", f"{shape}{tasks.replace(',', '')}", op)
+        for tasks in ("100", "1,000")
+        for shape in ("chain", "fan")
+        for op, what in (("whole_first", "first run"), ("whole_again", "nothing to do"), ("plan", "what would run"))
+    ),
+    Line("10,000 tasks, fan: nothing to do", "nothing", "fan10000", "again"),
+    Line("10,000 tasks, fan: what would run", "plan", "fan10000", "plan"),
+    Line("a DataFrame of 200 MB: made, handed on, read", "handed", "frame", "whole_handed"),
+    Line("the same in a process, of one that is there", "handed", "frame", "handed"),
 )

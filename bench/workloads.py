@@ -19,7 +19,7 @@ class Workload:
     prepared: bool = False
     """Whether what it looks at is made once, untimed, and then read by every repetition."""
     server: str = ""
-    """The S3 server it needs, of those in :mod:`bench.servers`; anew for each run of a contender."""
+    """The server it needs, of those in :mod:`bench.servers`; anew for each run of a contender."""
     optional: bool = False
     """Whether it is only done when it is asked for: it takes many minutes."""
 
@@ -71,6 +71,12 @@ WORKLOADS = (
     Workload("pipeline", "fan1000", {"tasks": 1_000}, {"tasks": 10}),
     Workload("nothing", "fan1000", {"tasks": 1_000}, {"tasks": 10}, prepared=True),
     Workload("nothing", "fan10000", {"tasks": 10_000}, {"tasks": 20}, prepared=True),
+    Workload("plan", "fan10000", {"tasks": 10_000}, {"tasks": 20}, prepared=True),
+    Workload("handed", "frame", {"rows": 2_900_000}, {"rows": 1_000}),
+    Workload("dask", "fan1000", {"tasks": 1_000}, {"tasks": 10}),
+    Workload("dask", "chain100", {"tasks": 100}, {"tasks": 5}),
+    Workload("cluster", "fan1000", {"tasks": 1_000}, {"tasks": 10}, server="dask"),
+    Workload("cluster", "chain100", {"tasks": 100}, {"tasks": 5}, server="dask"),
     Workload("code", "n500", {"modules": 500}, {"modules": 20}),
     *_files("push", server="rclone"),
     *_files("pull", server="ministack"),

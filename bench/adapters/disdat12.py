@@ -9,7 +9,7 @@ from typing import Any  # its package is not the one that is type-checked here
 
 from bench import material, remote
 from bench.meter import Meter, own_bin, untimed
-from bench.spec import Spec, Work
+from bench.spec import Spec, Work, command
 
 NAME = "b"
 DSDT = own_bin() / "dsdt"
@@ -80,8 +80,8 @@ def catalog(meter: Meter, spec: Spec) -> None:
 
 
 def prepare_frame(_: Meter, spec: Spec) -> None:
-    opened().Bundle(NAME, name="frame", data=_frame(spec.sizes["rows"]))
-    opened().Bundle(NAME, name="small", data=_frame(10))
+    opened().Bundle(NAME, name="frame", data=numbered(spec.sizes["rows"]))
+    opened().Bundle(NAME, name="small", data=numbered(10))
 
 
 def frame(meter: Meter, spec: Spec) -> None:
@@ -92,8 +92,8 @@ def frame(meter: Meter, spec: Spec) -> None:
             loaded = api.get(NAME, "frame").data
         assert len(loaded) == spec.sizes["rows"]
         return
-    api.Bundle(NAME, name="small", data=_frame(10))
-    table = _frame(spec.sizes["rows"])
+    api.Bundle(NAME, name="small", data=numbered(10))
+    table = numbered(spec.sizes["rows"])
     with meter.op("store"):
         api.Bundle(NAME, name="frame", data=table)
 
@@ -116,7 +116,7 @@ def pull(meter: Meter, spec: Spec) -> None:
 
 
 def pipeline(meter: Meter, spec: Spec) -> None:
-    tasks = import_module("bench.adapters.disdat12_tasks")
+    tasks = _tasks()
     count = spec.sizes["tasks"]
     api = opened()
     for name in ("measured", "whole"):
@@ -129,6 +129,29 @@ def pipeline(meter: Meter, spec: Spec) -> None:
     meter.run("whole_again", command, count=count)
 
 
+def handed(meter: Meter, spec: Spec) -> None:
+    tasks, rows = _tasks(), spec.sizes["rows"]
+    api = opened()
+    for name in ("measured", "whole"):
+        api.context(name)
+    tasks.hand(NAME, 10)
+    for seed in (1, 2):
+        tasks.FRAMES[seed] = numbered(rows, seed=seed)
+        with meter.op("handed"):
+            tasks.hand("measured", rows, seed)
+    meter.run("whole_handed", command("disdat12_tasks", f"hand('whole', {rows})"))
+
+
+def numbered(rows: int, *, seed: int = 7) -> Any:
+    """A frame with numbers for times: it has no type for them."""
+    table = material.frame(rows, seed=seed)
+    return table.assign(t=table["t"].astype("int64"))
+
+
+def _tasks() -> Any:
+    return import_module("bench.adapters.disdat12_tasks")
+
+
 def _committed(spec: Spec) -> Any:
     """Files added and committed, in a context that is bound; their push is what is left to do."""
     api = opened()
@@ -136,11 +159,6 @@ def _committed(spec: Spec) -> Any:
     api.add(NAME, "data", spec.data)
     api.commit(NAME, "data")
     return api
-
-
-def _frame(rows: int) -> Any:
-    table = material.frame(rows)
-    return table.assign(t=table["t"].astype("int64"))  # it has no type for times
 
 
 WORK: dict[str, Work] = {
@@ -151,6 +169,7 @@ WORK: dict[str, Work] = {
     "catalog": catalog,
     "frame": frame,
     "pipeline": pipeline,
+    "handed": handed,
     "push": push,
     "pull": pull,
 }

@@ -60,6 +60,7 @@ def pipeline(meter: Meter, spec: Spec) -> None:
     (REPO / "dvc.yaml").write_text("\n".join(["stages:", *_stages(spec.shape, count)]) + "\n", "utf-8")
     meter.run("whole_first", [DVC, "repro", "-q"], count=count, cwd=REPO)
     meter.run("whole_again", [DVC, "repro", "-q"], count=count, cwd=REPO)
+    meter.run("plan", [DVC, "status"], count=count, cwd=REPO)
 
 
 def _added_for_a_remote(spec: Spec) -> None:

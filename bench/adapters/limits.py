@@ -132,19 +132,6 @@ def frame(meter: Meter, spec: Spec) -> None:
         store("frame.parquet", lambda: pa.Table.from_pandas(table))
 
 
-def pipeline(meter: Meter, spec: Spec) -> None:
-    """Plain Luigi with one local target per task."""
-    from bench.adapters import luigi_tasks  # it brings in luigi, which no other workload needs
-
-    count = spec.sizes["tasks"]
-    luigi_tasks.run("warm", "chain", 2)
-    with meter.op("first", count=count):
-        luigi_tasks.run("measured", spec.shape, count)
-    command = spec.graph_command("luigi_tasks", "whole")
-    meter.run("whole_first", command, count=count)
-    meter.run("whole_again", command, count=count)
-
-
 def _hash(path: Path) -> bytes:
     import blake3  # only this workload needs it
 
@@ -177,6 +164,5 @@ WORK: dict[str, Work] = {
     "catalog": catalog,
     "reindex": reindex,
     "frame": frame,
-    "pipeline": pipeline,
 }
 PREPARE: dict[str, Work] = {"catalog": prepare_rows, "reindex": prepare_rows, "frame": prepare_frame}

@@ -22,6 +22,14 @@ def pipeline(meter: Meter, spec: Spec) -> None:
     meter.run("whole_again", [*command, "resume", "end", "--max-workers", "1"], count=count)
 
 
+def handed(meter: Meter, spec: Spec) -> None:
+    """Each step is a process, so that there is nothing to time in this one."""
+    made = (f"self.table = material.frame({spec.sizes['rows']})", "self.next(self.end)")
+    lines = [*_step("start", *made), *_step("end", 'self.total = float(self.table["f0"].sum())')]
+    FLOW.write_text("\n".join(["from bench import material", _HEAD, *lines, _TAIL]), "utf-8")
+    meter.run("whole_handed", [sys.executable, FLOW, "--quiet", "run", "--max-workers", "1"])
+
+
 _HEAD = "from metaflow import FlowSpec, step\n\nclass Graph(FlowSpec):"
 _TAIL = "\nif __name__ == '__main__':\n    Graph()\n"
 
@@ -52,5 +60,5 @@ def _fan(count: int) -> Iterator[str]:
     yield from _step("end", "pass")
 
 
-WORK: dict[str, Work] = {"pipeline": pipeline}
+WORK: dict[str, Work] = {"pipeline": pipeline, "handed": handed}
 PREPARE: dict[str, Work] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import material
 from bench.adapters import ours_code, ours_contexts, ours_history, ours_remote, ours_space
-from bench.meter import Meter, own_bin, resident_mb, untimed
+from bench.meter import Meter, own_bin, resident_mb
 from bench.spec import Spec, Work
 from disdat import api
 from disdat.api import selection
@@ -232,31 +232,12 @@ def diff(meter: Meter, spec: Spec) -> None:
         assert difference.changed_count >= 100, difference
 
 
-def pipeline(meter: Meter, spec: Spec) -> None:
-    """In process and, for the start-up too, as a whole process in a context of its own."""
-    from bench.adapters import ours_tasks  # it brings in luigi, which no other workload needs
+def pipelines(meter: Meter, spec: Spec) -> None:
+    """Whatever is of pipelines: that brings in luigi, which no other workload needs."""
+    from bench.adapters import ours_pipelines  # not before it is needed, as said
 
-    count = spec.sizes["tasks"]
-    opened()
-    ours_tasks.run(NAME, "chain", 2)  # what is imported or made on first use is not the cost of a task
-    api.context("measured")
-    with meter.op("first", count=count):
-        ours_tasks.run("measured", spec.shape, count)
-    api.context("whole")
-    command = spec.graph_command("ours_tasks", "whole")
-    meter.run("whole_first", command, count=count)
-    meter.run("whole_again", command, count=count)
-
-
-def prepare_nothing(_: Meter, spec: Spec) -> None:
-    """All that is to be found again, in the context of the other runs that are whole processes."""
-    api.context("whole")
-    untimed(spec.graph_command("ours_tasks", "whole"))
-
-
-def nothing(meter: Meter, spec: Spec) -> None:
-    """As a whole process."""
-    meter.run("again", spec.graph_command("ours_tasks", "whole"), count=spec.sizes["tasks"])
+    part = ours_pipelines.PREPARE if spec.prepare else ours_pipelines.WORK
+    part[spec.workload](meter, spec)
 
 
 WORK: dict[str, Work] = {
@@ -272,8 +253,7 @@ WORK: dict[str, Work] = {
     "asof": ours_history.as_of,
     "gc": ours_space.collect,
     "contexts": ours_contexts.measure,
-    "pipeline": pipeline,
-    "nothing": nothing,
+    **dict.fromkeys(("pipeline", "nothing", "plan", "handed", "dask", "cluster"), pipelines),
     "code": ours_code.measure,
     "push": ours_remote.send,
     "pull": ours_remote.receive,
@@ -289,6 +269,6 @@ PREPARE: dict[str, Work] = {
     "asof": ours_history.prepare,
     "gc": ours_space.prepare,
     "contexts": prepare_bundles,
-    "nothing": prepare_nothing,
+    **dict.fromkeys(("nothing", "plan"), pipelines),
     "remote": ours_remote.prepare_many,
 }

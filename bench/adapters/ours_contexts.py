@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench import material
 from bench.meter import Meter, own_bin
 from bench.spec import Spec
@@ -33,5 +35,5 @@ def measure(meter: Meter, spec: Spec) -> None:
     program = own_bin() / "dsdt"
     for _ in range(TIMES):
         for op, prefix, before in (("names", "name_1", "cat"), ("tags", "k:1", "ls -t"), ("words", "s", "")):
-            words = [program, "completion", "zsh", "--complete", prefix, "--", *before.split()]
+            words: list[str | Path] = [program, "completion", "zsh", "--complete", prefix, "--", *before.split()]
             meter.run(f"complete {op}", words)

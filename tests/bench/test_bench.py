@@ -12,7 +12,7 @@ import pytest
 from bench import pages, report
 from bench.contenders import CONTENDERS
 from bench.results import Figure, Number, Results, Sample
-from bench.targets import MB, MS, ROWS, AtLeast, AtMost, Over, Row, Target, Times, judge
+from bench.targets import LINES, MB, MS, OTHERS, ROWS, AtLeast, AtMost, Line, Over, Row, Target, Times, judge
 from bench.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +116,26 @@ def test_every_figure_of_a_target_is_of_a_workload_that_its_contender_does() -> 
             assert contenders[figure.contender].does(figure.workload, figure.variant), (row.work, figure)
 
 
+def test_every_line_beside_others_is_of_a_workload_that_we_do_and_another() -> None:
+    variants = {(workload.name, workload.variant) for workload in WORKLOADS}
+    for line in LINES:
+        assert (line.workload, line.variant) in variants
+        doing = {each.name for each in CONTENDERS if each.does(line.workload, line.variant)}
+        assert "ours" in doing
+        assert doing & set(OTHERS), line.work
+
+
+def test_beside_others_is_said_how_many_times_ours_they_take_and_who_is_faster() -> None:
+    results = Results(samples=[sample("ours", 0, 2.0), sample("luigi", 0, 1.0), sample("redun", 0, 5.0)])
+    told = report.beside(results, [Line("do it", "w", "v", "op"), Line("not measured", "w", "v", "other")])
+    assert "| do it | 2 s | 1 s (0.5 ×) | – | – | 5 s (2.5 ×) | – | – | luigi |" in told
+    assert "not measured" not in told
+
+
+def test_nothing_is_said_beside_nobody() -> None:
+    assert report.beside(Results(samples=[sample("ours", 0, 2.0)]), [Line("do it", "w", "v", "op")]) == ""
+
+
 def test_results_come_back_from_their_file_and_runs_are_merged(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     run = measured([1.0, 2.0], [3.0, 4.0])
@@ -153,4 +173,4 @@ def test_a_page_without_the_one_place_is_left_alone(page: str) -> None:
 
 def test_the_performance_page_has_the_places_that_a_run_fills() -> None:
     page = (ROOT / "docs" / "performance.md").read_text("utf-8")
-    pages.fill(page, {"machine": "", "targets": "", "details": ""})
+    pages.fill(page, {"machine": "", "targets": "", "pipelines": "", "details": ""})

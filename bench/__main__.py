@@ -37,6 +37,7 @@ def _measure(options: argparse.Namespace, results: Results) -> None:
         work=work.absolute(),
         scale=QUICK_SCALE if options.quick else options.scale,
         reps=1 if options.quick else options.reps,
+        peer_reps=options.reps if options.peer_reps is None else options.peer_reps,
         timeout_s=options.timeout,
         peers=options.peers,
         only=tuple(options.contenders),
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--million", action="store_true", help="also questions to a catalog of a million bundles")
     parser.add_argument("--scale", type=float, default=1.0, help="1 is full size, the default")
     parser.add_argument("--reps", type=int, default=5, help="repetitions; 5 by default")
+    parser.add_argument("--peer-reps", type=int, help="peers take part in so many of them only; they are slow")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds for one run of one contender")
     parser.add_argument("--out", type=Path, help="write the tables here, and the raw figures beside it as .json")
     parser.add_argument("--keep", action="store_true", help="keep what was prepared, for the next run")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO  # Any: what a contender reports is read as JSON
 
 from bench import material, servers
-from bench.contenders import CONTENDERS, Contender
+from bench.contenders import CONTENDERS, Contender, Kind
 from bench.report import DISK, FSYNC, LOAD
 from bench.results import Failure, Number, Results, Sample
 from bench.spec import Spec
@@ -38,10 +38,16 @@ class Plan:
     work: Path
     scale: float
     reps: int
+    peer_reps: int
+    """In so many of them peers take part."""
     timeout_s: int
     peers: Path | None
     only: tuple[str, ...]
     """Names of contenders; empty for all."""
+
+    def has(self, contender: Contender, rep: int) -> bool:
+        """Whether a contender takes part in a repetition."""
+        return contender.kind is not Kind.PEER or rep < self.peer_reps
 
     @property
     def log(self) -> Path:
@@ -72,7 +78,7 @@ def describe(plan: Plan) -> dict[str, str]:
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "scale": f"{plan.scale:g}",
-        "repetitions": str(plan.reps),
+        "repetitions": str(plan.reps) if plan.peer_reps >= plan.reps else f"{plan.reps}, of peers {plan.peer_reps}",
         "processors": f"{os.cpu_count()} ({_processor()})",
         "memory": f"{memory_gb:.0f} GB",
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
@@ -98,7 +104,7 @@ def _run_workload(
         _measure_machine(plan, workload, rep, results)
         turn = rep % len(mine) if mine else 0
         for contender in (*mine[turn:], *mine[:turn]):
-            if contender.name in failed:
+            if contender.name in failed or not plan.has(contender, rep):
                 continue
             tell(f"{workload.key}, repetition {rep + 1}: {contender.name}")
             if reason := _run_one(plan, workload, contender, rep, results):

@@ -64,7 +64,8 @@ def handed(meter: Meter, spec: Spec) -> None:
     """
     From one task to the next, in turns with storing and loading the same without tasks.
 
-    Each time it is another frame, as of one that is there already nothing is written. Whole processes make theirs too.
+    What two tasks cost is counted there too. Each time it is another frame, as of one that is there already nothing is
+    written. Whole processes make theirs too.
     """
     rows = spec.sizes["rows"]
     for name in (WARM, MEASURED, WHOLE):
@@ -76,6 +77,7 @@ def handed(meter: Meter, spec: Spec) -> None:
         if op == "stored":
             with meter.op(op):
                 _store_and_load(MEASURED, f"stored{number}", table)
+                ours_tasks.hand(MEASURED, 10, seed=number)
         else:
             ours_tasks.FRAMES[number] = table
             with meter.op(op):

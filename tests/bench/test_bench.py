@@ -11,6 +11,7 @@ import pytest
 
 from bench import pages, report
 from bench.contenders import CONTENDERS
+from bench.driver import Plan
 from bench.results import Figure, Number, Results, Sample
 from bench.targets import LINES, MB, MS, OTHERS, ROWS, AtLeast, AtMost, Line, Over, Row, Target, Times, judge
 from bench.workloads import WORKLOADS
@@ -134,6 +135,12 @@ def test_beside_others_is_said_how_many_times_ours_they_take_and_who_is_faster()
 
 def test_nothing_is_said_beside_nobody() -> None:
     assert report.beside(Results(samples=[sample("ours", 0, 2.0)]), [Line("do it", "w", "v", "op")]) == ""
+
+
+def test_peers_take_part_in_the_first_repetitions_only_if_that_is_wanted() -> None:
+    plan = Plan(Path("work"), scale=1, reps=3, peer_reps=2, timeout_s=60, peers=None, only=())
+    reps = {each.name: [rep for rep in range(plan.reps) if plan.has(each, rep)] for each in CONTENDERS}
+    assert (reps["ours"], reps["luigi"], reps["redun"]) == ([0, 1, 2], [0, 1, 2], [0, 1])
 
 
 def test_results_come_back_from_their_file_and_runs_are_merged(tmp_path: Path) -> None:

@@ -97,17 +97,20 @@ def plan(
     force: bool = False,
     force_all: bool = False,
     rerun: Rerun | None = None,
+    recompute: bool = False,
 ) -> Preview:
     """
     What :func:`apply` would do with these arguments; nothing runs, and nothing is changed.
 
     ``tasks`` has every task, inputs before those who read them: ``task`` and its ``cls``, the ``decision`` (``reuse``,
     ``run``, ``unknown`` where that depends on what its inputs come out as, ``missing`` of an external input), ``why``,
-    ``seconds`` when it last ran, ``fetch_bytes`` to come from the remote, and the places of its ``inputs``.
+    ``reasons`` one by one, ``seconds`` when it last ran, ``fetch_bytes`` to come from the remote, and the places of its
+    ``inputs`` and of what it ``yields``: where it runs, what it yielded last time, which is ``as_last_time`` then.
 
     Raises:
         ApplyError: A ``pipe_requires`` raised.
-        InvalidInput: The task or its parameters cannot be used.
+        Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
+        InvalidInput: The task, its parameters or an option cannot be used.
     """
     from disdat.pipeline.preview import preview  # it brings in luigi, which importing the API must not
 
@@ -119,6 +122,7 @@ def plan(
         force=force,
         force_all=force_all,
         rerun=rerun,
+        recompute=recompute,
     )
 
 

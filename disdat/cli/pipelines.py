@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from functools import reduce
+from typing import NamedTuple, TypedDict, Unpack
 
 import click
 
-from disdat import config, ops
+from disdat import ops
 from disdat.cli import asking, given, opening, options, planning, render, trees
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.interrupting import interruptible
@@ -19,31 +21,53 @@ from disdat.pipeline import asking as decisions
 from disdat.pipeline import params, run
 from disdat.pipeline.asking import Answer
 from disdat.pipeline.loading import load_class
-from disdat.pipeline.preview import Preview, preview
-from disdat.pipeline.task import build
+from disdat.pipeline.preview import preview
+from disdat.pipeline.task import PipeTask, build
 
 _OPTIONS_FIRST = {"allow_interspersed_args": False}
 _GRACE_S = 10.0
 """So long tasks that run, and the processes they run in, may take to end after Ctrl-C."""
 
-_output_bundle = click.option(
-    "-o", "--output-bundle", callback=options.text, default="-", metavar="NAME", help="Name the last task's output so."
-)
-_force = click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date.")
-_force_all = click.option("--force-all", is_flag=True, help="Run every task.")
-_rerun = click.option(
-    "--rerun",
-    type=click.Choice(["content", "version"]),
-    help="Run a task again when an input's content differs, or (version) when there is a newer input.",
+_DECIDING = (
+    click.option(
+        "-o",
+        "--output-bundle",
+        callback=options.text,
+        default="-",
+        metavar="NAME",
+        help="Name the last task's output so.",
+    ),
+    click.option("-f", "--force", is_flag=True, help="Run the last task even if its output is up to date."),
+    click.option("--force-all", is_flag=True, help="Run every task."),
+    click.option(
+        "--rerun",
+        type=click.Choice(["content", "version"]),
+        help="Run a task again when an input's content differs, or (version) when there is a newer input.",
+    ),
+    click.option("--recompute", is_flag=True, help="Make anew what is on a remote only that does not answer."),
+    given.params_json(),
 )
 _task = click.argument("task", metavar="MODULE.CLASS", callback=options.text)
 _words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
 
 
+class Deciding(TypedDict):
+    """The options that change what is decided: those of a plan are those of an apply."""
+
+    output_bundle: str
+    force: bool
+    force_all: bool
+    rerun: Rerun | None
+    recompute: bool
+
+
+def _deciding(command: options.F) -> options.F:
+    """Give a command what :class:`Deciding` holds, and ``--params-json``."""
+    return reduce(lambda made, option: option(made), reversed(_DECIDING), command)
+
+
 @click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
-@_output_bundle
-@_force
-@_force_all
+@_deciding
 @click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
 @click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline, pool or dask.")
 @click.option(
@@ -68,12 +92,9 @@ _words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=cl
     callback=options.key_values,
     help="Give the last task's output this tag; repeatable.",
 )
-@_rerun
 @click.option("--timeout", type=float, metavar="SECONDS", help="End a task that takes longer; it fails.")
 @click.option("--incremental-push", is_flag=True, help="Commit and push each result as soon as it is made.")
 @click.option("--incremental-pull", is_flag=True, help="Localize the inputs of each task before it reads them.")
-@click.option("--recompute", is_flag=True, help="Make anew what is on a remote only that does not answer.")
-@given.params_json()
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and run nothing: the same as dsdt plan.")
 @options.json("Print what became of each task as JSON.")
 @_task
@@ -84,23 +105,19 @@ def apply(
     task: str,
     words: Sequence[str],
     *,
-    output_bundle: str,
-    force: bool,
-    force_all: bool,
+    params_json: str | None,
     workers: int | None,
     executor: str | None,
     scheduler: str | None,
     central_scheduler: bool,
     input_tags: Mapping[str, str],
     output_tags: Mapping[str, str],
-    rerun: Rerun | None,
     timeout: float | None,
     incremental_push: bool,
     incremental_pull: bool,
-    recompute: bool,
-    params_json: str | None,
     only_plan: bool,
     as_json: bool,
+    **deciding: Unpack[Deciding],
 ) -> None:
     """
     Run a pipeline up to a task; what is up to date is not run again.
@@ -108,39 +125,21 @@ def apply(
     What the task needs is run first; what is up to date is used again. The module is looked for in the current
     directory first. All that follows MODULE.CLASS are the task's parameters; options stand before it.
     """
-    if choices.profile is not None:
-        config.set_aws_profile(choices.profile)
-    transform = load_class(task)
-    if given.asks_for_help(transform, words):
-        render.out(given.help_lines(task, transform))
+    if only_plan:
+        _plan(choices, task, words, params_json, deciding, every=False, as_json=as_json)
+        return
+    asked = _asked(choices, task, words, params_json)
+    if asked is None:
         return
     settings, context = opening.settings(choices), opening.context(choices)
-    parameters = given.given(task, transform, words, params_json)
-    if only_plan:
-        planned = preview(
-            context,
-            transform,
-            parameters,
-            output_bundle=output_bundle,
-            force=force,
-            force_all=force_all,
-            rerun=rerun,
-        )
-        _show(planned, every=False, as_json=as_json)
-        return
     with _told(choices, context, as_json=as_json) as teller:
         run.apply(
             context,
-            transform,
-            parameters,
-            output_bundle=output_bundle,
+            asked.transform,
+            asked.params,
             output_tags=output_tags,
-            force=force,
-            force_all=force_all,
             central_scheduler=central_scheduler,
             workers=workers or settings.workers,
-            rerun=rerun,
-            recompute=recompute,
             verbose=choices.verbose,
             executor=executor,
             scheduler=scheduler,
@@ -149,17 +148,14 @@ def apply(
             incremental_pull=incremental_pull,
             tell=teller.concluded,
             events=teller,
+            **deciding,
         )
     if incremental_push and not as_json:
         render.say(choices, _pushed(context, {each.bundle for _, each in teller.outcomes if each.bundle}))
 
 
 @click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
-@_output_bundle
-@_force
-@_force_all
-@_rerun
-@given.params_json()
+@_deciding
 @click.option("--all", "every", is_flag=True, help="Show every task, however many there are.")
 @options.json("Print the plan as JSON.")
 @_task
@@ -170,13 +166,10 @@ def plan(
     task: str,
     words: Sequence[str],
     *,
-    output_bundle: str,
-    force: bool,
-    force_all: bool,
-    rerun: Rerun | None,
     params_json: str | None,
     every: bool,
     as_json: bool,
+    **deciding: Unpack[Deciding],
 ) -> None:
     """
     Show what an apply would do, and why; nothing runs.
@@ -184,16 +177,7 @@ def plan(
     Each task is shown below the one that needs it: whether it would run, be reused, or cannot be known yet, as what it
     reads runs and may come out as before; how long it took when it last ran, and what is to be fetched for it.
     """
-    transform = load_class(task)
-    if given.asks_for_help(transform, words):
-        render.out(given.help_lines(task, transform))
-        return
-    context = opening.context(choices)
-    parameters = given.given(task, transform, words, params_json)
-    found = preview(
-        context, transform, parameters, output_bundle=output_bundle, force=force, force_all=force_all, rerun=rerun
-    )
-    _show(found, every=every, as_json=as_json)
+    _plan(choices, task, words, params_json, deciding, every=every, as_json=as_json)
 
 
 @click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
@@ -211,6 +195,23 @@ def why(choices: Choices, what: str, words: Sequence[str], *, params_json: str |
     """
     found = _answer(choices, what, words, params_json)
     render.out(render.as_json(found.to_json()) if as_json else asking.lines(found, strokes=trees.strokes()))
+
+
+class _Asked(NamedTuple):
+    """A task that is asked for."""
+
+    transform: type[PipeTask]
+    params: dict[str, object]
+
+
+def _asked(choices: Choices, task: str, words: Sequence[str], params_json: str | None) -> _Asked | None:
+    """What is asked for; None where that is what the task may be told, which is printed."""
+    opening.settings(choices)  # the module may open remotes when it is imported
+    transform = load_class(task)
+    if given.asks_for_help(transform, words):
+        render.out(given.help_lines(task, transform))
+        return None
+    return _Asked(transform, given.given(task, transform, words, params_json))
 
 
 @contextmanager
@@ -231,10 +232,24 @@ def _told(choices: Choices, context: Context, *, as_json: bool) -> Iterator[Tell
             render.say(choices, teller.summary())
 
 
-def _show(found: Preview, *, every: bool, as_json: bool) -> None:
-    render.out(
-        render.as_json(found.to_json()) if as_json else planning.lines(found, strokes=trees.strokes(), every=every)
-    )
+def _plan(
+    choices: Choices,
+    task: str,
+    words: Sequence[str],
+    params_json: str | None,
+    deciding: Deciding,
+    *,
+    every: bool,
+    as_json: bool,
+) -> None:
+    asked = _asked(choices, task, words, params_json)
+    if asked is None:
+        return
+    found = preview(opening.context(choices), asked.transform, asked.params, **deciding)
+    if as_json:
+        render.out(render.as_json(found.to_json()))
+    else:
+        render.out(planning.lines(found, strokes=trees.strokes(), every=every, width=opening.width()))
     if found.missing:
         hint = "an external input is never made here: make or add it first"
         raise ApplyError(found.missing, {"success": False, "did_work": False}, hint=hint)

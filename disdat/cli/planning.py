@@ -15,13 +15,30 @@ _MOST = 60
 _ORDER = ("missing", "run", "unknown", "reuse")
 
 
-def lines(found: Preview, *, strokes: Strokes, every: bool) -> Iterator[str]:
-    """What ``dsdt plan`` prints; *every* task, or of many the classes."""
+def lines(found: Preview, *, strokes: Strokes, every: bool, width: int | None) -> Iterator[str]:
+    """What ``dsdt plan`` prints, at most *width* characters wide; *every* task, or of many the classes."""
     if every or len(found.tasks) <= _MOST:
-        yield from render.table([*_tasks(found, strokes)])
+        yield from _fitting([*_tasks(found, strokes)], width)
+        yield _total(found)
     else:
-        yield from render.table([*_classes(found, strokes)])
-    yield _total(found)
+        yield from render.table([*_classes(found, strokes)], width=width)
+        yield f"{_total(found)}; --all shows each task"
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
+    """
+    Rows below each other; where they are too wide, that of why a task is used again is left out first.
+
+    What runs keeps its reason, and gives up its place in the column for it.
+    """
+    lines = render.table(rows)
+    if width is None or max(map(len, lines)) <= width:
+        yield from lines
+        return
+    short = render.table([[*row[:-1], "" if row[0] == "reuse" else row[-1]] for row in rows])
+    for row, line in zip(rows, short, strict=True):
+        head = row[0].ljust(max(len(each[0]) for each in rows))
+        yield line if len(line) <= width else render.cut("  ".join(filter(None, (head, *row[1:]))), width)
 
 
 def _tasks(found: Preview, strokes: Strokes) -> Iterator[list[str]]:
@@ -29,7 +46,8 @@ def _tasks(found: Preview, strokes: Strokes) -> Iterator[list[str]]:
 
     def below(number: int) -> list[tuple[str, int]]:
         read = [(render.one_line(argument), each) for argument, each in tasks[number].inputs.items()]
-        return read + [("yields", each) for each in tasks[number].yields]
+        yields = "yields" if tasks[number].decision == "reuse" else "as last time"
+        return read + [(yields, each) for each in tasks[number].yields]
 
     for twig in branches(found.root, below, strokes=strokes):
         each = tasks[twig.each]
@@ -37,11 +55,12 @@ def _tasks(found: Preview, strokes: Strokes) -> Iterator[list[str]]:
         if twig.is_again:
             yield ["", line, "", ""]
         else:
-            yield [each.decision, line, _takes(each), render.one_line(each.why)]
+            since = f" (since {each.against[:_SHORT]})" if each.against else ""
+            yield [each.decision, line, _takes(each), render.one_line(each.why) + since]
 
 
 def _takes(each: Expected) -> str:
-    seconds = "" if each.seconds is None else f"about {render.duration(each.seconds)}"
+    seconds = "" if each.seconds is None else f"~{render.duration(each.seconds)}"
     fetches = f"fetches {render.size(each.fetch_bytes)}" if each.fetch_bytes else ""
     return ", ".join(filter(None, ((each.bundle or "")[:_SHORT], seconds, fetches)))
 
@@ -89,6 +108,8 @@ def _total(found: Preview) -> str:
     counts += [f"{found.count('unknown'):,} unknown"] if found.count("unknown") else []
     counts += [f"{found.count('reuse'):,} to reuse"]
     counts += [f"{found.count('missing'):,} missing"] if found.count("missing") else []
+    again = sum(each.as_last_time for each in found.tasks)
+    guessed = [f"{again:,} of them as last time"] if again else []
     takes = [f"about {render.duration(found.seconds)}"] if found.seconds else []
     takes += [f"{render.size(found.fetch_bytes)} to fetch"] if found.fetch_bytes else []
-    return "; ".join(filter(None, (", ".join(counts), ", ".join(takes))))
+    return "; ".join(filter(None, (", ".join(counts), *guessed, ", ".join(takes))))

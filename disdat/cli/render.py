@@ -127,10 +127,26 @@ def pairs(mapping: Mapping[str, str]) -> str:
     return " ".join(f"[{one_line(key)}]:[{one_line(value)}]" for key, value in mapping.items())
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells below each other, each column as wide as its widest cell."""
+def table(rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """Rows of cells below each other, each column as wide as its widest cell; no line is longer than *width*."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [cut("  ".join(map(str.ljust, row, widths)).rstrip(), width) for row in rows]
+
+
+def cut(line: str, width: int | None) -> str:
+    """*line* as far as *width* characters hold it; None is as long as it is."""
+    if width is None or len(line) <= width:
+        return line
+    end = "…" if _can_show("…") else "..."
+    return line[: max(0, width - len(end))] + end
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def fields(items: Iterable[tuple[str, str]]) -> list[str]:

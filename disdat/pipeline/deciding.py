@@ -13,7 +13,7 @@ from disdat.pipeline.coded import Coded
 from disdat.pipeline.observed import Now, Observation
 from disdat.pipeline.reasons import Reason
 from disdat.pipeline.reuse import Prior, Reuse, Run, Wanted
-from disdat.pipeline.session import Session
+from disdat.pipeline.session import Session, Sought
 from disdat.pipeline.task import PipeTask
 
 Earlier = Callable[["Work"], Sequence[Row]]
@@ -98,8 +98,13 @@ def settle(known: Sequence[Known], earlier: Earlier) -> list[Reuse | Run | Ask]:
 
 def look_back(work: Work) -> list[Row]:
     """:data:`Earlier` results as they are now."""
-    [rows] = work.session.earlier([(work.processing_name, work.name)])
+    [rows] = work.session.earlier([sought(work)])
     return rows
+
+
+def sought(work: Work) -> Sought:
+    """By what the earlier results of *work* are found."""
+    return Sought(work.processing_name, work.name, params.identifying(work.task))
 
 
 class _Case:
@@ -180,11 +185,7 @@ def _others(known: Known, earlier: Earlier) -> Iterator[Prior]:
 
 
 def _newest(work: Work) -> Sequence[Row]:
-    catalog = work.session.context.catalog
-    rows = catalog.by_processing_name(work.processing_name)
-    if not rows and (latest := catalog.latest(work.name)):
-        return [latest]
-    return rows
+    return work.session.context.catalog.by_processing_name(work.processing_name) or look_back(work)
 
 
 def _worth_reading(rows: Sequence[Row], name: str) -> Sequence[Row]:

@@ -93,9 +93,13 @@ def differences(bundle: Bundle, now: Now) -> Iterator[Reason]:
 
 def unknown(bundle: Bundle, now: Now) -> tuple[Observation, ...]:
     """The tasks that a bundle's task yielded and of which nothing is known yet."""
-    tasks = [cast("Observation", each) for each in bundle.lineage.observed]
     known = now.yielded.keys() | now.absent.keys()
-    return tuple(each for each in tasks if each["kind"] == "task" and key(each) not in known)
+    return tuple(each for each in yielded(bundle.lineage) if key(each) not in known)
+
+
+def yielded(lineage: Lineage) -> list[Observation]:
+    """The tasks that a bundle's task yielded."""
+    return [each for each in cast("Sequence[Observation]", lineage.observed) if each.get("kind") == "task"]
 
 
 def argument_of(task: luigi.Task, *taken: Container[str]) -> str:
@@ -107,8 +111,7 @@ def argument_of(task: luigi.Task, *taken: Container[str]) -> str:
 
 def arguments(lineage: Lineage) -> set[str]:
     """The arguments of a bundle's inputs that are tasks it yielded."""
-    observations = (cast("Observation", each) for each in lineage.observed)
-    return {str(each.get("argument")) for each in observations if each.get("kind") == "task"}
+    return {str(each.get("argument")) for each in yielded(lineage)}
 
 
 def identity_of(task: luigi.Task) -> dict[str, Json]:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from disdat.errors import Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
+from disdat.errors import ApplyError, Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
+from disdat.ops import bundles
 from disdat.pipeline import coded, loading, observed, params
 from disdat.pipeline.coded import Coded
-from disdat.pipeline.deciding import Ask, Earlier, Known, Work, identify, settle
+from disdat.pipeline.deciding import Ask, Earlier, Known, Work, identify, settle, sought
 from disdat.pipeline.observed import Observation, key_of
 from disdat.pipeline.outcome import Named, Outcome
 from disdat.pipeline.reasons import Reason, told
@@ -142,12 +143,24 @@ def discover(root: PipeTask, session: Session, asked: Asked) -> Plan:
     The plan of *root* and every task it needs, *root* last.
 
     Raises:
-        TaskFailed, InvalidInput: As :meth:`Plan.add`.
+        ApplyError: A ``pipe_requires`` raised; the exception is its cause.
+        InvalidInput: As :meth:`Plan.add`.
     """
     state_of(root).name = asked.name
     plan = Plan(session, asked)
-    plan.add(root, is_root=True)
+    try:
+        plan.add(root, is_root=True)
+    except TaskFailed as exc:
+        raise ApplyError(exc.message, {"success": False, "did_work": False}, hint=exc.hint) from exc.__cause__
     return plan
+
+
+def name_of(output_bundle: str) -> str:
+    """What an apply calls the last task's output; empty, of ``-``, where that is left to the task."""
+    bundles.check_name("the output bundle's name", output_bundle)
+    if not output_bundle:
+        raise InvalidInput("the output bundle needs a name", hint="leave it out to let the task name it")
+    return "" if output_bundle == "-" else output_bundle
 
 
 def extend(plan: Plan, reader: Node, wanted: Sequence[Named]) -> list[Node]:
@@ -251,12 +264,17 @@ def _deciding(plan: Plan, nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
 def _look_back(nodes: Sequence[Node], read: Set[Node]) -> Earlier:
     """Ask together for earlier results, and for what those that are *read* by other tasks probably are."""
     session = nodes[0].work.session
-    names = {node: (node.work.processing_name, node.work.name) for node in nodes if not node.work.forced}
-    found = dict(zip(names.values(), session.earlier(list(names.values())), strict=True))
-    newest = [row for node, name in names.items() if node in read for row in found[name][:1]]
+    open_nodes = [node for node in nodes if not node.work.forced]
+    rows = session.earlier([sought(node.work) for node in open_nodes])
+    found = {_names(node.work): each for node, each in zip(open_nodes, rows, strict=True)}
+    newest = [row for node in open_nodes if node in read for row in found[_names(node.work)][:1]]
     with suppress(NotFound, Corrupt):  # who needs one that cannot be read reads it again, and is told
         session.read([row.uuid for row in newest])
-    return lambda work: found[work.processing_name, work.name]
+    return lambda work: found[_names(work)]
+
+
+def _names(work: Work) -> tuple[str, str]:
+    return work.processing_name, work.name
 
 
 def _independent(nodes: Sequence[Node]) -> Iterator[list[Node]]:

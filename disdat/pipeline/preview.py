@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from disdat import config
 from disdat.catalog.queries import Row
 from disdat.context import Context
-from disdat.core.bundle import Bundle, TaskKey
+from disdat.core.bundle import Bundle, Lineage, TaskKey
 from disdat.core.canonical import Json
-from disdat.errors import ApplyError, TaskFailed
-from disdat.ops import presence, runs
-from disdat.pipeline import identity, params, plan, reasons
+from disdat.errors import DisdatError
+from disdat.ops import presence
+from disdat.pipeline import identity, loading, observed, params, plan, reasons, reuse
+from disdat.pipeline.deciding import sought
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.plan import Asked, Node, Plan
-from disdat.pipeline.reuse import Rerun
-from disdat.pipeline.session import LOOKED_BACK, External, Session
+from disdat.pipeline.reasons import NO_EARLIER_RESULT, Reason
+from disdat.pipeline.reuse import Prior, Rerun, Wanted
+from disdat.pipeline.session import LOOKED_BACK, External, Session, of_run
 from disdat.pipeline.task import PipeTask, build
 from disdat.remote.known import Presence
 
@@ -47,7 +48,11 @@ class Expected:
     inputs: Mapping[str, int]
     """The place in the plan of each task it reads, by argument; those come before it."""
     yields: Sequence[int] = ()
-    """The places of the tasks that it yielded when it last ran, where it is reused."""
+    """The places of the tasks that it yielded when it last ran; where it is not reused, it may yield others."""
+    as_last_time: bool = False
+    """Whether it is there only since a task that may yield others yielded it when that last ran."""
+    reasons: Sequence[Reason] = ()
+    """Of what runs, why: as far as that is known by comparing, one by one."""
     bundle: str | None = None
     """What is used again."""
     seconds: float | None = None
@@ -55,14 +60,21 @@ class Expected:
     fetch_bytes: int = 0
     """What is to be fetched from the remote for what reads its output, or for its external inputs."""
 
+    @property
+    def against(self) -> str | None:
+        """The earlier result, a bundle's uuid, that was compared with to say why it runs."""
+        return reasons.compared(self.reasons)
+
     def to_json(self) -> dict[str, Json]:
         return {
             "task": self.task,
             "class": self.cls,
             "decision": self.decision,
             "why": self.why,
+            "reasons": [each.to_json() for each in self.reasons],
             "inputs": dict(self.inputs),
             "yields": list(self.yields),
+            "as_last_time": self.as_last_time,
             "bundle": self.bundle,
             "seconds": self.seconds,
             "fetch_bytes": self.fetch_bytes,
@@ -116,60 +128,91 @@ def preview(
     force_all: bool = False,
     rerun: Rerun | None = None,
     code_version: str | None = None,
+    recompute: bool = False,
 ) -> Preview:
     """
-    What applying *transform* (a class, or ``module.Class``) would do now; nothing is changed.
+    What applying *transform* (a class, or ``module.Class``) with these arguments would do now; nothing is changed.
 
     Raises:
         ApplyError: A ``pipe_requires`` raised.
-        InvalidInput, NotFound: *transform* or its parameters cannot be used.
+        Unavailable: The bytes of earlier results are on the remote only, which does not answer, and not *recompute*.
+        InvalidInput, NotFound: *transform*, its parameters or an option cannot be used.
     """
     root = build(load_class(transform) if isinstance(transform, str) else transform, given or {})
-    settings = config.load()
-    session = Session(
-        context,
-        runs.of_pipeline(context),
-        rerun=rerun or settings.rerun,
-        code_version=code_version or settings.code_version,
-        packages=settings.packages,
-        force_all=force_all,
-    )
-    try:
-        planned = plan.discover(root, session, Asked("" if output_bundle == "-" else output_bundle, force=force))
-    except TaskFailed as exc:
-        raise ApplyError(exc.message, {"success": False, "did_work": False}, hint=exc.hint) from exc.__cause__
+    name = plan.name_of(output_bundle)
+    session = of_run(context, rerun=rerun, code_version=code_version, force_all=force_all, recompute=recompute)
+    planned = plan.discover(root, session, Asked(name, force=force))
     plan.decide_known(planned, planned.nodes)
     return _told(planned, session, planned.node(root))
 
 
 def _told(planned: Plan, session: Session, root: Node) -> Preview:
-    nodes = planned.nodes
-    looked = dict(_look_back([node for node in nodes if node.outcome is None], session))
-    decided: dict[Node, tuple[Decision, str]] = {}
-    for node in nodes:
-        decided[node] = _decide(node, looked.get(node, _NOTHING), decided)
-    runs_or_may = {node for node, (decision, _) in decided.items() if decision != "reuse"}
-    fetched = _to_fetch(session.context, nodes, runs_or_may)
-    number = {node: at for at, node in enumerate(nodes)}
+    sure = planned.nodes
+    foreseen = _foresee(planned, session)
+    number = {node: at for at, node in enumerate(planned.nodes)}
+    verdicts: dict[Node, _Verdict] = {}
+    for node in number:
+        verdicts[node] = _judge(node, foreseen.looked.get(node, _NOTHING), verdicts)
+    readers = [node for node, verdict in verdicts.items() if verdict.decision != "reuse"]
+    fetched = _to_fetch(session.context, readers, foreseen.yields)
     told = []
-    for node in nodes:
-        decision, why = decided[node]
+    for node, at in number.items():
         bundle = node.outcome.bundle if node.outcome else None
         own = {bundle} if bundle else {each.bundle.uuid for each in _externals(node) if each.bundle}
         told.append(
             Expected(
                 task=params.describe(node.task),
                 cls=node.work.code.name,
-                decision=decision,
-                why=why,
+                decision=verdicts[node].decision,
+                why=verdicts[node].why,
                 inputs={argument: number[each] for argument, each in node.upstream.items()},
-                yields=[number[each] for each in node.yielded.values()],
+                yields=[number[each] for each in (*node.yielded.values(), *foreseen.yields.get(node, ()))],
+                as_last_time=at >= len(sure),
+                reasons=verdicts[node].reasons,
                 bundle=bundle,
-                seconds=looked[node].seconds if node in looked else None,
+                seconds=foreseen.looked[node].seconds if node in foreseen.looked else None,
                 fetch_bytes=sum(fetched.pop(uuid, 0) for uuid in own),  # each once, for whoever comes first
             )
         )
-    return Preview(told, number[root], plan.missing_inputs(nodes))
+    return Preview(told, number[root], plan.missing_inputs(sure))
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreseen:
+    """Of the tasks that are not known to be reused what was earlier, and what they yielded then."""
+
+    looked: dict[Node, _Earlier]
+    yields: dict[Node, list[Node]]
+
+
+def _foresee(planned: Plan, session: Session) -> _Foreseen:
+    """Look back, and take into the plan what tasks yielded when they last ran, and what those yielded then."""
+    found = _Foreseen({}, {})
+    fresh = planned.nodes
+    while fresh:
+        undecided = [node for node in fresh if node.outcome is None]
+        found.looked.update(_look_back(undecided, session))
+        count = len(planned)
+        for node in undecided:
+            if again := list(_as_last_time(planned, node, found.looked[node])):
+                found.yields[node] = again
+        fresh = planned.since(count)
+        plan.decide_known(planned, fresh)
+        fresh = planned.since(count)  # what is reused among them may have yielded others
+    return found
+
+
+def _as_last_time(planned: Plan, node: Node, earlier: _Earlier) -> Iterator[Node]:
+    """The tasks that one yielded when it last ran, but those that there are no more."""
+    lineage = next((bundle.lineage for _, bundle in earlier.priors), Lineage())
+    if lineage.task is None or reasons.class_of(lineage.task) != node.work.code.name:
+        return
+    for each in observed.yielded(lineage):
+        count = len(planned)
+        try:
+            yield planned.take(loading.task_of(each["class"], each["params"]))
+        except DisdatError:  # its class, its parameters, or what it requires: it will be told when it is yielded
+            planned.cut(count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +231,7 @@ def _look_back(nodes: Sequence[Node], session: Session) -> Iterator[tuple[Node, 
     """The earlier results of tasks, read many at a time."""
     for first in range(0, len(nodes), _TOGETHER):
         some = nodes[first : first + _TOGETHER]
-        found = session.earlier([(node.work.processing_name, node.work.name) for node in some])
+        found = session.earlier([sought(node.work) for node in some])
         read = session.context.catalog.bundles(list({row.uuid for rows in found for row in rows}))
         for node, rows in zip(some, found, strict=True):
             priors = [(row, read[row.uuid]) for row in rows if row.uuid in read]
@@ -202,52 +245,56 @@ def _durations(priors: Sequence[tuple[Row, Bundle]]) -> Iterator[float]:
             yield (stop - start) / 1_000_000
 
 
-def _decide(node: Node, earlier: _Earlier, decided: Mapping[Node, tuple[Decision, str]]) -> tuple[Decision, str]:
+class _Verdict(NamedTuple):
+    """What is expected of a task, and why; where that is by comparing, the reasons one by one."""
+
+    decision: Decision
+    why: str
+    reasons: tuple[Reason, ...] = ()
+
+
+def _judge(node: Node, earlier: _Earlier, verdicts: Mapping[Node, _Verdict]) -> _Verdict:
     work = node.work
     if node.outcome is not None:
-        return "reuse", node.outcome.why
+        return _Verdict("reuse", node.outcome.why)
     if missing := [f"{each.wanted} as {argument}" for argument, each in node.missing.items()]:
-        return "missing", f"not in {work.session.context.name}: {', '.join(missing)}"
+        return _Verdict("missing", f"not in {work.session.context.name}: {', '.join(missing)}")
     if work.forced:
-        return "run", work.forced
+        return _run(Reason("forced", work.forced))
     open_inputs = [argument for argument, each in node.upstream.items() if each.outcome is None]
     if not open_inputs:
-        return "run", reasons.told(work.reasons)
-    if work.session.rerun == "version" and all(decided[node.upstream[each]][0] == "run" for each in open_inputs):
-        return "run", f"{_listed(open_inputs)} made again"
-    changed = _changed(node, earlier)
-    if changed is not None:
-        return "run", changed
-    return "unknown", f"reused if {_listed(open_inputs)} the same as before"
+        return _run(*work.reasons)
+    if work.session.rerun == "version" and all(verdicts[node.upstream[each]].decision == "run" for each in open_inputs):
+        return _Verdict("run", f"{_listed(open_inputs)} made again")
+    if changed := _changed(node, earlier):
+        return _run(*changed)
+    return _Verdict("unknown", f"reused if {_listed(open_inputs)} the same as before")
+
+
+def _run(*why: Reason) -> _Verdict:
+    return _Verdict("run", reasons.told(why), why)
 
 
 def _listed(arguments: Sequence[str]) -> str:
     return f"input {arguments[0]} is" if len(arguments) == 1 else f"inputs {', '.join(arguments)} are"
 
 
-def _changed(node: Node, earlier: _Earlier) -> str | None:
-    """Why a task runs whatever its inputs come out as; None where it may be reused."""
+def _changed(node: Node, earlier: _Earlier) -> Sequence[Reason]:
+    """Why a task runs whatever its inputs come out as; nothing where it may be reused."""
     wanted = _key_without_inputs(node)
-    told: list[str] = []
+    told: list[list[Reason]] = []
     for row, bundle in earlier.priors:
         key = bundle.lineage.task
         if key is None or key.algorithm != wanted.algorithm:
             continue
-        found = [str(each) for each in reasons.differences(key, wanted, inputs=False)]
-        found += _faults(row, bundle, node)
+        prior = Prior(row.uuid, row.name, key, {}, bundle.lineage.tainted)
+        found = reuse.differences(prior, Wanted(node.work.name, wanted, {}))
         if not found:
-            return None
-        told.append("; ".join(found))
+            return []
+        told.append(found)
     if not earlier.is_all:
-        return None
-    return told[0] if told else "no earlier result"
-
-
-def _faults(row: Row, bundle: Bundle, node: Node) -> Iterator[str]:
-    if row.name != node.work.name:
-        yield f"renamed: {reasons.short(row.name)} -> {reasons.short(node.work.name)}"
-    if bundle.lineage.tainted:
-        yield "tainted: the code changed while the earlier result was made"
+        return []
+    return told[0] if told else [NO_EARLIER_RESULT]
 
 
 def _key_without_inputs(node: Node) -> TaskKey:
@@ -264,17 +311,14 @@ def _externals(node: Node) -> Iterator[External]:
     return (each for each in node.inputs.values() if isinstance(each, External))
 
 
-def _to_fetch(context: Context, nodes: Sequence[Node], readers: set[Node]) -> dict[str, int]:
+def _to_fetch(context: Context, readers: Sequence[Node], yields: Mapping[Node, Sequence[Node]]) -> dict[str, int]:
     """The bytes that are not here of each bundle that a task reads which runs, or may run."""
     if context.binding is None:
         return {}
-    made = (
-        each.outcome.bundle
-        for each in chain.from_iterable(node.upstream.values() for node in nodes if node in readers)
-        if each.outcome is not None
-    )
-    external = (each.bundle.uuid for node in nodes if node in readers for each in _externals(node) if each.bundle)
+    read = chain.from_iterable((*node.upstream.values(), *yields.get(node, ())) for node in readers)
+    made = (each.outcome.bundle for each in read if each.outcome is not None)
+    external = (each.bundle.uuid for node in readers for each in _externals(node) if each.bundle)
     uuids = list(dict.fromkeys(uuid for uuid in chain(made, external) if uuid is not None))
     lacking = [uuid for uuid, state in presence.of_rows(context, uuids).items() if state is not Presence.LOCAL]
-    read = context.catalog.bundles(lacking)
-    return {uuid: sum(presence.absent(context, bundle).values()) for uuid, bundle in read.items()}
+    bundles = context.catalog.bundles(lacking)
+    return {uuid: sum(presence.absent(context, bundle).values()) for uuid, bundle in bundles.items()}

@@ -34,7 +34,8 @@ class Reason:
     One reason for which a task runs.
 
     *about* is the parameter, the definition (``file:name``) or package, the input, or what was observed; *old* and
-    *new* are what it was and is, where there is such. :meth:`__str__` is for people.
+    *new* are what it was and is, where there is such. *against* is the earlier result, a bundle's uuid, that was
+    compared with. :meth:`__str__` is for people.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Reason:
     about: str = ""
     old: str | None = None
     new: str | None = None
+    against: str | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -51,8 +53,8 @@ class Reason:
         fields: dict[str, Json] = {"kind": self.kind, "text": self.text}
         if self.about:
             fields["about"] = self.about
-        changed = {"old": self.old, "new": self.new}
-        return fields | {name: value for name, value in changed.items() if value is not None}
+        compared = {"old": self.old, "new": self.new, "against": self.against}
+        return fields | {name: value for name, value in compared.items() if value is not None}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Reason:  # JSON that was written here
@@ -65,6 +67,11 @@ NO_EARLIER_RESULT = Reason("no earlier result", "no earlier result")
 def told(reasons: Iterable[Reason]) -> str:
     """Several reasons in one line."""
     return "; ".join(map(str, reasons))
+
+
+def compared(reasons: Iterable[Reason]) -> str | None:
+    """The earlier result, a bundle's uuid, that several reasons come from comparing with; None where there is none."""
+    return next((each.against for each in reasons if each.against is not None), None)
 
 
 def differences(old: TaskKey, new: TaskKey, *, inputs: bool = True) -> list[Reason]:

@@ -8,8 +8,8 @@ equal content changes nothing, and going back to old parameters or code finds th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from disdat.core.bundle import Dependency, TaskKey
@@ -67,13 +67,19 @@ def decide(priors: Sequence[Prior], wanted: Wanted, *, rerun: Rerun) -> Reuse | 
     """
     Whether the task runs, and why. *priors* come newest first.
 
-    Priors that do not fit only serve to say why the task runs.
+    Priors that do not fit only serve to say why the task runs: what differs from the first of its class.
     """
     if wanted.forced:
         return Run((Reason("forced", wanted.forced),))
     mine = [prior for prior in priors if prior.key and prior.key.algorithm == wanted.key.algorithm]
     by = _by_content if rerun == "content" else _by_version
     return by(mine, wanted)
+
+
+def differences(prior: Prior, wanted: Wanted) -> list[Reason]:
+    """Why a prior, which has a key, is not what is wanted, whatever its inputs are."""
+    assert prior.key is not None
+    return _against(prior, [*_faults(prior, wanted), *reasons.differences(prior.key, wanted.key, inputs=False)])
 
 
 def _by_content(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
@@ -83,7 +89,8 @@ def _by_content(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
             return Reuse(prior.uuid, "same code, parameters and input content")
     for prior in same or _of_class(priors, wanted):
         assert prior.key is not None  # decide() left those without one out
-        return Run((*_faults(prior, wanted), *reasons.differences(prior.key, wanted.key)))
+        found = [*_faults(prior, wanted), *reasons.differences(prior.key, wanted.key)]
+        return Run(tuple(_against(prior, found)))
     return Run((NO_EARLIER_RESULT,))
 
 
@@ -91,9 +98,13 @@ def _by_version(priors: Sequence[Prior], wanted: Wanted) -> Reuse | Run:
     own = _of_class(priors, wanted)
     named = [prior for prior in own if prior.name == wanted.name]
     for prior in named or own:
-        found = (*_faults(prior, wanted), *_changes(prior, wanted), *_newer_inputs(prior, wanted))
-        return Run(found) if found else Reuse(prior.uuid, "same code, parameters and input versions")
+        found = [*differences(prior, wanted), *_against(prior, _newer_inputs(prior, wanted))]
+        return Run(tuple(found)) if found else Reuse(prior.uuid, "same code, parameters and input versions")
     return Run((NO_EARLIER_RESULT,))
+
+
+def _against(prior: Prior, found: Iterable[Reason]) -> list[Reason]:
+    return [replace(each, against=prior.uuid) for each in found]
 
 
 def _of_class(priors: Sequence[Prior], wanted: Wanted) -> list[Prior]:
@@ -108,11 +119,6 @@ def _faults(prior: Prior, wanted: Wanted) -> Iterator[Reason]:
     if prior.tainted:
         yield Reason("tainted", "tainted: the code changed while the earlier result was made", prior.uuid)
     yield from prior.faults
-
-
-def _changes(prior: Prior, wanted: Wanted) -> list[Reason]:
-    assert prior.key is not None  # decide() left those without one out
-    return reasons.differences(prior.key, wanted.key, inputs=False)
 
 
 def _newer_inputs(prior: Prior, wanted: Wanted) -> Iterator[Reason]:

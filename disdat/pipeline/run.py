@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import luigi.configuration
 
-from disdat import config
 from disdat.catalog.queries import Filter
 from disdat.context import Context
 from disdat.core.canonical import Json
-from disdat.errors import ApplyError, InvalidInput, TaskFailed
+from disdat.errors import ApplyError, InvalidInput
 from disdat.ops import bundles, runs, watching
 from disdat.pipeline import driver, noise, observed, plan
 from disdat.pipeline import params as parameters
@@ -23,7 +22,7 @@ from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
 from disdat.pipeline.plan import Asked, Node, Plan
 from disdat.pipeline.reuse import Rerun
-from disdat.pipeline.session import Session
+from disdat.pipeline.session import Session, of_run
 from disdat.pipeline.sharing import Sharing, publish
 from disdat.pipeline.task import PipeTask, build
 from disdat.pipeline.work import inside_a_task
@@ -82,22 +81,19 @@ def apply(
         InvalidInput: *transform*, *params* or an option cannot be used; nothing was changed.
     """
     root = build(load_class(transform) if isinstance(transform, str) else transform, params or {})
-    asked = Asked(_name(output_bundle), dict(output_tags or {}), force, _uuid(output_bundle_uuid))
+    asked = Asked(plan.name_of(output_bundle), dict(output_tags or {}), force, _uuid(output_bundle_uuid))
     bundles.check_tags(asked.tags)
     if not isinstance(workers, int) or workers < 1:
         raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
     if timeout is not None and not timeout > 0:
         raise InvalidInput(f"timeout is a number of seconds above 0, not {timeout!r}", hint="leave it out for none")
-    settings = config.load()
-    session = Session(
+    session = of_run(
         context,
-        runs.of_pipeline(context),
-        rerun=rerun or settings.rerun,
-        code_version=code_version or settings.code_version,
-        packages=settings.packages,
+        rerun=rerun,
+        code_version=code_version,
         force_all=force_all,
-        verbose=verbose,
         recompute=recompute,
+        verbose=verbose,
         sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
     session.sharing.check(context)
@@ -119,10 +115,7 @@ def _carry_out(planned: Plan, session: Session, terms: Terms, tell: Tell, events
 
 
 def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
-    try:
-        planned = plan.discover(root, session, asked)
-    except TaskFailed as exc:
-        raise ApplyError(exc.message, _nothing_done(), hint=exc.hint) from exc.__cause__
+    planned = plan.discover(root, session, asked)
     if missing := plan.missing_inputs(planned.nodes):
         raise ApplyError(missing, _nothing_done(), hint="an external input is never made here: make or add it first")
     plan.decide_known(planned, planned.nodes)
@@ -218,13 +211,6 @@ def _result(nodes: Sequence[Node]) -> dict[str, bool]:
 
 def _nothing_done() -> dict[str, bool]:
     return {"success": False, "did_work": False}
-
-
-def _name(output_bundle: str) -> str:
-    bundles.check_name("the output bundle's name", output_bundle)
-    if not output_bundle:
-        raise InvalidInput("the output bundle needs a name", hint="leave it out to let the task name it")
-    return "" if output_bundle == "-" else output_bundle
 
 
 def _uuid(wanted: str | None) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from disdat import config
 from disdat.catalog.queries import Filter, Row
 from disdat.config import Packages
 from disdat.context import Context
@@ -12,7 +14,7 @@ from disdat.core import naming
 from disdat.core.bundle import Bundle, Dependency, Run
 from disdat.core.digest import Digest
 from disdat.errors import Corrupt, NotFound
-from disdat.ops import find
+from disdat.ops import find, runs
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline.reach import Reach
 from disdat.pipeline.reuse import Rerun
@@ -22,6 +24,17 @@ KEPT_BUNDLES = 256
 """Of so many bundles the manifest is kept in memory, the oldest first to go."""
 LOOKED_BACK = 8
 """So many of the newest results of a processing name are looked at to say why a task runs."""
+COMPARED = 32
+"""Of so many of the newest results of a name, where there are none of the processing name, the nearest is chosen."""
+
+
+class Sought(NamedTuple):
+    """What earlier results of a task are found by."""
+
+    processing_name: str
+    name: str
+    params: Mapping[str, str]
+    """As its key has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +89,20 @@ class Session:
 
         return self._pinned(described, name, newest)
 
-    def earlier(self, wanted: Sequence[tuple[str, str]]) -> list[list[Row]]:
+    def earlier(self, wanted: Sequence[Sought]) -> list[list[Row]]:
         """
-        The newest bundles there are now for each of these processing and human names, newest first.
+        The newest bundles there are now for each of these, newest first.
 
-        They are those of the processing name; where there are none, the latest of the human name.
+        They are those of the processing name; where there are none, of those of the human name the one whose
+        parameters differ least.
         """
-        search_each = self.context.catalog.search_each
-        found = search_each([Filter(processing_name=name, limit=LOOKED_BACK) for name, _ in wanted])
-        if others := [number for number, rows in enumerate(found) if not rows]:
-            latest = search_each([Filter(name=wanted[number][1], limit=1) for number in others])
-            for number, rows in zip(others, latest, strict=True):
-                found[number] = rows
-        return found
+        found = self.context.catalog.search_each(
+            [Filter(processing_name=each.processing_name, limit=LOOKED_BACK) for each in wanted]
+        )
+        others = list(dict.fromkeys(each.name for each, rows in zip(wanted, found, strict=True) if not rows))
+        newest = self.context.catalog.search_each([Filter(name=name, limit=COMPARED) for name in others])
+        named = {name: [(row, row.params) for row in rows] for name, rows in zip(others, newest, strict=True)}
+        return [rows or _nearest(named[each.name], each.params) for each, rows in zip(wanted, found, strict=True)]
 
     def read(self, uuids: Iterable[str]) -> None:
         """Read together what :meth:`given` needs of these bundles; those that were removed are left out."""
@@ -191,3 +205,36 @@ def _refuse_removed(inputs: Mapping[str, str], found: Container[str]) -> None:
     for argument, uuid in inputs.items():
         if uuid not in found:
             raise NotFound(f"the bundle {uuid} of input {argument} was removed", hint="apply again to make it anew")
+
+
+def of_run(
+    context: Context,
+    *,
+    rerun: Rerun | None = None,
+    code_version: str | None = None,
+    force_all: bool = False,
+    recompute: bool = False,
+    verbose: bool = False,
+    sharing: Sharing | None = None,
+) -> Session:
+    """The session of a new run; *rerun* and *code_version* default to the settings."""
+    settings = config.load()
+    return Session(
+        context,
+        runs.of_pipeline(context),
+        rerun=rerun or settings.rerun,
+        code_version=code_version or settings.code_version,
+        packages=settings.packages,
+        force_all=force_all,
+        verbose=verbose,
+        recompute=recompute,
+        sharing=sharing or Sharing(),
+    )
+
+
+def _nearest(rows: Sequence[tuple[Row, Mapping[str, str]]], params: Mapping[str, str]) -> list[Row]:
+    """Of rows with their parameters the first of those that have the most of *params*."""
+    if not rows:
+        return []
+    row, _ = min(rows, key=lambda each: len(params.items() - each[1].items()))
+    return [row]

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from disdat.cli import planning
+from disdat.core.branches import LINES
+from disdat.pipeline.preview import Expected, Preview
+from disdat.pipeline.reasons import Reason
 from tests.cli.conftest import Dsdt
 
 MODULE = """\
@@ -79,13 +83,55 @@ def test_a_plan_is_a_tree_of_what_would_become_of_each_task(demo: Dsdt, pipe: st
     assert demo.json("plan", f"{pipe}.Fan") == same
 
 
+@pytest.mark.parametrize("given", ["-f", "--force-all", "--recompute", "--rerun version", "-o other"])
+def test_an_apply_that_only_plans_is_a_plan(demo: Dsdt, pipe: str, given: str):
+    demo("apply", f"{pipe}.Fan")
+    planned = demo("plan", *given.split(), f"{pipe}.Fan").out
+    assert demo("apply", "--plan", *given.split(), f"{pipe}.Fan").out == planned
+    assert (planned.splitlines()[0].split()[0] == "run") == (given not in {"--recompute", "--rerun version"})
+
+
+def test_what_a_task_yielded_is_shown_as_last_time(demo: Dsdt, pipe: str):
+    demo("apply", f"{pipe}.Yields")
+    assert demo("plan", f"{pipe}.Yields").lines[1].startswith("reuse  └── yields: Leaf(n=3)")
+    shown = demo("plan", "-f", f"{pipe}.Yields").lines
+    assert [re.split("  +", line)[:2] for line in shown[:2]] == [
+        ["run", "Yields()"],
+        ["reuse", "└── as last time: Leaf(n=3)"],
+    ]
+    assert shown[2].startswith("1 to run, 1 to reuse; 1 of them as last time; about ")
+
+
+def test_a_plan_fits_the_terminal_and_keeps_the_reasons_for_what_runs():
+    reasons = (Reason("parameter", "parameter gamma: 0.5 -> 0.25", "gamma", "0.5", "0.25", "12345678-1"),)
+    top = Expected("Train(gamma=0.25)", "m.Train", "run", str(reasons[0]), {"data": 0}, reasons=reasons, seconds=2.0)
+    base = Expected(
+        "GetData(rows=all)", "m.GetData", "reuse", "same code, parameters and input content", {}, bundle="87654321-1"
+    )
+    found = Preview([base, top], root=1)
+    wide = [*planning.lines(found, strokes=LINES, every=False, width=None)]
+    assert wide == [
+        "run    Train(gamma=0.25)            ~2.0 s    parameter gamma: 0.5 -> 0.25 (since 12345678)",
+        "reuse  └── data: GetData(rows=all)  87654321  same code, parameters and input content",
+        "1 to run, 1 to reuse; about 2.0 s",
+    ]
+    assert [*planning.lines(found, strokes=LINES, every=False, width=95)] == wide
+    assert [*planning.lines(found, strokes=LINES, every=False, width=80)][:2] == [
+        "run    Train(gamma=0.25)  ~2.0 s  parameter gamma: 0.5 -> 0.25 (since 12345678)",
+        "reuse  └── data: GetData(rows=all)  87654321",
+    ]
+    narrow = [*planning.lines(found, strokes=LINES, every=False, width=60)]
+    assert max(map(len, narrow)) == 60
+    assert re.fullmatch(r"run    Train\(gamma=0.25\)  ~2.0 s  parameter gamma: 0.*(…|\.\.\.)", narrow[0])
+
+
 def test_of_a_large_plan_classes_are_shown_unless_all_is_wanted(demo: Dsdt, pipe: str):
     demo("apply", f"{pipe}.Leaf")
     lines = demo("plan", f"{pipe}.Fan", "--n", "100").lines
     assert [re.split("  +", line) for line in lines] == [
         ["Fan(n=100)", "1 run", "no earlier result"],
         [f"└── {pipe}.Leaf: 100 tasks", "99 run, 1 reuse", "parameter n: 0 -> 1 (and 98 other reasons)"],
-        ["100 to run, 1 to reuse; about 0.0 s"],
+        ["100 to run, 1 to reuse; about 0.0 s; --all shows each task"],
     ]
     assert len(demo("plan", "--all", f"{pipe}.Fan", "--n", "100").lines) == 102
 

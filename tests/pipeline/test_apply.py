@@ -444,12 +444,11 @@ def test_a_run_is_recorded_once_with_all_its_decisions(applied: Applied, workers
 def test_each_decision_says_why_and_what_was_read(applied: Applied):
     bundles.write(applied.context, 1, Birth(name="ext"))
     applied(B)
+    before = applied.latest("A")
     applied(B, {"n": 2})
     first, second = last_decisions(applied)
-    assert (first["task"], first["reasons"]) == (
-        "A(n=2)",
-        [{"kind": "parameter", "text": "parameter n: 1 -> 2", "about": "n", "old": "1", "new": "2"}],
-    )
+    told = {"kind": "parameter", "text": "parameter n: 1 -> 2", "about": "n", "old": "1", "new": "2", "against": before}
+    assert (first["task"], first["reasons"]) == ("A(n=2)", [told])
     assert second["inputs"] == {"a": 0}
     assert [each["kind"] for each in second["reasons"]] == ["parameter", "input"]  # type: ignore[index, union-attr, call-overload]
     applied(B, {"n": 2})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 
 import luigi
 import pytest
@@ -11,9 +12,10 @@ from disdat.catalog.queries import Filter
 from disdat.context import Context
 from disdat.core.bundle import Lineage
 from disdat.errors import ApplyError
-from disdat.ops import bundles
+from disdat.ops import bundles, find
 from disdat.ops.bundles import Birth
 from disdat.pipe import PipeTask
+from disdat.pipeline import asking
 from disdat.pipeline.preview import preview
 from tests.pipeline.conftest import Applied
 
@@ -59,6 +61,18 @@ class Top(PipeTask):
     def pipe_run(self, mid: int, raw: int) -> int:
         time.sleep(self.slow_s)
         return mid + raw
+
+
+class Rounds(PipeTask):
+    """It yields what it needs one after the other."""
+
+    rounds = luigi.IntParameter(default=2)
+
+    def pipe_run(self) -> Generator[PipeTask, int, int]:
+        total = 0
+        for n in range(self.rounds):
+            total += yield self.yield_dependency(Mid, {"n": n})
+        return total
 
 
 class Outside(PipeTask):
@@ -134,6 +148,54 @@ def test_it_says_why_and_how_long_it_took_when_it_last_ran(context: Context, app
     assert mid.why == "reused if input raw is the same as before"
     assert top.why == "reused if inputs mid, raw are the same as before"
     assert [each.seconds for each in preview(context, Top, {"slow_s": 0.02}).tasks] == [None] * 3
+
+
+def test_new_parameters_are_compared_with_the_result_that_differs_least(context: Context, applied: Applied):
+    """Newest of equals: which one that is stands beside the reason, before a run and after it."""
+    uuids = {}
+    for n, slow_s in ((3, 0.001), (3, 0.002), (5, 0.003)):
+        applied(Top, {"n": n, "slow_s": slow_s})
+        uuids[n, slow_s] = applied.latest("Top")
+    found = {
+        (n, slow_s): preview(context, Top, {"n": n, "slow_s": slow_s}).tasks[-1]
+        for n in (3, 7)
+        for slow_s in (0.001, 0.004)
+    }
+    assert [(each.decision, each.why, each.against) for each in found.values()] == [
+        ("reuse", "same code, parameters and input content", None),
+        ("run", "parameter slow_s: 0.002 -> 0.004", uuids[3, 0.002]),
+        ("run", "parameter n: 3 -> 7", uuids[3, 0.001]),
+        ("run", "parameter n: 5 -> 7; parameter slow_s: 0.003 -> 0.004", uuids[5, 0.003]),
+    ]
+    applied(Top, {"n": 3, "slow_s": 0.004})
+    [made] = asking.of_task(context, "Top").last.reasons
+    assert (made["text"], made["against"]) == ("parameter slow_s: 0.002 -> 0.004", uuids[3, 0.002])
+
+
+def test_what_a_task_yielded_last_time_is_shown_as_what_it_would_be_now(context: Context, applied: Applied):
+    """It may yield others when it runs; nothing of that is decided for the apply."""
+    applied(Rounds, {"rounds": 2})
+    again = preview(context, Rounds, {"rounds": 2})
+    assert [(each.decision, each.as_last_time) for each in again.tasks] == [("reuse", False)] * 5
+    more = preview(context, Rounds, {"rounds": 3})
+    assert [(each.task, each.decision, each.as_last_time) for each in more.tasks] == [
+        ("Rounds(rounds=3)", "run", False),
+        ("Raw(n=0)", "reuse", True),
+        ("Mid(n=0)", "reuse", True),
+        ("Raw(n=1)", "reuse", True),
+        ("Mid(n=1)", "reuse", True),
+    ]
+    assert more.tasks[0].yields == [2, 4]
+    assert set(told(context, Rounds, force_all=True).values()) == {"run"}
+    bundles.remove(context, [find.need(context, uuid=applied.latest("Raw"))])
+    gone = preview(context, Rounds, {"rounds": 2})
+    assert [(each.task, each.decision, each.as_last_time) for each in gone.tasks] == [
+        ("Rounds(rounds=2)", "run", False),
+        ("Raw(n=0)", "reuse", True),
+        ("Mid(n=0)", "reuse", True),
+        ("Raw(n=1)", "run", True),
+        ("Mid(n=1)", "unknown", True),
+    ]
 
 
 def test_an_external_input_that_is_missing_is_said_and_not_raised(context: Context):

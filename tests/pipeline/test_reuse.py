@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -134,17 +135,24 @@ INPUTS: list[tuple[Rerun, list[Prior], Wanted, Reason]] = [
 """How a changed input is told: by content, or by version."""
 
 
+def because(reason: Reason) -> Run:
+    """A reason, with the earlier result that was compared with, where there is one."""
+    return Run((reason if reason.kind in {"no earlier result", "forced"} else replace(reason, against="p"),))
+
+
 @pytest.mark.parametrize("rerun", ["content", "version"])
 @pytest.mark.parametrize(("priors", "want", "reason"), NO_HITS)
-def test_what_is_no_hit_says_why(priors: list[Prior], want: Wanted, reason: Reason, rerun: Rerun):
-    assert decide(priors, want, rerun=rerun) == Run((reason,))
+def test_what_is_no_hit_says_why_and_what_was_compared_with(
+    priors: list[Prior], want: Wanted, reason: Reason, rerun: Rerun
+):
+    assert decide(priors, want, rerun=rerun) == because(reason)
 
 
 @pytest.mark.parametrize(("rerun", "priors", "want", "reason"), INPUTS)
 def test_a_changed_input_is_named_with_what_it_was_and_is(
     rerun: Rerun, priors: list[Prior], want: Wanted, reason: Reason
 ):
-    assert decide(priors, want, rerun=rerun) == Run((reason,))
+    assert decide(priors, want, rerun=rerun) == because(reason)
 
 
 def test_every_kind_of_reason_has_its_case():

@@ -12,6 +12,7 @@ from disdat.pipeline.asking import Answer, Decided
 from disdat.pipeline.reasons import short
 
 _SHORT = 8
+_BECAME = {"made": "ran", "reused": "did not run", "not run": "did not run", "interrupted": "was interrupted"}
 
 
 def lines(found: Answer, *, strokes: Strokes) -> Iterator[str]:
@@ -24,7 +25,7 @@ def lines(found: Answer, *, strokes: Strokes) -> Iterator[str]:
 
 
 def _decision(each: Decided, strokes: Strokes) -> Iterator[str]:
-    what = {"made": "ran", "reused": "did not run", "failed": "failed"}.get(each.decision, each.decision)
+    what = _BECAME.get(each.decision, each.decision)
     run = each.run
     who = f" ({run.user}@{run.host}: {' '.join(run.argv)})" if run is not None else ""
     took = f", {each.seconds:.1f} s" if each.decision == "made" else ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from disdat.cli import render
 from disdat.pipeline.events import Quiet, Subject
-from disdat.pipeline.outcome import Outcome
+from disdat.pipeline.outcome import Decision, Outcome
 
 if TYPE_CHECKING:  # it takes 60 ms to import, and many runs end before there is something to see
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -23,6 +24,8 @@ _PER_SECOND = 4
 _SHORT = 8
 _WIDEST = 60
 _RUNNING_SHOWN = 8
+_KINDS: tuple[Decision, ...] = ("made", "reused", "failed", "not run", "interrupted")
+_ALWAYS_TOLD = _KINDS[:3]
 _NAMES_SHOWN = 20
 """Of more tasks than this that are used again a person sees the number."""
 
@@ -97,13 +100,12 @@ class Teller(Quiet):
         if not self._planned:  # nothing was left to run
             self._widen([name for name, _ in self.outcomes])
             self._print_reused(self.outcomes)
-        kinds = ("made", "reused", "failed")
-        by = {kind: [each for each in self.outcomes if each[1].decision == kind] for kind in kinds}
-        saved_s = self._saving_s(by["reused"])
-        saved = f" (saved {render.duration(saved_s)})" if saved_s >= 1 else ""
-        took = render.duration(time.monotonic() - self._started_s)
-        made, reused, failed = (f"{len(each):,} {kind}" for kind, each in by.items())
-        return f"{made}, {reused}{saved}, {failed} in {took}"
+        count = Counter(outcome.decision for _, outcome in self.outcomes)
+        saved_s = self._saving_s([each for each in self.outcomes if each[1].decision == "reused"])
+        told = {kind: f"{count[kind]:,} {kind}" for kind in _KINDS if count[kind] or kind in _ALWAYS_TOLD}
+        if saved_s >= 1:
+            told["reused"] += f" (saved {render.duration(saved_s)})"
+        return f"{', '.join(told.values())} in {render.duration(time.monotonic() - self._started_s)}"
 
     def kept(self) -> str:
         """What an interrupted run is good for."""
@@ -139,14 +141,14 @@ class Board:
         self._started_s = started_s
         self._lock = threading.Lock()
         self._running: dict[str, tuple[str, float]] = {}
-        self._total = self._reused = self._failed = 0
+        self._left = self._reused = self._failed = 0
         self._saved_s = 0.0
         self.made = 0
 
     def plan(self, tasks: int, *, reused: int, saved_s: float) -> None:
         """There are more tasks, some of which are there already."""
         with self._lock:
-            self._total += tasks
+            self._left += tasks - reused
             self._reused += reused
             self._saved_s += saved_s
 
@@ -164,6 +166,7 @@ class Board:
         """A task is done."""
         self.leave(task)
         with self._lock:
+            self._left -= 1
             self.made += outcome.decision == "made"
             self._reused += outcome.decision == "reused"
             self._failed += outcome.decision == "failed"
@@ -172,9 +175,12 @@ class Board:
         """How far it is, and what runs for how long, the longest first."""
         with self._lock:
             now_s, running = self._clock_s(), list(self._running.values())
-            left = self._total - self.made - self._reused - self._failed
             saved = f" (saved {render.duration(self._saved_s)})" if self._saved_s >= 1 else ""
-            parts = [f"{left:,} left", f"{self.made:,} made", f"{self._reused:,} reused{saved}" if self._reused else ""]
+            parts = [
+                f"{self._left:,} left",
+                f"{self.made:,} made",
+                f"{self._reused:,} reused{saved}" if self._reused else "",
+            ]
             parts += [f"{self._failed:,} failed" if self._failed else "", render.duration(now_s - self._started_s)]
         shown = [f"  {render.one_line(name)}  {render.duration(now_s - since_s)}" for name, since_s in running]
         more = [f"  and {len(shown) - _RUNNING_SHOWN:,} more run"] if len(shown) > _RUNNING_SHOWN else []

@@ -30,7 +30,7 @@ _Fields = Mapping[str, Any]  # a decision, as a run recorded it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """What a run decided for a task: ``made``, ``reused`` or ``failed``."""
+    """What a run decided for a task: ``made``, ``reused``, ``failed``, ``not run`` or ``interrupted``."""
 
     task: str
     decision: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, cast
 
 import luigi
@@ -23,6 +23,7 @@ from disdat.core import canonical, manifest
 from disdat.core.bundle import CodeRef
 from disdat.core.canonical import Json
 from disdat.core.digest import Digest
+from disdat.errors import DisdatError
 from disdat.pipeline import coded, turns
 from disdat.pipeline.coded import Coded
 from disdat.pipeline.deciding import Work
@@ -253,13 +254,24 @@ def _ref(fields: _Fields) -> CodeRef:
 
 
 def failed(exc: BaseException) -> Failed:
-    """What the user's code raised, with his own frames."""
-    shown = "".join(traceback.format_exception(type(exc), exc, _own_frames(exc.__traceback__)))
-    return Failed(traceback.format_exception_only(exc)[-1].strip(), shown.rstrip())
+    """What was raised, with the user's own frames; what we refuse in no line of his has none, and says how to go on."""
+    if not isinstance(exc, DisdatError):
+        return Failed(traceback.format_exception_only(exc)[-1].strip(), _shown(exc))
+    is_ours_alone = all(_module(frame).startswith("disdat.") for frame, _ in traceback.walk_tb(exc.__traceback__))
+    told = exc.message if is_ours_alone else _shown(exc)
+    return Failed(exc.message, f"{told}\nhint: {exc.hint}" if exc.hint else told, exc.hint)
+
+
+def _shown(exc: BaseException) -> str:
+    return "".join(traceback.format_exception(type(exc), exc, _own_frames(exc.__traceback__))).rstrip()
 
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:
     """A traceback from the first frame on that is not luigi's or the pipeline's."""
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_MACHINERY):
+    while trace is not None and _module(trace.tb_frame).startswith(_MACHINERY):
         trace = trace.tb_next
     return trace
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

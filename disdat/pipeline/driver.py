@@ -51,7 +51,7 @@ class Terms:
 
 def run(planned: Plan, terms: Terms, events: Events) -> None:
     """
-    Run what the plan left open; afterwards every node has its outcome, but after an exception.
+    Run what the plan left open; afterwards every node has its outcome.
 
     Raises:
         BaseException: What ended it: an interrupt, or an executor that cannot go on. All calls are ended.
@@ -62,6 +62,9 @@ def run(planned: Plan, terms: Terms, events: Events) -> None:
     driver = _Driver(planned, terms, events)
     try:
         driver.run()
+    except BaseException as exc:
+        driver.abandon(exc)
+        raise
     finally:
         driver.close()
 
@@ -87,6 +90,10 @@ class _Driver:
         while self._submit() or self._wait():
             pass
         self._ledger.close()
+
+    def abandon(self, exc: BaseException) -> None:
+        """Keep what became of each task until this ended the run."""
+        self._ledger.abandon(f"the run ended: {exc}" if str(exc) else "the run was interrupted")
 
     def close(self) -> None:
         self._executor.close()
@@ -166,22 +173,22 @@ class _Driver:
             case Outcome() as outcome:
                 self._board.finish(self._ledger.id(node))
                 self._ledger.ended(node, outcome)
-            case Failed(why, trace):
-                self._fail(node, why, trace)
+            case Failed(why, trace, hint):
+                self._fail(node, why, trace, hint)
             case Suspended(waits):
                 self._suspend(node, waits)
             case Lacking(uuids, why):
                 self._make_again(node, set(uuids), why)
             case Lost(how, why):
                 call.announce(node.task, Event.TIMEOUT if how == "timeout" else Event.PROCESS_FAILURE, why)
-                self._fail(node, why, "")
+                self._fail(node, why)
 
     def _suspend(self, node: Node, waits: Sequence[Named]) -> None:
         """Have what a task yielded made, and then the task go on."""
         try:
             added = plan.extend(self._ledger.plan, node, waits)
         except DisdatError as exc:
-            self._fail(node, exc.message, "")
+            self._fail(node, exc.message, hint=exc.hint)
             return
         self._add(added)
         self._ledger.suspended(node, node.yielded.values())
@@ -192,7 +199,7 @@ class _Driver:
         read = [*node.upstream.values(), *node.yielded.values()]
         makers = {uuid: each for each in read for uuid in plan.outputs(each) if uuid in lost}
         if makers.keys() != lost or any(len(each.work.lost) >= MOST_LOST for each in makers.values()):
-            self._fail(node, f"the bytes of what it reads are gone: {why}", "")
+            self._fail(node, f"the bytes of what it reads are gone: {why}")
             return
         for uuid, each in makers.items():
             if each.outcome is not None and each.outcome.bundle == uuid:
@@ -210,10 +217,12 @@ class _Driver:
             self._nodes[job_id] = node
             self._board.add(self._job(node))
 
-    def _fail(self, node: Node, why: str, trace: str) -> None:
+    def _fail(self, node: Node, why: str, trace: str = "", hint: str = "") -> None:
         status = self._board.fail(self._ledger.id(node), time.monotonic())
-        will_retry = status is Status.FAILED and node.task.retry_count is not None
-        self._ledger.failed(node, why, trace, will_retry=will_retry)
+        if status is Status.FAILED and node.task.retry_count is not None:
+            self._ledger.retried(node, why, trace)
+        else:
+            self._ledger.failed(node, why, trace, hint)
 
     def _job(self, node: Node) -> Job:
         task = node.task

@@ -21,6 +21,7 @@ class Ledger:
         self.plan = planned
         self._events = events
         self._subjects: dict[Node, Subject] = {}
+        self._begun: set[Node] = set()
 
     def add(self, nodes: Sequence[Node]) -> None:
         """Take in nodes of the plan, inputs before those who read them."""
@@ -39,6 +40,7 @@ class Ledger:
 
     def began(self, node: Node) -> None:
         """A task runs from now on."""
+        self._begun.add(node)
         logger.info("%s begins", self._subjects[node].name)
         self._events.began(self._subjects[node])
 
@@ -50,13 +52,15 @@ class Ledger:
         """A task waits for those it yielded, or whose output it cannot read."""
         self._events.suspended(self._subjects[node], [self._subjects[each] for each in waits])
 
-    def failed(self, node: Node, why: str, trace: str, *, will_retry: bool = False) -> None:
+    def retried(self, node: Node, why: str, trace: str) -> None:
+        """A task failed, and is tried again."""
+        logger.error("%s failed\n%s", self._subjects[node].name, trace or why)
+        self._events.retried(self._subjects[node], why)
+
+    def failed(self, node: Node, why: str, trace: str, hint: str) -> None:
         """A task failed; the user's own traceback is what he sees first."""
         logger.error("%s failed\n%s", self._subjects[node].name, trace or why)
-        if will_retry:
-            self._events.retried(self._subjects[node], why)
-        else:
-            self.ended(node, Outcome("failed", why))
+        self.ended(node, Outcome("failed", why, hint=hint))
 
     def ended(self, node: Node, outcome: Outcome) -> None:
         """It is known what became of a task."""
@@ -71,11 +75,22 @@ class Ledger:
             if node.outcome is None:
                 self.ended(node, self._not_run(node))
 
+    def abandon(self, why: str) -> None:
+        """The run ended before its time: what began and did not end was interrupted, the rest did not run."""
+        for node in self.plan.nodes:
+            if node.outcome is not None:
+                continue
+            if node in self._begun:
+                self.ended(node, Outcome("interrupted", why))
+            else:  # of these there may be thousands: they are kept, and not told one by one
+                node.outcome = Outcome("not run", why)
+
     def _not_run(self, node: Node) -> Outcome:
         if node.task.disabled:
-            return Outcome("failed", "not run: it is disabled")
-        faulty = self.open([*node.upstream.values(), *node.yielded.values()])
-        return Outcome("failed", f"not run: {', '.join(self._subjects[each].name for each in faulty)} failed")
+            return Outcome("not run", "it is disabled")
+        read = [*node.upstream.values(), *node.yielded.values()]
+        faults = {self._subjects[each].name: each.outcome for each in self.open(read)}
+        return Outcome("not run", "; ".join(f"{name} {_became(outcome)}" for name, outcome in faults.items()))
 
     def _has_output(self, node: Node) -> None:
         """Give a task whose work was done elsewhere its output."""
@@ -83,3 +98,7 @@ class Ledger:
         if outcome is not None and outcome.bundle is not None and state_of(node.task).made is None:
             context = node.work.session.context
             state_of(node.task).made = Made(context, outcome.bundle, is_new=outcome.decision == "made")
+
+
+def _became(outcome: Outcome | None) -> str:
+    return "failed" if outcome is not None and outcome.decision == "failed" else "did not run"

@@ -11,12 +11,15 @@ from disdat.pipeline.reasons import Reason
 
 _Fields = Mapping[str, Any]  # JSON that was written here
 
+Decision = Literal["made", "reused", "failed", "not run", "interrupted"]
+"""A task is *not run* that is disabled, or that what failed or ended the run kept from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one task: ``made``, ``reused`` or ``failed``; why; its key and bundle where there are such."""
+    """What became of one task, why, and its key and bundle where there are such."""
 
-    decision: str
+    decision: Decision
     why: str
     key: str | None = None
     bundle: str | None = None
@@ -25,6 +28,8 @@ class Outcome:
     """Of what ran, why it did: *why*, one by one."""
     saved_s: float | None = None
     """Of what is used again, how long it took to make it; None where that was not looked up."""
+    hint: str = ""
+    """Of what failed, how to go on, where that is known; not recorded."""
 
     def to_json(self, task: str) -> dict[str, Json]:
         """As a decision of the run is recorded."""
@@ -59,10 +64,11 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised: in one line, and with the user's own traceback."""
+    """The task raised: in one line, with the user's own traceback, and how to go on where that is known."""
 
     why: str
     trace: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +118,8 @@ def _ended_json(ended: Ended) -> dict[str, Json]:
         case Outcome(decision, why, key, bundle, seconds, reasons):
             told: list[Json] = [decision, why, key, bundle, seconds, [each.to_json() for each in reasons]]
             return {"ended": "outcome", "outcome": told}
-        case Failed(why, trace):
-            return {"ended": "failed", "why": why, "trace": trace}
+        case Failed(why, trace, hint):
+            return {"ended": "failed", "why": why, "trace": trace, "hint": hint}
         case Suspended(waits):
             return {"ended": "suspended", "waits": [each.to_json() for each in waits]}
         case Lacking(uuids, why):
@@ -128,7 +134,7 @@ def _ended(fields: _Fields) -> Ended:
             decision, why, key, bundle, seconds, reasons = fields["outcome"]
             return Outcome(decision, why, key, bundle, seconds, tuple(map(Reason.from_json, reasons)))
         case "failed":
-            return Failed(fields["why"], fields["trace"])
+            return Failed(fields["why"], fields["trace"], fields["hint"])
         case "suspended":
             return Suspended(tuple(map(Named.from_json, fields["waits"])))
         case "lacking":

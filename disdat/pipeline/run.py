@@ -196,17 +196,28 @@ def _to_reaffirm(decided: Sequence[tuple[Node, Outcome]], session: Session) -> l
 
 def _result(nodes: Sequence[Node]) -> dict[str, bool]:
     outcomes = [(node, node.outcome) for node in nodes if node.outcome is not None]
-    failed = [(node, outcome) for node, outcome in outcomes if outcome.decision == "failed"]
-    result = {"success": not failed, "did_work": any(outcome.decision == "made" for _, outcome in outcomes)}
-    if failed:
-        told = "; ".join(f"{parameters.describe(node.task)}: {outcome.why}" for node, outcome in failed[:_SHOWN])
-        more = "; ..." if len(failed) > _SHOWN else ""
-        raise ApplyError(
-            f"{len(failed)} of {len(nodes)} tasks failed: {told}{more}",
-            result,
-            hint="finished results are kept: correct the task and apply again",
-        )
+    faults = [(node, outcome) for node, outcome in outcomes if outcome.bundle is None]
+    result = {"success": not faults, "did_work": any(outcome.decision == "made" for _, outcome in outcomes)}
+    if faults:
+        # What only waited for others is told by these.
+        causes = [(node, each) for node, each in faults if each.decision == "failed" or node.task.disabled]
+        told = "; ".join(f"{parameters.describe(node.task)}: {each.why}" for node, each in causes[:_SHOWN])
+        more = "; ..." if len(causes) > _SHOWN else ""
+        hints = [outcome.hint for _, outcome in causes if outcome.hint]
+        hint = hints[0] if hints else "finished results are kept: correct the task and apply again"
+        raise ApplyError(f"{_count(faults, len(nodes))}: {told}{more}", result, hint=hint)
     return result
+
+
+def _count(faults: Sequence[tuple[Node, Outcome]], total: int) -> str:
+    """How many tasks failed, and how many did not run since they need those."""
+    failed = sum(outcome.decision == "failed" for _, outcome in faults)
+    rest = len(faults) - failed
+    if not failed:
+        return f"{rest} of {total} tasks did not run"
+    needs = f"{'it needs' if rest == 1 else 'they need'} {'it' if failed == 1 else 'them'}"
+    why = "" if any(node.task.disabled for node, _ in faults) else f" since {needs}"
+    return f"{failed} of {total} tasks failed" + (f", {rest} not run{why}" if rest else "")
 
 
 def _nothing_done() -> dict[str, bool]:

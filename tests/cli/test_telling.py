@@ -97,6 +97,15 @@ def test_each_task_has_its_line_when_it_ends(capsys: pytest.CaptureFixture[str])
     assert teller.kept() == "1 result is kept; the same command goes on"
 
 
+def test_what_did_not_run_is_counted_apart_from_what_failed(capsys: pytest.CaptureFixture[str]):
+    teller = Teller(lines=True, person=False, saved_s=lambda uuids: 0.0)
+    with teller:
+        teller.planned([(Subject("0", "One()"), None), (Subject("1", "Two()"), None)])
+        teller.concluded("One()", Outcome("failed", "no good"))
+        teller.concluded("Two()", Outcome("not run", "One() failed"))
+    assert teller.summary().startswith("0 made, 0 reused, 1 failed, 1 not run in ")
+
+
 def test_where_many_are_reused_a_person_sees_the_number(capsys: pytest.CaptureFixture[str]):
     teller = Teller(lines=True, person=True, saved_s=lambda uuids: 0.0)
     with teller:
@@ -136,6 +145,8 @@ def test_an_interrupted_run_says_what_is_kept_and_goes_on_from_there(demo: Dsdt)
     assert b"dsdt: interrupted: 1 result is kept; the same command goes on" in seen
     assert [each["name"] for each in demo.json("ls")] == ["Base"]
     assert demo.json("plan", "told_long.Slow")["reuse"] == 1
+    assert b"1 made, 0 reused, 0 failed, 1 interrupted in " in seen
+    assert demo("why", "told_long.Slow").lines[0].startswith("Slow(s=60.0) was interrupted on ")
 
 
 def test_what_reusing_saved_is_read_only_where_that_is_not_known():

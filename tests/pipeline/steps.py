@@ -121,6 +121,24 @@ class NeedsSwitchedOff(PipeTask):
         return off
 
 
+class Interrupting(PipeTask):
+    """Its run ends as by Ctrl-C."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("leaf", Leaf, {"n": 1})
+
+    def pipe_run(self, leaf: int) -> int:
+        raise KeyboardInterrupt
+
+
+class NeedsInterrupting(PipeTask):
+    def pipe_requires(self) -> None:
+        self.add_dependency("other", Interrupting, {})
+
+    def pipe_run(self, other: int) -> int:
+        return other
+
+
 class Alone(PipeTask):
     """Takes what there is once only, and finds out whether another one has it too."""
 

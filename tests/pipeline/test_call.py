@@ -63,7 +63,7 @@ REASONS = st.lists(REASON, max_size=2).map(tuple)
 ENDED: st.SearchStrategy[Ended] = st.one_of(
     st.builds(Outcome, TEXT, TEXT, TEXT | st.none(), TEXT | st.none(), st.floats(0, 9), REASONS),
     st.builds(Lacking, st.lists(TEXT, max_size=2).map(tuple), TEXT),
-    st.builds(Failed, TEXT, TEXT),
+    st.builds(Failed, TEXT, TEXT, TEXT),
     st.builds(Suspended, st.lists(NAMED, max_size=2).map(tuple)),
     st.builds(Lost, st.sampled_from(["died", "timeout", "cancelled"]), TEXT),
 )

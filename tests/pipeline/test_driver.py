@@ -12,7 +12,7 @@ import pytest
 
 from disdat.errors import ApplyError, InvalidInput, NotFound
 from disdat.ops import runs
-from disdat.pipeline import driver, plan
+from disdat.pipeline import asking, driver, plan
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.executors.pool import Pool
@@ -89,10 +89,10 @@ def test_tasks_that_yield_each_other_are_told_so(applied: Applied) -> None:
 
 @WORKERS
 def test_a_task_fails_with_what_it_yields(applied: Applied, workers: int) -> None:
-    with pytest.raises(ApplyError, match="2 of 3 tasks failed"):
+    with pytest.raises(ApplyError, match="1 of 3 tasks failed, 1 not run since it needs it: FailsTwice"):
         apply(applied.context, steps.WaitsForFailing, workers=workers)
     decided = applied.decisions()
-    assert decided["WaitsForFailing()"] == ("failed", "not run: FailsTwice(n=1) failed")
+    assert decided["WaitsForFailing()"] == ("not run", "FailsTwice(n=1) failed")
     assert decided["Leaf(n=1)"][0] == "made"
 
 
@@ -117,13 +117,25 @@ def test_a_task_is_tried_as_often_as_it_says(applied: Applied, workers: int) -> 
 
 
 def test_a_task_that_is_switched_off_is_not_run_though_what_it_needs_is(applied: Applied) -> None:
-    with pytest.raises(ApplyError, match="2 of 3 tasks failed"):
+    with pytest.raises(ApplyError, match=r"2 of 3 tasks did not run: SwitchedOff\(\): it is disabled$"):
         apply(applied.context, steps.NeedsSwitchedOff)
     assert applied.decisions() == {
         "Leaf(n=1)": ("made", "no earlier result"),
-        "SwitchedOff()": ("failed", "not run: it is disabled"),
-        "NeedsSwitchedOff()": ("failed", "not run: SwitchedOff() failed"),
+        "SwitchedOff()": ("not run", "it is disabled"),
+        "NeedsSwitchedOff()": ("not run", "SwitchedOff() did not run"),
     }
+
+
+def test_what_an_interrupted_run_decided_is_kept(applied: Applied) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        apply(applied.context, steps.NeedsInterrupting)
+    assert applied.decisions() == {
+        "Leaf(n=1)": ("made", "no earlier result"),
+        "Interrupting()": ("interrupted", "the run was interrupted"),
+        "NeedsInterrupting()": ("not run", "the run was interrupted"),
+    }
+    assert applied.leftovers() == []
+    assert asking.of_task(applied.context, "NeedsInterrupting").last.decision == "not run"
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def wait_for_workers(scheduler: str) -> None:
 def _connected() -> Iterator[distributed.Client]:
     scheduler = remote.scheduler()
     if scheduler is None:
-        options = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": None}
+        options = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
         with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
             yield client
     else:

@@ -54,7 +54,7 @@ check: $(DEV) $(SERVERS)
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict disdat
 	$(BIN)/lint-imports --no-logo
-	@$(PYTEST) -q --hypothesis-profile=check -m "$(FAST)" $(ARGS)
+	@$(PYTEST) --dist loadfile -q --hypothesis-profile=check -m "$(FAST)" $(ARGS)
 
 soak: $(DEV) $(SERVERS)
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +26,14 @@ pytest_plugins = ["tests.servers.fixtures"]
 USUAL_EXAMPLES = 100
 """What hypothesis tries where nothing else is said."""
 
+LONGEST_ID = 100
+"""Characters of a test's parameter that name the test."""
+
 SETTING_PREFIXES = ("DISDAT_", "AWS_", "PIPELINE_GIT_", "GIT_", "XDG_")
 SETTINGS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
 NOBODY = 65534
+
+_places = itertools.count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +45,13 @@ def pytest_collection_finish() -> None:
     """What is there before the first test stays: no collection of garbage looks through it again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A long value is not the name of a test: each is sent to who runs it and back, and printed where it fails."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{argname} of {len(val)}"
+    return None
 
 
 def examples(count: int) -> int:
@@ -69,12 +83,28 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(before)
 
 
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory of the test's own. Pytest would look for a name through those of all tests that ran before."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    return tmp_path_factory.mktemp(f"{name}{next(_places)}", numbered=False)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing the developer has set reaches a test."""
     for name in os.environ:
         if name.startswith(SETTING_PREFIXES) or name in SETTINGS:
             monkeypatch.delenv(name)
+
+
+def live_in(root: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Make *root* the place of all that a command reads and writes; where its home is, in it."""
+    patch.setenv("HOME", str(root / "user"))
+    patch.setenv("XDG_CONFIG_HOME", str(root / "user" / ".config"))
+    patch.setenv("DISDAT_HOME", str(root / "home"))
+    patch.chdir(root / "work")
+    return root / "home"
 
 
 @pytest.fixture
@@ -84,11 +114,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     HOME, the config directory and the current directory are the test's own too.
     """
-    user, work = tmp_path / "user", tmp_path / "work"
-    user.mkdir()
-    work.mkdir()
-    monkeypatch.setenv("HOME", str(user))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(user / ".config"))
-    monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(work)
-    return tmp_path / "home"
+    (tmp_path / "user").mkdir()
+    (tmp_path / "work").mkdir()
+    return live_in(tmp_path, monkeypatch)

@@ -12,7 +12,8 @@ so that each such table is its own index, and a bundle of a few scalars touches 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 from sqlalchemy import BLOB, REAL, Column, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects import sqlite
@@ -190,22 +191,33 @@ unreadable = Table(
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of an empty catalog, which has seen nothing of the log; :func:`complete` adds what is missing."""
-    for table in metadata.sorted_tables:
-        connection.execute(_sql(CreateTable(table)))
-    _make_indexes(connection, lambda name: name in _FOR_INDEXING)
+    for statement in _statements().before:
+        connection.execute(statement)
     connection.execute("INSERT INTO state VALUES (1, ?, ?, ?)", START_STATE)
 
 
 def complete(connection: sqlite3.Connection) -> None:
     """Add the indexes that only questions need: of a filled table they are made by sorting, in a third of the time."""
-    _make_indexes(connection, lambda name: name not in _FOR_INDEXING)
+    for statement in _statements().after:
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _make_indexes(connection: sqlite3.Connection, wanted: Callable[[str], bool]) -> None:
+class _Statements(NamedTuple):
+    """The schema as SQL: what is made before a catalog is filled, and what after."""
+
+    before: list[str]
+    after: list[str]
+
+
+@cache
+def _statements() -> _Statements:
+    # Once in a process: to write them takes as long as to have SQLite carry them out.
     indexes = {str(index.name): index for table in metadata.sorted_tables for index in table.indexes}
-    for name in sorted(filter(wanted, indexes)):
-        connection.execute(_sql(CreateIndex(indexes[name])))
+    made = [_sql(CreateTable(table)) for table in metadata.sorted_tables]
+    asked = [_sql(CreateIndex(indexes[name])) for name in sorted(_FOR_INDEXING)]
+    rest = [_sql(CreateIndex(indexes[name])) for name in sorted(indexes.keys() - _FOR_INDEXING)]
+    return _Statements(made + asked, rest)
 
 
 def _sql(statement: CreateTable | CreateIndex) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,14 +224,22 @@ ASKING: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture(scope="module", params=[1, 4])
+def waiting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+    """Give a number of bundles, and a context where so many waited when its writer was killed; to be copied."""
+    context = tmp_path_factory.mktemp("killed") / "context"
+    killed(context, lambda catalog: add_some(catalog, 1 + request.param))
+    return request.param, context
+
+
 @pytest.mark.parametrize("asking", ASKING)
 @pytest.mark.parametrize("what", DAMAGE)
-@pytest.mark.parametrize("waiting", [1, 4])
 def test_damage_to_the_last_record_that_was_acknowledged_is_no_torn_tail(
-    directory: Path, what: str, asking: str, waiting: int
+    directory: Path, what: str, asking: str, waiting: tuple[int, Path]
 ) -> None:
     """Though nobody indexed it before its writer was killed."""
-    killed(directory, lambda catalog: add_some(catalog, 1 + waiting))
+    count, context = waiting
+    shutil.copytree(context, directory, symlinks=True)
     segment = directory / "log" / "00000001.log"
     whole, last = segment.read_bytes(), list(log_of(directory).records())[-1].start
     segment.write_bytes(DAMAGE[what](whole, last.offset))
@@ -239,7 +248,7 @@ def test_damage_to_the_last_record_that_was_acknowledged_is_no_torn_tail(
         ASKING[asking](directory)
     assert segment.read_bytes() == damaged
     segment.write_bytes(whole)
-    assert open_catalog(directory).counts().bundles == 1 + waiting
+    assert open_catalog(directory).counts().bundles == 1 + count
 
 
 def test_with_the_catalog_moved_aside_a_damaged_end_is_dropped(directory: Path) -> None:

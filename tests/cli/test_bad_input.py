@@ -18,7 +18,7 @@ from disdat.cli.main import main
 from disdat.context import Home
 from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt, everything_below
-from tests.conftest import NOBODY, unprivileged
+from tests.conftest import NOBODY, live_in, unprivileged
 
 MODULE = """\
 import luigi
@@ -459,15 +459,6 @@ def furnished(dsdt: Dsdt, home: Path) -> Dsdt:
     return dsdt
 
 
-def live_in(root: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Make *root* the place of all that a command reads and writes; the home in it."""
-    patch.setenv("HOME", str(root / "user"))
-    patch.setenv("XDG_CONFIG_HOME", str(root / "user" / ".config"))
-    patch.setenv("DISDAT_HOME", str(root / "home"))
-    patch.chdir(root / "work")
-    return root / "home"
-
-
 @dataclass
 class World:
     """Where :func:`furnish` was once, for all the tests that leave everything as it is."""
@@ -480,8 +471,8 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("furnished")
-    for name in ("user", "work"):
-        (root / name).mkdir()
+    (root / "user").mkdir()
+    (root / "work").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         furnish(live_in(root, patch))
     return World(root)
@@ -494,8 +485,11 @@ def refuses(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     def refuses(arguments: list[str], *, code: int) -> str:
         before = world.state or state(demo, home)
+        stamps = stamps_below(home)
         told = demo.fails(*arguments, code=code)
-        world.state = state(demo, home)
+        # To list costs most: what is listed changes only where some file does, be it one of a catalog.
+        listed = before[0] if stamps_below(home) == stamps else listing(demo)
+        world.state = listed, *files(home)
         assert world.state == before
         return told
 
@@ -509,8 +503,16 @@ def words(line: str) -> list[str]:
 
 def state(demo: Dsdt, home: Path) -> tuple[object, ...]:
     """All that a failing command must leave as it is: what is listed, the home, the user's files and settings."""
-    listed = demo.json("ls", "--context", "demo"), demo.json("context")
-    return *listed, everything_below(home), *(stamps_below(home.parent / name) for name in ("user", "work"))
+    return listing(demo), *files(home)
+
+
+def listing(demo: Dsdt) -> object:
+    return demo.json("ls", "--context", "demo"), demo.json("context")
+
+
+def files(home: Path) -> tuple[object, ...]:
+    """The home, but for what is made again at any time, and the user's files and settings."""
+    return everything_below(home), *(stamps_below(home.parent / name) for name in ("user", "work"))
 
 
 def stamps_below(root: Path) -> dict[str, tuple[int, int, int]]:

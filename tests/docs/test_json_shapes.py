@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from disdat.cli.main import main
 from disdat.cli.program import COMMANDS
+from tests.conftest import live_in
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
 ALSO = {
@@ -83,11 +85,10 @@ BEFORE = [
     "add files t.csv",
     "add files t.csv",
     "commit files",
-    "remote team file://HERE/remote",
-    "push files",
     "add -i data t.csv",
     "add -i data t.csv",
 ]
+SHARED = ["remote team file://HERE/remote", "push files"]
 TASK = """\
 from disdat.pipe import PipeTask
 
@@ -125,13 +126,24 @@ def test_there_is_a_line_for_every_command_that_prints_json() -> None:
     } - BUCKETS
 
 
-@pytest.mark.usefixtures("home")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give where :data:`BEFORE` was run: the home, the user's and the current directory, to be copied."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "work").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        live_in(root, patch)
+        Path("shaped.py").write_text(TASK, encoding="utf-8")
+        for number, before in enumerate(BEFORE):
+            pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
+            assert main(before.split()) == 0
+    return root
+
+
 @pytest.mark.parametrize("line", LINES)
-def test_every_key_is_documented(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("shaped.py").write_text(TASK, encoding="utf-8")
-    also = ["apply shaped.Task"] if line.startswith("why") else []
-    for number, before in enumerate([*BEFORE, *also]):
-        pd.DataFrame({"n": [number]}).to_csv("t.csv", index=False)
+def test_every_key_is_documented(line: str, made: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(made, home.parent, symlinks=True, dirs_exist_ok=True)
+    for before in [*SHARED, *(["apply shaped.Task"] if line.startswith("why") else [])]:
         assert main(before.replace("HERE", str(Path.cwd())).split()) == 0
     capsys.readouterr()
     assert main(["show", "--json", "files"]) == 0

@@ -50,7 +50,7 @@ VALUES = [
     {"a": [1, 2.5, None]},
     ["x" * 50_000],
     TABLE,
-    pd.concat([TABLE] * 20_000),
+    TABLE.take(np.tile([0, 1, 2], 20_000)),
     np.arange(20_000),
     {"t": TABLE, "n": [np.zeros(3)]},
     Pickled(len),

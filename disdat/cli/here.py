@@ -10,6 +10,7 @@ from disdat import ops
 from disdat.catalog.queries import Row
 from disdat.cli import listing, opening, options, render, transferring
 from disdat.cli.choices import Choices, Verb
+from disdat.cli.interrupting import interruptible
 from disdat.cli.progress import ByteBar
 from disdat.context import Context
 from disdat.core.canonical import Json
@@ -75,7 +76,8 @@ def delocalize(
     if dry_run:
         done = ops.delocalizing.plan(context, rows, paths)
     else:
-        with ByteBar("Proving", shown=opening.wants_progress(choices)) as bar:
+        bar = ByteBar("Proving", shown=opening.wants_progress(choices))
+        with bar, interruptible(lambda: "what was dropped the remote has; `dsdt delocalize` goes on", stop=bar.stop):
             done = ops.delocalizing.delocalize(context, rows, paths, progress=bar, **options.with_jobs(jobs))
     render.out(render.as_json(delocalized_json(done)) if as_json else delocalized_lines(done, would=dry_run))
 

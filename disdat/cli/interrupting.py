@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from disdat.cli.main import Interrupted, end_interrupted, tell_interrupted
 
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 GRACE_S = 1.5
 """So long the work may take to end by itself, and to keep what it has."""
 
@@ -17,7 +18,7 @@ GRACE_S = 1.5
 @contextmanager
 def interruptible(kept: Callable[[], str], *, stop: Callable[[], None], grace_s: float = GRACE_S) -> Iterator[None]:
     """
-    End soon after Ctrl-C, saying what the work so far is good for: it must be such that it can be killed.
+    End soon after Ctrl-C, and when told to, saying what the work so far is good for: it must be such as can be killed.
 
     Python hears of a signal only when what it called returns, so another thread watches, which it reaches at once.
     Where the work has not ended by itself within *grace_s*, *stop* is called, to leave the terminal well, and the
@@ -59,11 +60,11 @@ class _Watch:
     def end(self) -> None:
         self._over.set()
         self._thread.join()
+        self._ear.close()  # not before: Python tells of each signal that it cannot write
 
     def _watch(self) -> None:
-        with self._ear:
-            while (heard := self._ear.recv(64)) and signal.SIGINT not in heard:
-                continue
+        while (heard := self._ear.recv(64)) and _ENDING.isdisjoint(heard):
+            continue
         if not heard or self._over.wait(self._grace_s):
             return
         with self._lock:

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dsdt`` with *argv* (the process's own arguments, if None) and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _run(arguments)
+        return _run(arguments, is_program=argv is None)
     except KeyboardInterrupt as exc:  # also while modules are imported, which for some commands takes longest
         tell_interrupted(*map(str, exc.args))
         if isinstance(exc, Interrupted) and argv is None:
@@ -41,7 +41,7 @@ def end_interrupted() -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], *, is_program: bool) -> int:
     match arguments:
         case ["completion", "bash" | "zsh" | "fish" as shell, "--complete", prefix, "--", *words]:
             from disdat.cli import complete  # sqlite3, which help does without
@@ -50,4 +50,6 @@ def _run(arguments: list[str]) -> int:
         case _:
             from disdat.cli import running  # click, which takes longer than to find all words
 
+            if is_program:
+                running.end_as_interrupted()
             return running.run(arguments)

@@ -10,6 +10,7 @@ import click
 from disdat import ops
 from disdat.cli import findings, listing, opening, options, render
 from disdat.cli.choices import Choices, Verb
+from disdat.cli.interrupting import interruptible
 from disdat.cli.options import WrongUsage
 from disdat.cli.progress import ByteBar, Phases
 from disdat.core.canonical import Json
@@ -76,7 +77,8 @@ def share(choices: Choices, ref: str, *, expires: int, as_json: bool) -> None:
     until the time is over nothing takes them back.
     """
     context = opening.context(choices)
-    with ByteBar("Sharing", shown=opening.wants_progress(choices)) as bar:
+    bar = ByteBar("Sharing", shown=opening.wants_progress(choices))
+    with bar, interruptible(lambda: "what was copied goes when its time is over", stop=bar.stop):
         shared = ops.sharing.share(context, ref, expires_s=expires, progress=bar)
     render.out(render.as_json(_shared_json(shared)) if as_json else _shared_lines(shared))
 
@@ -84,11 +86,13 @@ def share(choices: Choices, ref: str, *, expires: int, as_json: bool) -> None:
 def collect(choices: Choices, policy: Policy, *, applies: bool, forget: Set[str], as_json: bool) -> None:
     """What `dsdt gc --remote` does."""
     context = opening.context(choices)
-    with Phases(shown=opening.wants_progress(choices)) as progress:
-        if not applies:
+    progress = Phases(shown=opening.wants_progress(choices))
+    if not applies:
+        with progress, interruptible(lambda: "nothing was changed", stop=progress.stop):
             plan = ops.remotegc.plan(context, policy, say=progress)
-            render.out(render.as_json(_plan_json(plan)) if as_json else _plan_lines(plan))
-            return
+        render.out(render.as_json(_plan_json(plan)) if as_json else _plan_lines(plan))
+        return
+    with progress, interruptible(lambda: "`dsdt gc --remote --apply` goes on", stop=progress.stop):
         done = ops.remotegc.collect(context, policy, forget=forget, say=progress)
     render.out(render.as_json(_done_json(done)) if as_json else _done_lines(done))
     if done.overtaken:
@@ -98,9 +102,11 @@ def collect(choices: Choices, policy: Policy, *, applies: bool, forget: Set[str]
 def verify(choices: Choices, ref: str | None, *, sample: float | None, repairs: bool, as_json: bool) -> None:
     """What `dsdt verify --remote` does."""
     context = opening.context(choices)
-    with ByteBar("verifying", shown=opening.wants_progress(choices)) as progress:
+    progress = ByteBar("verifying", shown=opening.wants_progress(choices))
+    good_for = "what was sent again is there" if repairs else "nothing was changed"
+    with progress, interruptible(lambda: good_for, stop=progress.stop):
         report = ops.verifyremote.verify(context, reference=ref, sample=sample, progress=progress)
-    repaired = ops.repairing.repair(context, report.findings) if repairs else None
+        repaired = ops.repairing.repair(context, report.findings) if repairs else None
     if as_json:
         render.out(
             render.as_json(_report_json(report) | ({} if repaired is None else {"repaired": _repaired(repaired)}))

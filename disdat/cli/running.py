@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,13 @@ READER_GONE = 141
 
 EXIT_CODES: Mapping[str, int] = {"bad-name": USAGE, "bad-query": USAGE}
 """Kind of error -> exit code; every other kind is ``Choices.failed``."""
+
+
+def end_as_interrupted() -> None:
+    """Have this process go Ctrl-C's way when it is told to end, or its terminal is closed: what it began is removed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(number, signal.default_int_handler)
 
 
 def run(arguments: Sequence[str]) -> int:

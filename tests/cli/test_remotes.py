@@ -619,6 +619,45 @@ def test_an_interrupt_ends_it_soon_though_a_server_never_answers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "held", "good_for"),
+    [
+        pytest.param(
+            "share large", "PUT /shares/", "what was copied goes when its time is over", marks=pytest.mark.soak
+        ),
+        ("delocalize large", "HEAD /objects/", "what was dropped the remote has; `dsdt delocalize` goes on"),
+        pytest.param("verify --remote", "GET list-type", "nothing was changed", marks=pytest.mark.soak),
+        ("gc --remote", "GET list-type", "nothing was changed"),
+        pytest.param(
+            "gc --remote --apply", "GET list-type", "`dsdt gc --remote --apply` goes on", marks=pytest.mark.soak
+        ),
+    ],
+)
+def test_an_interrupt_ends_the_care_of_a_remote_soon(
+    in_bucket: Dsdt, proxy: Proxy, line: str, held: str, good_for: str
+) -> None:
+    Path("large.bin").write_bytes(os.urandom(200_000))
+    in_bucket("add", "large", "large.bin")
+    in_bucket("commit", "large")
+    in_bucket("push")
+    method, there = held.split()
+    proxy.add(Rule(HoldReply(), method=method, path=there))
+    with subprocess.Popen([DSDT, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        proxy.until_held()
+        started_s = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        try:
+            ended = running.communicate(timeout=20)
+        finally:
+            running.kill()
+        took_s = time.monotonic() - started_s
+    proxy.reset()
+    assert (running.returncode, ended) == (130, ("", f"dsdt: interrupted: {good_for}\n"))
+    assert took_s < 3  # 2 s, and what a machine with much to do takes
+    in_bucket(*line.split())
+
+
+@pytest.mark.slow
 def test_requests_follow_what_changed_and_not_how_much_there_is(in_bucket: Dsdt, add: Add, proxy: Proxy) -> None:
     url = in_bucket.json("remote")["url"]
     in_bucket("push")

@@ -171,9 +171,20 @@ def test_an_interrupted_apply_leaves_nothing_behind(project: Project, workers: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupted_command_says_so_and_leaves_nothing_behind(project: Project, workers: str):
-    """As Ctrl-C does, which reaches all processes of a terminal."""
+@pytest.mark.parametrize(
+    ("workers", "signals"),
+    [
+        ("1", [signal.SIGINT]),
+        ("2", [signal.SIGINT]),
+        ("1", [signal.SIGTERM]),
+        ("2", [signal.SIGHUP]),
+        pytest.param("2", [signal.SIGINT, signal.SIGINT], marks=pytest.mark.soak),
+    ],
+)
+def test_an_interrupted_command_says_so_and_leaves_nothing_behind(
+    project: Project, workers: str, signals: list[signal.Signals]
+):
+    """As Ctrl-C does and a terminal that is closed, which reach all its processes; however often."""
     project.write("steps.py", STEPS)
     hanging = subprocess.Popen(
         [Path(sys.executable).with_name("dsdt"), "apply", "-w", workers, "steps.Hangs"],
@@ -185,7 +196,8 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(project: Proje
         start_new_session=True,
     )
     wait_for(project.root / "hangs.txt")
-    os.killpg(hanging.pid, signal.SIGINT)
+    for each in signals:
+        os.killpg(hanging.pid, each)
     _, err = finish(hanging)
     assert hanging.returncode == 130
     assert err.startswith("dsdt: interrupted")

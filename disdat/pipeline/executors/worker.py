@@ -25,7 +25,7 @@ from disdat.pipeline import noise, turns
 from disdat.pipeline.call import Call, run_call
 from disdat.pipeline.events import Stream
 
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGIO)
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGIO)
 _is_ending = threading.Event()
 _RECORDED = ("name", "levelno", "pathname", "lineno", "funcName", "created", "process", "processName", "threadName")
 

@@ -8,7 +8,7 @@ from itertools import chain
 from disdat.cli import listing, render
 from disdat.core.bundle import Bundle, CodeRef, Frame, Lineage, Run
 from disdat.core.canonical import Json
-from disdat.ops import when
+from disdat.ops import lineage, when
 from disdat.ops.details import Column, Details
 from disdat.ops.lineage import Ancestor
 from disdat.remote.known import Presence
@@ -162,7 +162,11 @@ def _weakness(found: Details, path: str) -> str:
 
 
 def _input_lines(bundle: Bundle) -> Iterator[str]:
-    inputs = [(each.argument, each.name, each.uuid) for each in bundle.lineage.inputs]
+    yielded = lineage.yielded(bundle.lineage)
+    inputs = [
+        (lineage.YIELDED if each.argument in yielded else each.argument, each.name, each.uuid)
+        for each in bundle.lineage.inputs
+    ]
     yield from render.table([[render.one_line(cell) for cell in each] for each in inputs])
 
 

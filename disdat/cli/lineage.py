@@ -10,6 +10,7 @@ import click
 from disdat import ops
 from disdat.cli import describe, opening, options, render, trees
 from disdat.cli.choices import Choices, Verb
+from disdat.context import Context
 from disdat.core.branches import Strokes
 from disdat.durable import storage_errors
 from disdat.ops import drawing
@@ -55,9 +56,13 @@ def lineage(
     context = opening.context(choices, as_of=as_of)
     uuid = ops.find.resolve(context, ref).uuid
     walk = ops.lineage.downstream if down else ops.lineage.upstream
-    found = _lines(walk(context, uuid, max_depth=depth), wanted, strokes=trees.strokes(to_file=output is not None))
+    graph = walk(context, uuid, max_depth=depth)
+    found = _lines(graph, wanted, strokes=trees.strokes(to_file=output is not None))
     if output is None:
-        render.out(found)
+        width = opening.width() if wanted == "tree" else None
+        render.out(render.cut(line, width) for line in found)
+        if graph.missing and wanted == "tree":
+            _note_missing(choices, graph, context)
         return
     with storage_errors(f"write {output}"):
         Path(output).write_text("".join(f"{line}\n" for line in found), "utf-8")
@@ -71,6 +76,15 @@ def _shape(shape: str | None, output: str | None, *, as_json: bool) -> str:
     if wanted == "html" and output is None and opening.width() is not None:
         raise options.WrongUsage("a page is nothing to read in a terminal", "write it to a file: -o lineage.html")
     return wanted
+
+
+def _note_missing(choices: Choices, graph: Graph, context: Context) -> None:
+    """Say that the lineage is not whole, and how it may get so."""
+    count, are = len(graph.missing), "is" if len(graph.missing) == 1 else "are"
+    told = f"{count:,} of {render.count(len(graph.found), 'bundle')} {are} not in {context.name}"
+    render.note(choices, f"{told}, and so what {'it was' if count == 1 else 'they were'} made from is not known")
+    if context.binding is not None:
+        render.note(choices, f"hint: `dsdt pull -u {graph.missing[0]}`, if {context.binding.name} has it")
 
 
 def _lines(graph: Graph, shape: str, *, strokes: Strokes) -> Iterable[str]:

@@ -16,8 +16,8 @@ from html import escape
 from importlib import resources
 
 from disdat.catalog.queries import Edge
-from disdat.core.branches import LINES, Strokes, branches
-from disdat.core.bundle import Bundle, CodeRef, Run
+from disdat.core.branches import LINES, Strokes, Twig, branches
+from disdat.core.bundle import Bundle, CodeRef, Lineage, Run
 from disdat.core.canonical import Json
 from disdat.core.printable import one_line
 from disdat.core.reserved import is_reserved
@@ -26,6 +26,9 @@ from disdat.ops.lineage import Ancestor, Graph
 
 UNNAMED = "(unnamed)"
 _SHORT = 8
+_TOOK = 8
+_WIDEST = 60
+"""What stands beside longer names is not in line with the rest: a deep tree would push all of it out of sight."""
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _MERMAID = {ord(c): f"#{ord(c)};" for c in '"#<>&`'}
 
@@ -37,8 +40,11 @@ def tree(graph: Graph, *, strokes: Strokes = LINES) -> Iterator[str]:
     for edge in graph.edges:
         stem, branch = (edge.input, edge.bundle) if graph.is_down else (edge.bundle, edge.input)
         below.setdefault(stem, []).append((one_line(edge.argument), branch))
-    for twig in branches(graph.start, lambda uuid: below.get(uuid, ()), strokes=strokes):
-        yield twig.line(_line(found[twig.each], names))
+    twigs = branches(graph.start, lambda uuid: below.get(uuid, ()), strokes=strokes)
+    rows = [(twig.line(one_line(_label(found[twig.each], names))), _cells(found[twig.each], twig)) for twig in twigs]
+    width = max(len(label) for label, _ in rows if len(label) <= _WIDEST or len(rows) == 1)
+    for label, cells in rows:
+        yield "  ".join([label.ljust(width), *cells]).rstrip()
 
 
 def dot(graph: Graph) -> Iterator[str]:
@@ -85,18 +91,35 @@ def html(graph: Graph) -> str:
     return _SLOT.sub(lambda slot: parts[slot[1]], _resource("lineage.html"))
 
 
-def _line(each: Ancestor, names: Mapping[str, str]) -> str:
+def _label(each: Ancestor, names: Mapping[str, str]) -> str:
+    """A bundle's name, with the parameters of the task that made it where that has the same."""
+    name, maker = _name(each, names), _maker(each)
+    return maker if maker.startswith(f"{name}(") else name
+
+
+def _cells(each: Ancestor, twig: Twig[str]) -> list[str]:
+    """What stands beside a bundle's name in a tree; the uuid of what is not here whole, as it is pulled by that."""
     if each.row is None or each.bundle is None:
-        return f"{one_line(_name(each, names))}  {each.step.uuid}  not here"
-    code = each.bundle.lineage.code
+        return [each.step.uuid, "not here"]
+    uuid = each.row.uuid[:_SHORT]
+    if twig.is_again:
+        return [uuid]
     made = f"{when.local(each.row.created_us):%Y-%m-%d %H:%M:%S}"
-    shown = [one_line(_name(each, names)), each.row.uuid[:_SHORT], made, one_line(code.method) if code else ""]
-    return "  ".join([*filter(None, shown), *_took(each.bundle)])
+    maker = "" if _maker(each).startswith(f"{each.row.name}(") else _maker(each)
+    return [uuid, made, _took(each.bundle).rjust(_TOOK), one_line(maker)]
 
 
-def _took(bundle: Bundle) -> list[str]:
+def _maker(each: Ancestor) -> str:
+    """What made a bundle: a task with its parameters, or else a method."""
+    lineage = Lineage() if each.bundle is None else each.bundle.lineage
+    if lineage.task is not None and lineage.run is not None and lineage.run.task:
+        return lineage.run.task
+    return lineage.code.method if lineage.code is not None else ""
+
+
+def _took(bundle: Bundle) -> str:
     start, stop = bundle.lineage.started_us, bundle.lineage.stopped_us
-    return [] if start is None or stop is None else [f"{(stop - start) / 1e6:.2f} s"]
+    return "" if start is None or stop is None else f"{(stop - start) / 1e6:.2f} s"
 
 
 def _name(each: Ancestor, names: Mapping[str, str]) -> str:

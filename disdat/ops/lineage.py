@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from disdat.catalog.queries import Edge, Row
 from disdat.context import Context
-from disdat.core.bundle import Bundle, Run
+from disdat.core.bundle import Bundle, Lineage, Run
+from disdat.core.canonical import Json
 from disdat.core.graph import Edges, Step, ancestors
 
+YIELDED = "yields"
+"""What people are shown as the argument of a task that was yielded, which has none of its own."""
 _TOGETHER = 200
 """So many manifests are in memory at once, where only their times are wanted."""
 
@@ -29,7 +33,7 @@ class Graph:
 
     found: Sequence[Ancestor]
     edges: Sequence[Edge]
-    """Of each bundle in the order in which its manifest has its inputs."""
+    """Of each bundle in the order in which its manifest has its inputs; what it yielded is :data:`YIELDED`."""
     is_down: bool = False
     """Whether it leads to what was made from the bundle, not to what it was made from."""
     runs: Mapping[str, Run] = field(default_factory=dict)
@@ -45,6 +49,11 @@ class Graph:
         """What those who read a bundle call it, by its uuid, whether it is here or not."""
         known = [each.bundle.lineage.inputs for each in self.found if each.bundle is not None]
         return {given.uuid: given.name for inputs in known for given in inputs}
+
+    @property
+    def missing(self) -> list[str]:
+        """The uuids of those that are not in the context."""
+        return [each.step.uuid for each in self.found if each.row is None]
 
 
 def lineage(context: Context, uuid: str, *, max_depth: int | None = None) -> list[Ancestor]:
@@ -74,6 +83,12 @@ def downstream(context: Context, uuid: str, *, max_depth: int | None = None) -> 
     return _graph(context, descendants(context, uuid, max_depth=max_depth), is_down=True)
 
 
+def yielded(of: Lineage) -> set[str]:
+    """The arguments of a bundle's inputs that are tasks its own task yielded."""
+    told = (cast("Mapping[str, Json]", each) for each in of.observed)
+    return {str(each.get("argument")) for each in told if each.get("kind") == "task"}
+
+
 def _walk(context: Context, uuid: str, edges: Edges, max_depth: int | None) -> list[Ancestor]:
     catalog = context.catalog
     steps = ancestors(uuid, edges, max_depth=max_depth)
@@ -85,7 +100,12 @@ def _walk(context: Context, uuid: str, edges: Edges, max_depth: int | None) -> l
 def _graph(context: Context, found: Sequence[Ancestor], *, is_down: bool) -> Graph:
     catalog = context.catalog
     known = {each.step.uuid for each in found}
-    edges = [edge for edge in catalog.inputs_of(*known) if edge.input in known]
+    yields = {each.step.uuid: yielded(each.bundle.lineage) for each in found if each.bundle is not None}
+    edges = [
+        replace(edge, argument=YIELDED) if edge.argument in yields.get(edge.bundle, ()) else edge
+        for edge in catalog.inputs_of(*known)
+        if edge.input in known
+    ]
     order = {each.step.uuid: number for number, each in enumerate(found)}
     refs = [each.bundle.lineage.run for each in found if each.bundle is not None]
     recorded = {run_id: catalog.run(run_id) for run_id in {ref.id for ref in refs if ref is not None}}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from disdat.catalog.queries import Filter, Row
 from disdat.core.bundle import Bundle, Dependency, TaskKey
 from disdat.errors import Corrupt, NotFound
+from disdat.ops import lineage as made_from
 from disdat.pipeline import identity, observed, params, reuse
 from disdat.pipeline.coded import Coded
 from disdat.pipeline.observed import Now, Observation
@@ -202,6 +203,6 @@ def _prior(session: Session, row: Row) -> Prior | None:
         lineage = session.bundle(row.uuid).lineage
     except (NotFound, Corrupt):
         return None
-    yielded = observed.arguments(lineage)
+    yielded = made_from.yielded(lineage)
     inputs = {each.argument: each for each in lineage.inputs if each.argument not in yielded}
     return Prior(row.uuid, row.name, lineage.task, inputs, row.tainted)

@@ -109,11 +109,6 @@ def argument_of(task: luigi.Task, *taken: Container[str]) -> str:
     return next(name for name in names if not any(name in each for each in taken))
 
 
-def arguments(lineage: Lineage) -> set[str]:
-    """The arguments of a bundle's inputs that are tasks it yielded."""
-    return {str(each.get("argument")) for each in yielded(lineage)}
-
-
 def identity_of(task: luigi.Task) -> dict[str, Json]:
     """What tells a task of a run from all that are not equal to it, in every process."""
     return {"class": source.class_name(type(task)), "params": dict(params.identifying(task))}

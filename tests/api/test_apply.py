@@ -148,7 +148,7 @@ def test_lineage_is_drawn_in_either_direction(ctx):
     api.apply(ctx, Total)
     total, numbers = api.search(ctx)
     assert api.lineage(ctx, numbers.uuid, down=True) == [(0, numbers.uuid, numbers), (1, total.uuid, total)]
-    assert api.lineage(ctx, total.uuid, format="tree").splitlines()[1].startswith("└── numbers: Numbers  ")
+    assert api.lineage(ctx, total.uuid, format="tree").splitlines()[1].startswith("└── numbers: Numbers(count=3)  ")
     assert f'"{numbers.uuid}" -> "{total.uuid}"' in api.lineage(ctx, total.uuid, format="dot")
     assert api.lineage(ctx, numbers.uuid, down=True, format="html").startswith("<!doctype html>")
     with pytest.raises(InvalidInput, match="there is no format 'gif'"):

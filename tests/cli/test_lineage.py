@@ -50,15 +50,24 @@ def made(demo: Dsdt, home: Path) -> dict[str, str]:
 def test_the_tree_is_what_is_shown_unless_another_form_is_asked_for(demo: Dsdt, made: dict[str, str]):
     shown = demo("lineage", "model").lines
     assert shown == demo("lineage", "--format", "tree", "model").lines
-    assert [re.split(r"(?<=[\w>])  ", line)[0] for line in shown] == [
+    assert [re.split(r"(?<=[\w>)])  ", line)[0] for line in shown] == [
         "model",
         "├── a: clean",
         "│   └── rows: raw",
         f"├── b: {HOSTILE}",
-        "│   └── rows: raw",
-        "└── also: raw",
+        "│   └── rows: raw (above)",
+        "└── also: raw (above)",
     ]
-    assert [line.endswith("(above)") for line in shown] == [False] * 4 + [True] * 2
+
+
+def test_of_what_is_not_here_it_says_how_to_pull_it(demo: Dsdt, made: dict[str, str], tmp_path: Path):
+    assert demo.run("lineage", "model").err == ""
+    demo("rm", "raw")
+    assert demo.run("lineage", "model").err == (
+        "1 of 4 bundles is not in demo, and so what it was made from is not known\n"
+    )
+    demo("remote", "team", f"file://{tmp_path}/shared")
+    assert demo.run("lineage", "model").err.splitlines()[1] == f"hint: `dsdt pull -u {made['raw']}`, if team has it"
 
 
 def test_down_shows_what_was_made_of_it(demo: Dsdt, made: dict[str, str]):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from disdat.context import Context, Home
-from disdat.core.bundle import CodeRef, Lineage
-from disdat.ops import bundles, contexts, drawing, find, lineage
+from disdat.core import digest
+from disdat.core.bundle import CodeRef, Lineage, TaskKey
+from disdat.ops import bundles, contexts, drawing, find, lineage, runs
 from disdat.ops.bundles import Birth
 
 HOSTILE = '"]; </script><script>alert("x")</script> `#quot;` \\ {{data}} \n&lt;'
@@ -37,14 +38,32 @@ def diamond(context: Context) -> dict[str, str]:
 
 def test_a_tree_shows_a_shared_bundle_once(context: Context, diamond: dict[str, str]):
     drawn = list(drawing.tree(lineage.upstream(context, diamond["model"])))
-    assert [re.sub(r"(?<=\S)  \w{8}  .*?(?= \(above\)|$)", "", line) for line in drawn] == [
+    assert [re.split(r"  +(?=\w{8}(?:  |$))", line)[0] for line in drawn] == [
         "model",
         "├── left: clean",
         "│   └── rows: raw",
         "└── right: " + HOSTILE.replace("\n", "\\n"),
         "    └── rows: raw (above)",
     ]
-    assert re.search(r"model  \w{8}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  mod\.model  1\.50 s$", drawn[0])
+    assert re.search(r"model +\w{8}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +1\.50 s  mod\.model$", drawn[0])
+    assert len({re.search(r"\w{8}(?=  |$)", line[8:]).start() for line in drawn if HOSTILE[:9] not in line}) == 1  # type: ignore[union-attr]
+
+
+def test_a_tree_names_tasks_with_their_parameters_and_what_they_yielded(context: Context):
+    """Luigi's id of a task, as which it is an input, tells people nothing."""
+    run = runs.of_pipeline(context)
+    key = TaskKey("key1", digest.of_bytes(b"k"), {"class": "m.Leaf"})
+    leaf = bundles.write(context, 1, Birth("Leaf", lineage=Lineage(task=key), run=run, task="Leaf(n=3)")).uuid
+    read = bundles.dependency("Leaf_3_abcdef", context.catalog.bundle(leaf))
+    seen = {"kind": "task", "argument": "Leaf_3_abcdef", "class": "m.Leaf", "params": {"n": "3"}, "digest": None}
+    made = Lineage(inputs=(read,), task=key, observed=(seen,))
+    top = bundles.write(context, 2, Birth("best", lineage=made, run=run, task="Search(rounds=2)")).uuid
+    graph = lineage.upstream(context, top)
+    one, two = drawing.tree(graph)
+    assert re.fullmatch(r"best +\w{8}  .*  Search\(rounds=2\)", one)
+    assert re.fullmatch(r"└── yields: Leaf\(n=3\)  \w{8}  [\d: -]+", two)
+    assert '[label="yields"]' in "".join(drawing.dot(graph))
+    assert page(drawing.html(graph))["edges"] == [{"from": leaf, "to": top, "argument": "yields"}]
 
 
 def test_down_is_what_was_made_of_a_bundle(context: Context, diamond: dict[str, str]):
@@ -58,6 +77,7 @@ def test_what_is_not_here_is_called_what_its_reader_calls_it(context: Context, d
     bundles.remove(context, [find.need(context, uuid=diamond["raw"])])
     graph = lineage.upstream(context, diamond["clean"])
     assert list(drawing.tree(graph))[1] == f"└── rows: raw  {diamond['raw']}  not here"
+    assert graph.missing == [diamond["raw"]]
     assert "style=dashed" in "".join(drawing.dot(graph))
     assert [node["here"] for node in page(drawing.html(graph))["nodes"]] == [True, False]
 

@@ -15,6 +15,8 @@ import pytest
 from disdat.catalog.queries import Filter
 from disdat.core import digest
 from disdat.errors import InvalidInput
+from disdat.ops import gc, maintain
+from disdat.ops.gc import Policy, Step
 from disdat.pipeline.turns import turn
 from tests.pipeline.conftest import Applied, Project
 
@@ -36,7 +38,9 @@ PROGRAM = """
     """
 
 STEPS = """
+    import ctypes
     import os
+    import signal
     import time
     import luigi
     from pathlib import Path
@@ -78,6 +82,18 @@ STEPS = """
             Path("begun.txt").write_text(str(os.getpid()))
             Path("begun.txt").rename("hangs.txt")
             time.sleep(60)
+
+    class Dies(PipeTask):
+        def pipe_requires(self):
+            self.add_dependency("one", Slow, {"n": 1})
+        def pipe_run(self, one):
+            Path(self.get_output_dir(), "half.txt").write_text("half")
+            how = Path("how.txt").read_text()
+            if how == "exit":
+                os._exit(7)
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return one if how == "not" else ctypes.string_at(0)
 
     class Patient(PipeTask):
         worker_timeout = 1
@@ -202,6 +218,32 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(
     assert hanging.returncode == 130
     assert err.startswith("dsdt: interrupted")
     assert Applied(project.context).leftovers() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("exit", 7),
+        pytest.param("kill", -signal.SIGKILL, marks=pytest.mark.soak),
+        pytest.param("crash", -signal.SIGSEGV, marks=pytest.mark.soak),
+    ],
+)
+def test_a_task_that_takes_the_whole_process_with_it_leaves_what_was_finished(project: Project, how: str, code: int):
+    """One worker is the process that applies; what was begun there counts for nothing, and goes when that is collected."""
+    project.write("steps.py", STEPS)
+    project.write("how.txt", how)
+    dying = start(project, "steps.Dies")
+    finish(dying)
+    assert dying.returncode == code
+    assert maintain.verify(project.context).is_sound
+    project.write("how.txt", "not")
+    out, err = finish(start(project, "steps.Dies"))
+    assert (out, err) == ('{"success": true, "did_work": true}\n', "")
+    assert (project.root / "runs.txt").read_text().split() == ["run"]
+    gc.collect(project.context.home, Policy(retention_us=0, grace_us=0), frozenset({Step.APPLY}))
+    assert Applied(project.context).leftovers() == []
+    assert Applied(project.context).value("Dies") == 1
 
 
 @pytest.mark.slow

@@ -19,31 +19,10 @@ _REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError
 
 _SHAPES = ((luigi.DictParameter, Mapping), (luigi.ListParameter, tuple))
 
-_LUIGIS = {"requires": "pipe_requires", "run": "pipe_run", "output": "what pipe_run returns"}
 _SHOWN = 60
 _KEPT = "_disdat_params"
 
 _Value = Any  # whatever the type of a parameter lets it be
-
-
-def check_class(cls: type[luigi.Task], *, taken: Mapping[str, object]) -> None:
-    """
-    Refuse a class that would not do what it says.
-
-    Raises:
-        InvalidInput: A parameter has a name that is *taken*, or a method is one that only Luigi's worker calls.
-    """
-    for name, value in vars(cls).items():
-        if isinstance(value, luigi.Parameter) and name in taken:
-            raise InvalidInput(
-                f"{cls.__name__} has a parameter {name!r}, which means something else in every task",
-                hint="give the parameter another name",
-            )
-        if callable(value) and name in _LUIGIS:
-            raise InvalidInput(
-                f"{cls.__name__} has a method {name}, which nothing calls",
-                hint=f"what it does goes into {_LUIGIS[name]}",
-            )
 
 
 def check(cls: type[luigi.Task], given: Mapping[str, object]) -> None:

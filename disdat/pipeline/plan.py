@@ -439,11 +439,10 @@ def _identity(task: PipeTask) -> _Identity:
 def _declared(task: PipeTask) -> Declared:
     try:
         return declared(task)
+    except DisdatError as exc:
+        raise TaskFailed(f"{params.describe(task)}: {exc}", hint=exc.hint) from exc
     except Exception as exc:
-        hint = exc.hint if isinstance(exc, DisdatError) else ""
-        raise TaskFailed(
-            f"{params.describe(task)}: pipe_requires raised {type(exc).__name__}: {exc}", hint=hint
-        ) from exc
+        raise TaskFailed(f"{params.describe(task)}: pipe_requires raised {type(exc).__name__}: {exc}") from exc
 
 
 def _tasks(said: Declared) -> Iterator[PipeTask]:

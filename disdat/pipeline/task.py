@@ -7,13 +7,11 @@ What it returns becomes a bundle; nothing is named by hand.
 
 from __future__ import annotations
 
-import os
 import sys
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import luigi
@@ -27,7 +25,7 @@ from disdat.errors import InvalidInput
 from disdat.ops import bundles, handles, watching
 from disdat.ops.bundles import BundleWriter
 from disdat.ops.handles import BundleHandle
-from disdat.pipeline import params, source
+from disdat.pipeline import authoring, params, source
 from disdat.pipeline.observed import Observer
 from disdat.pipeline.outcome import Named
 from disdat.pipeline.session import External, Session
@@ -71,6 +69,8 @@ class Running:
     """What there is of the tasks it yielded, by their ids."""
     noted: set[str] = field(default_factory=set)
     """What tells those tasks from others."""
+    places: set[str] = field(default_factory=set)
+    """Where its output files are to be."""
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # whatever a class further down may take
         super().__init_subclass__(**kwargs)
-        params.check_class(cls, taken=vars(PipeTask))
+        authoring.check_class(cls, taken=vars(PipeTask))
         source.note_loaded(cls.__module__)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # the values of its parameters
@@ -209,10 +209,13 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         Luigi target(s) to write to: one for a name or a list of one, else a list or dict of them like *name*.
 
         They become part of the bundle if they, or their paths, are in what ``pipe_run`` returns.
+
+        Raises:
+            InvalidInput: A name was given before, or leads out of the bundle.
         """
         if isinstance(name, str):
-            path = self._output_path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = self._running("create_output_file").writer.file(name)
+            self._claim(name, str(path))
             return luigi.LocalTarget(str(path))
         if isinstance(name, Mapping):
             return {key: self.create_output_file(each) for key, each in name.items()}
@@ -221,9 +224,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def create_output_dir(self, name: str) -> str:
         """Make a directory in the bundle and return its path."""
-        path = self._output_path(name)
-        path.mkdir(parents=True, exist_ok=True)
-        return str(path)
+        return str(self._running("create_output_dir").writer.subdirectory(name))
 
     def create_remote_output_file(self, name: Names) -> Urls:
         """
@@ -235,7 +236,9 @@ class PipeTask(luigi.Task, metaclass=Uncached):
             NotConfigured: The context has no remote.
         """
         if isinstance(name, str):
-            return self._running("create_remote_output_file").writer.remote_url(name)
+            url = self._running("create_remote_output_file").writer.remote_url(name)
+            self._claim(name, url)
+            return url
         if isinstance(name, Mapping):
             return {key: self.create_remote_output_file(each) for key, each in name.items()}
         urls = [self.create_remote_output_file(each) for each in name]
@@ -358,12 +361,15 @@ class PipeTask(luigi.Task, metaclass=Uncached):
             raise InvalidInput(f"{type(self).__name__} has no input {argument!r}", hint=f"its inputs: {known}")
         return _handle(running.writer.context, running.inputs[argument].uuid)
 
-    def _output_path(self, name: str) -> Path:
-        directory = self._running("create_output_file").writer.directory()
-        path = Path(os.path.normpath(directory / name))
-        if not name or path == directory or not path.is_relative_to(directory):
-            raise InvalidInput(f"{name!r} is not a path inside the bundle", hint="give a relative path without '..'")
-        return path
+    def _claim(self, name: str, place: str) -> None:
+        """Refuse a second output file at a place: who writes it would overwrite the first one."""
+        places = self._running("an output file").places
+        if place in places:
+            raise InvalidInput(
+                f"pipe_run has two output files of the name {name!r}",
+                hint="give one of them another name; where one is meant, keep what gave it the first time",
+            )
+        places.add(place)
 
 
 def _handle(context: Context, uuid: str) -> BundleHandle:
@@ -382,7 +388,8 @@ def declared(task: PipeTask) -> Declared:
     if state.declared is None:
         state.declaring = Declared()
         try:
-            task.pipe_requires()
+            returned = task.pipe_requires()
+            authoring.check(type(task), state.declaring.inputs, returned)
             state.declared = state.declaring
         finally:
             state.declaring = None

@@ -93,9 +93,35 @@ class NoTask(PipeTask):
     def pipe_requires(self):
         self.add_dependency("it", int, {})
 
+class Returns(PipeTask):
+    def pipe_requires(self):
+        return [Three(n=1)]
+
+class TakesAnother(PipeTask):
+    def pipe_requires(self):
+        self.add_dependency("it", Three, {"n": 3})
+    def pipe_run(self, other):
+        return other
+
+class WantsMore(PipeTask):
+    def pipe_run(self, more):
+        return more
+
+class Twice(PipeTask):
+    def pipe_run(self):
+        return [self.create_output_file("a.txt"), self.create_output_file("a.txt")]
+
 class YieldsNoTask(PipeTask):
     def pipe_run(self):
         yield 7
+"""
+
+LUIGIS = """\
+from disdat.pipe import PipeTask
+
+class Output(PipeTask):
+    def output(self):
+        return None
 """
 
 REFUSED = [
@@ -110,11 +136,16 @@ REFUSED = [
     ("bad.ByUuid", r"ByUuid\(\) needs bundle 12345678-1234-4234-8234-123456789abc as it, which is not in demo"),
     ("bad.TakesNone", "Three has no parameter 'm'"),
     ("bad.NoTask", r"<class 'int'> is not a PipeTask"),
+    ("bad.Returns", r"Returns\(\): pipe_requires returns Three, and what it returns counts for nothing"),
+    ("bad.TakesAnother", r"TakesAnother\(\): pipe_run takes no argument 'it', which add_dependency\('it', \.\.\.\)"),
+    ("bad.WantsMore", r"WantsMore\(\): pipe_run wants an argument 'more', which nothing hands it"),
+    ("luigis.Output", "cannot import luigis: Output has a method output, which nothing calls"),
 ]
 """What is known before anything runs."""
 FAILING = [
     ("bad.Unstorable", r"\['a'\]\[1\]"),
     ("bad.YieldsNoTask", "yields 7, which is no task"),
+    ("bad.Twice", "pipe_run has two output files of the name 'a.txt'"),
     ("bad.Yields", r"Yields\(\) yields Needs\(\), which needs it"),
 ]
 """What is known when it runs."""
@@ -130,6 +161,7 @@ IN_PROCESSES = [
 def bad(demo: Dsdt, monkeypatch: pytest.MonkeyPatch) -> Dsdt:
     """The command line beside a module of bad pipelines."""
     Path("bad.py").write_text(MODULE, "utf-8")
+    Path("luigis.py").write_text(LUIGIS, "utf-8")
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.delitem(sys.modules, "bad", raising=False)
     return demo

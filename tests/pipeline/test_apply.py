@@ -586,10 +586,11 @@ def test_what_pipe_requires_may_not_do_is_told(applied: Applied, call, told: str
         (lambda task: task.add_dependency("b", A, {}), "in pipe_requires only"),
         (lambda task: task.mark_force(), "in pipe_requires only"),
         (lambda task: task.set_bundle_name("x"), "in pipe_requires only"),
-        (lambda task: task.create_output_file("../out"), "not a path inside the bundle"),
-        (lambda task: task.create_output_file("/etc/x"), "not a path inside the bundle"),
-        (lambda task: task.create_output_dir(""), "not a path inside the bundle"),
+        (lambda task: task.create_output_file("../out"), "no path inside a bundle"),
+        (lambda task: task.create_output_file("/etc/x"), "no path inside a bundle"),
+        (lambda task: task.create_output_dir(""), "no path inside a bundle"),
         (lambda task: task.get_tags("b"), "no input 'b'"),
+        (lambda task: task.create_output_file(["a", "b", "./a"]), "two output files of the name './a'"),
     ],
 )
 def test_what_pipe_run_may_not_do_is_told(applied: Applied, call, told: str):

@@ -219,15 +219,3 @@ def test_parameters_are_explained_with_their_defaults_and_without_secrets():
 
 def test_every_parameter_can_be_explained():
     assert all(each.default is not None for each in params.explain(Every))
-
-
-def test_a_parameter_is_not_called_as_something_of_every_task():
-    with pytest.raises(InvalidInput, match=r"Odd has a parameter 'add_tags'"):
-        type("Odd", (PipeTask,), {"add_tags": luigi.Parameter()})
-
-
-@pytest.mark.parametrize("name", ["requires", "run", "output"])
-def test_a_method_that_only_luigi_calls_is_refused_and_a_parameter_of_that_name_is_not(name: str):
-    with pytest.raises(InvalidInput, match=f"Odd has a method {name}, which nothing calls"):
-        type("Odd", (PipeTask,), {name: lambda self: None})
-    assert getattr(type("Even", (PipeTask,), {name: luigi.IntParameter()})(**{name: 1}), name) == 1

@@ -43,6 +43,11 @@ class Added(NamedTuple):
     event: Event
     data: bytes
 
+    def bundle(self) -> Bundle:
+        """What the manifest records; one that lies in the event was decoded with it."""
+        body = self.event.payload.get("body")
+        return manifest.decode(self.data) if body is None else manifest.from_json(body)
+
 
 def looking_at(uuids: Sequence[str], look: Callable[[Mapping[str, Row]], None]) -> Check:
     """The check of a change that is decided by what bundles are: *look* gets those of *uuids* that are here."""
@@ -197,7 +202,7 @@ class Catalog:
 
     def bundles(self, uuids: Sequence[str]) -> dict[str, Bundle]:
         """Those of *uuids* that are here, as :meth:`bundle` gives them."""
-        return {uuid: manifest.decode(each.data) for uuid, each in self.added(uuids).items()}
+        return {uuid: each.bundle() for uuid, each in self.added(uuids).items()}
 
     def added(self, uuids: Sequence[str]) -> dict[str, Added]:
         """What added those of *uuids* that are here, and their manifests, verified; raises what :meth:`bundle` does."""

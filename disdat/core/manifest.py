@@ -42,9 +42,10 @@ def decode(data: bytes | str) -> Bundle:
         Corrupt: It is not a manifest.
     """
     try:
-        return from_json(cast("_Fields", canonical.decode(data)))
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        fields = canonical.decode(data)
+    except ValueError as exc:
         raise Corrupt(f"not a manifest: {exc!r}") from exc
+    return from_json(fields)
 
 
 def to_json(bundle: Bundle) -> dict[str, Json]:
@@ -80,29 +81,12 @@ def to_json(bundle: Bundle) -> dict[str, Json]:
     return fields | _present(optional) | {key: time for key, time in times.items() if time is not None}
 
 
-def from_json(fields: _Fields) -> Bundle:
+def from_json(fields: Json) -> Bundle:
     """The bundle of a decoded manifest; see :func:`decode`."""
-    check_format(fields)
-    check_uuid(fields["uuid"])
-    rest = {key: value for key, value in fields.items() if key != "format"}
-    return Bundle(
-        uuid=rest.pop("uuid"),
-        name=rest.pop("name", ""),
-        processing_name=rest.pop("processing_name", ""),
-        owner=rest.pop("owner", ""),
-        created_us=rest.pop("created"),
-        creator=rest.pop("creator"),
-        home=rest.pop("home"),
-        frames=tuple(_frame(item) for item in rest.pop("frames", ())),
-        tree=_tree(rest.pop("tree", {})),
-        tags=_texts(rest.pop("tags", {})),
-        params=_texts(rest.pop("params", {})),
-        metrics=rest.pop("metrics", {}),
-        parents=tuple(rest.pop("parents", ())),
-        lineage=_lineage(rest),
-        requires=tuple(rest.pop("requires", ())),
-        extra=rest,
-    )
+    try:
+        return _bundle(cast("_Fields", fields))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise Corrupt(f"not a manifest: {exc!r}") from exc
 
 
 def check_format(fields: _Fields) -> None:
@@ -149,6 +133,30 @@ def run_from_json(fields: _Fields) -> Run:
         platform=fields.get("platform", ""),
         pid=fields.get("pid", 0),
         packages=_digest(fields.get("packages")),
+    )
+
+
+def _bundle(fields: _Fields) -> Bundle:
+    check_format(fields)
+    check_uuid(fields["uuid"])
+    rest = {key: value for key, value in fields.items() if key != "format"}
+    return Bundle(
+        uuid=rest.pop("uuid"),
+        name=rest.pop("name", ""),
+        processing_name=rest.pop("processing_name", ""),
+        owner=rest.pop("owner", ""),
+        created_us=rest.pop("created"),
+        creator=rest.pop("creator"),
+        home=rest.pop("home"),
+        frames=tuple(_frame(item) for item in rest.pop("frames", ())),
+        tree=_tree(rest.pop("tree", {})),
+        tags=_texts(rest.pop("tags", {})),
+        params=_texts(rest.pop("params", {})),
+        metrics=rest.pop("metrics", {}),
+        parents=tuple(rest.pop("parents", ())),
+        lineage=_lineage(rest),
+        requires=tuple(rest.pop("requires", ())),
+        extra=rest,
     )
 
 

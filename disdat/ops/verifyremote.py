@@ -10,7 +10,6 @@ from threading import Lock
 
 from disdat.catalog.queries import Row
 from disdat.context import Context
-from disdat.core import manifest
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.places import Place, object_key
@@ -143,7 +142,7 @@ class _Check:
             there = self._known.published([each.event.write_key for each in added.values()])
             for uuid, each in added.items():
                 if each.event.write_key in there:
-                    yield some[uuid], manifest.decode(each.data)
+                    yield some[uuid], each.bundle()
 
     def _read(self, digest: Digest) -> bytes:
         """A node of a tree, from here or from there."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from disdat.catalog.queries import Filter, Row
 from disdat.core.bundle import Bundle, Dependency, TaskKey
+from disdat.core.digest import Digest
 from disdat.errors import Corrupt, NotFound
 from disdat.ops import lineage as made_from
 from disdat.pipeline import identity, observed, params, reuse
@@ -19,6 +20,9 @@ from disdat.pipeline.task import PipeTask
 
 Earlier = Callable[["Work"], Sequence[Row]]
 """Gives the earlier results of a task, whatever their keys, newest first."""
+Hits = Mapping[Digest, Sequence[Row]]
+"""The earlier results of the very same keys, newest first."""
+NONE_FOUND: Hits = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,10 @@ class Known:
     inputs: Mapping[str, Dependency]
     key: TaskKey
 
+    def has(self, uuids: Mapping[str, str]) -> bool:
+        """Whether these are its inputs, by argument."""
+        return {argument: each.uuid for argument, each in self.inputs.items()} == uuids
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -66,9 +74,9 @@ class Ask:
     tasks: Sequence[Observation]
 
 
-def identify(work: Work) -> Known:
-    """The key *work* has with its inputs; reads their manifests."""
-    inputs = work.session.given(work.inputs)
+def identify(work: Work, uuids: Mapping[str, str]) -> Known:
+    """The key *work* has with these inputs, by argument; reads their manifests."""
+    inputs = work.session.given(uuids)
     key = identity.task_key(
         cls=work.code.name,
         params=params.identifying(work.task),
@@ -79,9 +87,17 @@ def identify(work: Work) -> Known:
     return Known(work, inputs, key)
 
 
-def settle(known: Sequence[Known], earlier: Earlier) -> list[Reuse | Run | Ask]:
+def hits(known: Sequence[Known]) -> Hits:
+    """What there is of the keys of tasks of one run; under ``version`` such results do not count."""
+    if not known or known[0].work.session.rerun == "version":
+        return {}
+    found = known[0].work.session.context.catalog.search_each([Filter(task_key=each.key.digest) for each in known])
+    return {each.key.digest: rows for each, rows in zip(known, found, strict=True)}
+
+
+def settle(known: Sequence[Known], earlier: Earlier, found: Hits = NONE_FOUND) -> list[Reuse | Run | Ask]:
     """
-    Decide for tasks of one run by what the context holds now; one catalog query each where they are hits.
+    Decide for tasks of one run by what the context holds; what of their keys is not among those *found* is looked up.
 
     What *earlier* gives, only to say why a task runs, may be outdated.
 
@@ -90,7 +106,8 @@ def settle(known: Sequence[Known], earlier: Earlier) -> list[Reuse | Run | Ask]:
     """
     if not known:
         return []
-    cases = [_Case(each, _priors(each, hits, earlier)) for each, hits in zip(known, _hits(known), strict=True)]
+    found = {**found, **hits([each for each in known if each.key.digest not in found])}
+    cases = [_Case(each, _priors(each, found.get(each.key.digest, ()), earlier)) for each in known]
     doubtful = cases
     while doubtful := [case for case in doubtful if isinstance(case.decide(), Reuse)]:
         doubtful = _doubt(doubtful, known[0].work.session)
@@ -157,17 +174,9 @@ def _otherwise(known: Known, bundle: Bundle) -> Reason | Ask | None:
     return Ask(unknown) if unknown else None
 
 
-def _hits(known: Sequence[Known]) -> list[list[Row]]:
-    """The earlier results of the very same keys, newest first; under ``version`` they do not count as such."""
-    session = known[0].work.session
-    if session.rerun == "version":
-        return [[] for _ in known]
-    return session.context.catalog.search_each([Filter(task_key=each.key.digest) for each in known])
-
-
-def _priors(known: Known, hits: Sequence[Row], earlier: Earlier) -> list[Prior]:
-    """The hits; where there are none, other earlier results."""
-    found = [Prior(row.uuid, row.name, known.key, {}, row.tainted) for row in hits]
+def _priors(known: Known, same: Sequence[Row], earlier: Earlier) -> list[Prior]:
+    """The results of the same key; where there are none, other earlier ones."""
+    found = [Prior(row.uuid, row.name, known.key, {}, row.tainted) for row in same]
     return found or list(_others(known, earlier))
 
 

@@ -14,20 +14,18 @@ from disdat.errors import ApplyError, Corrupt, DisdatError, InvalidInput, NotFou
 from disdat.ops import bundles
 from disdat.pipeline import coded, loading, observed, params
 from disdat.pipeline.coded import Coded
-from disdat.pipeline.deciding import Ask, Earlier, Known, Work, identify, settle, sought
+from disdat.pipeline.deciding import Ask, Earlier, Known, Work, hits, identify, settle, sought
 from disdat.pipeline.observed import Observation, key_of
 from disdat.pipeline.outcome import Named, Outcome
 from disdat.pipeline.reasons import Reason, told
 from disdat.pipeline.reuse import Reuse, Run
 from disdat.pipeline.session import External, Session
-from disdat.pipeline.task import Declared, PipeTask, declared, make, state_of
+from disdat.pipeline.task import Declared, Identity, PipeTask, declared, make, state_of
 from disdat.pipeline.work import reused
 
 _CYCLE_TOLD = 12
 _PORTION = 100
 """So many tasks' earlier results are asked for at once."""
-
-_Identity = tuple[type[PipeTask], tuple[tuple[str, str], ...]]
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +72,7 @@ class Plan:
     def __init__(self, session: Session, asked: Asked) -> None:
         self.run_id = session.run.id
         self._builder = _Builder(session, asked)
-        self._nodes: dict[_Identity, Node] = {}
+        self._nodes: dict[Identity, Node] = {}
         self._order: list[Node] = []
         self.awaiting: set[Node] = set()
         """Those whose decision waits for another one."""
@@ -99,7 +97,7 @@ class Plan:
             TaskFailed: A ``pipe_requires`` raised; the exception is its cause.
             InvalidInput: A task needs itself.
         """
-        opened: dict[_Identity, PipeTask] = {}
+        opened: dict[Identity, PipeTask] = {}
         known = len(self)
         stack = [task]
         state_of(task).session = self._builder.session
@@ -256,9 +254,10 @@ def _deciding(plan: Plan, nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
         portion = [node for node in nodes[first : first + _PORTION] if node.outcome is None]
         if not portion:
             continue
-        earlier = _look_back(portion, read)
-        for part in _independent(portion):
-            yield from _decide(plan, part, earlier)
+        parts = list(_independent(portion))
+        foreseen = _Foreseen(portion if len(parts) > 1 else (), _look_back(portion, read))
+        for part in parts:
+            yield from _decide(plan, part, foreseen)
 
 
 def _look_back(nodes: Sequence[Node], read: Set[Node]) -> Earlier:
@@ -288,14 +287,44 @@ def _independent(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     yield list(part)
 
 
-def _decide(plan: Plan, nodes: Sequence[Node], earlier: Earlier) -> Iterator[Sequence[Node]]:
+class _Foreseen:
+    """
+    The keys of tasks if what they read comes out as it last did, and what there is of those.
+
+    It is asked for together: of tasks that read each other there would else be a question for each.
+    """
+
+    def __init__(self, nodes: Sequence[Node], earlier: Earlier) -> None:
+        self.earlier = earlier
+        self._known: dict[Node, Known] = {}
+        newest: dict[Node, str] = {}
+        for node in nodes:
+            if node.work.forced:
+                continue
+            newest.update((node, row.uuid) for row in earlier(node.work)[:1])
+            inputs = _known_inputs(node, newest)
+            if len(inputs) == len(node.inputs):
+                with suppress(NotFound, Corrupt):  # who needs one that cannot be read is told when it comes to that
+                    self._known[node] = identify(node.work, inputs)
+        self.hits = hits(list(self._known.values()))
+
+    def known(self, node: Node) -> Known:
+        """The key of a task whose inputs are known by now."""
+        foreseen = self._known.get(node)
+        if foreseen is not None and foreseen.has(node.work.inputs):
+            return replace(foreseen, work=node.work)
+        return identify(node.work, node.work.inputs)
+
+
+def _decide(plan: Plan, nodes: Sequence[Node], foreseen: _Foreseen) -> Iterator[Sequence[Node]]:
     nodes = [node for node in nodes if node.outcome is None]
+    earlier = foreseen.earlier
     for node in nodes:
         has_earlier = bool(node.work.forced or earlier(node.work))
-        node.work = replace(node.work, inputs=_known_inputs(node), has_earlier=has_earlier)
+        node.work = replace(node.work, inputs=_known_inputs(node, {}), has_earlier=has_earlier)
     ready = [node for node in nodes if len(node.work.inputs) == len(node.inputs) and not node.work.forced]
-    known = [identify(node.work) for node in ready]
-    for node, each, decision in zip(ready, known, settle(known, earlier), strict=True):
+    known = [foreseen.known(node) for node in ready]
+    for node, each, decision in zip(ready, known, settle(known, earlier, foreseen.hits), strict=True):
         if isinstance(decision, Ask):
             yield from _decide_after(plan, node, each, decision, earlier)
         else:
@@ -378,13 +407,14 @@ def _open_below(plan: Plan, nodes: Iterable[Node]) -> list[Node]:
     return list(found)
 
 
-def _known_inputs(node: Node) -> dict[str, str]:
+def _known_inputs(node: Node, expected: Mapping[Node, str]) -> dict[str, str]:
+    """The uuids of its inputs, as far as they are there, or *expected*."""
     found: dict[str, str] = {}
     for argument, each in node.inputs.items():
         if isinstance(each, External):
             uuid = each.bundle.uuid if each.bundle else None
         else:
-            uuid = each.outcome.bundle if each.outcome else None
+            uuid = each.outcome.bundle if each.outcome else expected.get(each)
         if uuid is not None:
             found[argument] = uuid
     return found
@@ -398,7 +428,7 @@ class _Builder:
         self._asked = asked
         self._code: dict[type[PipeTask], Coded] = {}
 
-    def node(self, task: PipeTask, nodes: Mapping[_Identity, Node], *, is_root: bool) -> Node:
+    def node(self, task: PipeTask, nodes: Mapping[Identity, Node], *, is_root: bool) -> Node:
         said = declared(task)
         inputs = {
             argument: each if isinstance(each, External) else nodes[_identity(each)]
@@ -432,8 +462,11 @@ class _Builder:
         return self._code[cls]
 
 
-def _identity(task: PipeTask) -> _Identity:
-    return type(task), tuple(sorted(params.identifying(task).items()))
+def _identity(task: PipeTask) -> Identity:
+    state = state_of(task)
+    if state.identity is None:
+        state.identity = type(task), tuple(sorted(params.identifying(task).items()))
+    return state.identity
 
 
 def _declared(task: PipeTask) -> Declared:
@@ -449,7 +482,7 @@ def _tasks(said: Declared) -> Iterator[PipeTask]:
     return (each for each in said.inputs.values() if isinstance(each, PipeTask))
 
 
-def _refuse_cycle(opened: Mapping[_Identity, PipeTask], pending: list[PipeTask]) -> None:
+def _refuse_cycle(opened: Mapping[Identity, PipeTask], pending: list[PipeTask]) -> None:
     """Refuse tasks that one of those needs which are *opened* because they need them; the cycle is told as a whole."""
     for each in pending:
         if _identity(each) in opened:

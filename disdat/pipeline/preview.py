@@ -20,6 +20,7 @@ from disdat.errors import DisdatError
 from disdat.ops import presence
 from disdat.pipeline import identity, loading, observed, params, plan, reasons, reuse
 from disdat.pipeline.deciding import sought
+from disdat.pipeline.garbage import rarely_collected
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.plan import Asked, Node, Plan
 from disdat.pipeline.reasons import NO_EARLIER_RESULT, Reason
@@ -118,6 +119,7 @@ class Preview:
         }
 
 
+@rarely_collected()
 def preview(
     context: Context,
     transform: type[PipeTask] | str,

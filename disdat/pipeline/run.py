@@ -18,6 +18,7 @@ from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Events, Quiet
 from disdat.pipeline.executors.named import EXECUTORS, INLINE, Wanted
 from disdat.pipeline.executors.pool import Pool
+from disdat.pipeline.garbage import rarely_collected
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
 from disdat.pipeline.plan import Asked, Node, Plan
@@ -114,6 +115,7 @@ def _carry_out(planned: Plan, session: Session, terms: Terms, tell: Tell, events
     return _result(planned.nodes)
 
 
+@rarely_collected()
 def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     planned = plan.discover(root, session, asked)
     if missing := plan.missing_inputs(planned.nodes):
@@ -155,6 +157,7 @@ def _terms(executor: driver.Open | None, timeout_s: float | None, *, is_central:
     )
 
 
+@rarely_collected()
 def _record(nodes: Sequence[Node], session: Session, tell: Tell) -> None:
     decided = [(node, node.outcome) for node in nodes if node.outcome is not None]
     numbers = {node: number for number, (node, _) in enumerate(decided)}

@@ -33,6 +33,7 @@ from disdat.pipeline.session import External, Session
 Names: TypeAlias = "str | Sequence[Names] | Mapping[str, Names]"
 Targets: TypeAlias = "luigi.LocalTarget | list[Targets] | dict[str, Targets]"
 Urls: TypeAlias = "str | list[Urls] | dict[str, Urls]"
+Identity: TypeAlias = "tuple[type[PipeTask], tuple[tuple[str, str], ...]]"
 
 
 class Uncached(Register):
@@ -93,6 +94,8 @@ class State:
     made: Made | None = None
     name: str = ""
     processing_name: str = ""
+    identity: Identity | None = None
+    """What equal tasks have in common, once somebody asked."""
 
 
 class PipeTask(luigi.Task, metaclass=Uncached):

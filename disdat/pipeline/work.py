@@ -62,7 +62,7 @@ def perform(work: Work) -> Outcome | Suspended | Lacking:
     context.recorded_runs.add(work.session.run.id)
     work.session.refresh(work.inputs)
     work.session.look_again()
-    known = identify(work)
+    known = identify(work, work.inputs)
     with turns.turn(context.home, known.key.digest, params.describe(work.task)):
         [decision] = settle([known], look_back)
         if isinstance(decision, Reuse):

@@ -37,6 +37,20 @@ class C(PipeTask):
         return sum(b)
 
 
+class Link(PipeTask):
+    """Adds a step to what the one before it gave."""
+
+    i = luigi.IntParameter()
+    step = 1
+
+    def pipe_requires(self) -> None:
+        if self.i > 0:
+            self.add_dependency("before", Link, {"i": self.i - 1})
+
+    def pipe_run(self, before: int = 0) -> int:
+        return before + self.step
+
+
 class Both(PipeTask):
     """Reads A and B under the names a and b, or the other way round."""
 

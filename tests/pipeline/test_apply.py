@@ -8,11 +8,13 @@ import logging
 import pickle
 import re
 import sys
+from collections.abc import Sequence
 
 import luigi
 import pytest
 
-from disdat.catalog.queries import Filter
+from disdat.catalog.catalog import Catalog
+from disdat.catalog.queries import Filter, Row
 from disdat.core.canonical import Json
 from disdat.errors import ApplyError, InvalidInput, NotFound
 from disdat.ops import bundles
@@ -641,3 +643,29 @@ def test_luigis_loggers_are_left_as_they_were(applied: Applied, capfd: pytest.Ca
     applied(B, verbose=True)
     assert "INFO: " in capfd.readouterr().err
     assert logging.getLogger("luigi-interface").handlers == []
+
+
+def test_what_a_chain_finds_again_it_asks_for_together(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question to the catalog takes longer than the rest of what a task takes that is up to date."""
+    applied(tasks.Link, {"i": 49})
+    asked: list[int] = []
+    really = Catalog.search_each
+
+    def search_each(self: Catalog, wanted: Sequence[Filter]) -> list[list[Row]]:
+        asked.append(len(wanted))
+        return really(self, wanted)
+
+    monkeypatch.setattr(Catalog, "search_each", search_each)
+    assert applied(tasks.Link, {"i": 49}) == []
+    assert max(asked) == 50
+    assert len(asked) < 10
+
+
+def test_a_chain_finds_what_it_made_before_the_last_time(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is newest is expected, but what has the key decides."""
+    applied(tasks.Link, {"i": 9}, code_version="manual:1")
+    monkeypatch.setattr(tasks.Link, "step", 5)
+    assert len(applied(tasks.Link, {"i": 9}, code_version="manual:2")) == 10
+    assert applied.value("Link") == 50
+    assert applied(tasks.Link, {"i": 9}, code_version="manual:1") == []
+    assert applied.value("Link") == 10

@@ -27,7 +27,7 @@ def _settled(call: Call) -> Done | Call:
     work = work_of(call)
     work.session.refresh(work.inputs)
     work.session.look_again()
-    known = identify(work)
+    known = identify(work, work.inputs)
     [decision] = settle([known], look_back)
     if isinstance(decision, Reuse):
         if work.session.sharing.push:

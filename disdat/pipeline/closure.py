@@ -8,37 +8,18 @@ cannot be followed, all of the module it would be in counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from disdat.pipeline import importing, outline
-from disdat.pipeline.outline import Outline, Statement
+from disdat.pipeline.names import Find, Installed, Module, Names, absolute, as_module
+from disdat.pipeline.outline import Statement
+from disdat.pipeline.written import PLAIN, Keeping
 
-_TASK_BASES = frozenset({"disdat.pipe.PipeTask", "disdat.pipeline.task.PipeTask"})
-_REGISTERING = ("register", "listens_for", "implements", "hookimpl")
+_LATER = frozenset({"function", "class"})
+"""Kinds of statements of which most runs after the module is imported."""
 _IMPLICIT = frozenset({"__name__", "__file__", "__doc__", "__path__", "__package__", "__spec__"})
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A module of the project: its name, what people call its file, and its outline."""
-
-    name: str
-    file: str
-    outline: Outline
-    is_package: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A module of an installed package, which counts by its version."""
-
-    package: str
-
-
-Find = Callable[[str], Module | Installed | None]
-"""Gives a module by its name; None for what is neither the project's nor installed."""
 
 
 class Definition(NamedTuple):
@@ -46,6 +27,14 @@ class Definition(NamedTuple):
 
     kind: str
     digest: str
+
+
+class Read(NamedTuple):
+    """A file that is read: by which module, how :mod:`disdat.pipeline.reading` tells it, whether on import."""
+
+    module: str
+    path: str
+    is_imported: bool
 
 
 @dataclass(slots=True)
@@ -57,28 +46,35 @@ class Closure:
     """The installed packages that are used, by the name they are imported by."""
     modules: dict[str, set[str]] = field(default_factory=dict)
     """The names that count of each module, by the module's name."""
+    reads: set[Read] = field(default_factory=set)
     blind: list[str] = field(default_factory=list)
     """What cannot be followed, and where."""
 
 
-def collect(starts: Iterable[tuple[str, str]], find: Find) -> Closure:
+def collect(starts: Sequence[tuple[str, str]], find: Find) -> Closure:
     """
     The closure of definitions, each given as module and name.
 
-    Of an unknown name all of the module counts, as of an empty one.
+    Of an unknown name all of the module counts, as of an empty one. Where something that is reached reads docstrings,
+    annotations or the source, these count of all that is reached.
     """
-    walk = _Walk(find)
-    for module, name in starts:
-        walk.follow(module, name, declared=False)
-        walk.starts.append(module)
-    walk.run()
-    return walk.result()
+    keeping = PLAIN
+    while True:
+        walk = _Walk(find, keeping)
+        for module, name in starts:
+            walk.follow(module, name, declared=False)
+            walk.starts.append(module)
+        walk.run()
+        if (wanted := walk.wanted()) == keeping:
+            return walk.result()
+        keeping = wanted
 
 
 class _Walk:
-    def __init__(self, find: Find) -> None:
+    def __init__(self, find: Find, keeping: Keeping) -> None:
         self.starts: list[str] = []
-        self._names = _Names(find)
+        self._keeping = keeping
+        self._names = Names(find, keeping)
         self._reached: dict[str, Module] = {}
         self._taken: dict[tuple[str, int], bool] = {}
         """The statements in the closure, and whether they only say which tasks there are."""
@@ -101,18 +97,23 @@ class _Walk:
                 module, number, declared = self._pending.pop()
                 self._read(module, module.outline.statements[number], declared=declared)
 
+    def wanted(self) -> Keeping:
+        """What is kept, and what is read besides by what is reached."""
+        statements = (self._reached[name].outline.statements[number] for name, number in self._taken)
+        reads = {what for each in statements for what in each.reads}
+        kept = {each.name for each in fields(Keeping) if getattr(self._keeping, each.name)}
+        return Keeping(**dict.fromkeys(reads | kept, True))
+
     def result(self) -> Closure:
         closure = Closure(packages=self._packages)
-        reached = sorted(self._reached.values(), key=lambda each: each.name)
-        if any(each.outline.reads_docstrings for each in reached):
-            reached = list(map(_with_docstrings, reached))
-        for module in reached:
+        for module in sorted(self._reached.values(), key=lambda each: each.name):
             taken = [
                 each for number, each in enumerate(module.outline.statements) if (module.name, number) in self._taken
             ]
             found = dict(_definitions(module, taken, self._bindings.get(module.name, {})))
             closure.modules[module.name] = set(found)
             closure.definitions |= {f"{module.file}:{name}": each for name, each in found.items()}
+            closure.reads |= {Read(module.name, path, each.kind not in _LATER) for each in taken for path in each.files}
             closure.blind += (f"{module.file}, {what}" for each in taken for what in each.blind)
         for name, order in importing.orders(self.starts, self._runs):
             at = f"{self._reached[name].file}:"
@@ -128,10 +129,12 @@ class _Walk:
         self._seen.add((name, path, declared))
         if not path:
             self._take_all(module, declared=declared)
-        elif self._names.is_only_a_module(module, path.partition(".")[0]) or not self._resolve(
-            module, path, declared=declared
-        ):
+        elif not self._is_bound(module, path.partition(".")[0]) or not self._resolve(module, path, declared=declared):
             self._attribute(module, path, declared=declared)
+
+    def _is_bound(self, module: Module, name: str) -> bool:
+        """Whether what *name* is in *module* may be told by what binds it there."""
+        return name != "__annotations__" and not self._names.is_only_a_module(module, name)
 
     def _resolve(self, module: Module, path: str, *, declared: bool) -> bool:
         """Take in what a name is bound to in *module*; whether it is."""
@@ -147,10 +150,17 @@ class _Walk:
         for source in sources:
             self.follow(source.name, path, declared=declared)
         if len(sources) > 1 or (sources and numbers):
+            for source in sources:
+                self._exports(source, declared=declared)
             self._bindings.setdefault(module.name, {})[name] = " ".join(f"{each.name}:{name}" for each in sources)
         if package and not sources and not numbers:
             self._packages.add(package)
         return bool(numbers or sources)
+
+    def _exports(self, module: Module, *, declared: bool) -> None:
+        """Take in what says which names come with a star."""
+        for number in module.outline.by_name.get("__all__", ()):
+            self._take(module, number, declared=declared)
 
     def _follow_into(self, target: tuple[str, str], rest: str, *, declared: bool) -> None:
         self.follow(target[0], ".".join(filter(None, (target[1], rest))), declared=declared)
@@ -198,7 +208,7 @@ class _Walk:
     def _read(self, module: Module, statement: Statement, *, declared: bool) -> None:
         """Follow what a statement that counts names."""
         for ref in statement.imported:
-            self._reach(_as_module(module, ref))
+            self._reach(as_module(module, ref))
         for ref in statement.refs:
             self._refer(module, ref, declared=declared)
         for ref in statement.declared:
@@ -237,7 +247,7 @@ class _Walk:
             if each.is_skipped:
                 continue
             if each.kind != "function":
-                for name in (_as_module(module, ref) for ref in each.imported):
+                for name in (as_module(module, ref) for ref in each.imported):
                     self._pass_through(name)
                     runs.append(name)
             if each.acts or self._names.runs_project(module, each):
@@ -248,173 +258,6 @@ class _Walk:
         """Reach a module that is imported, used or not; an installed one counts only where it is used."""
         if isinstance(self._names.look_up(name), Module):
             self._reach(name)
-
-
-class _Names:
-    """What names stand for, as far as imports lead."""
-
-    def __init__(self, find: Find) -> None:
-        self._find = find
-        self._found: dict[str, Module | Installed | None] = {}
-        self._tasks: dict[tuple[str, str], bool] = {}
-        self._quiet: set[tuple[str, str]] = set()
-        """Classes that do nothing when another one is derived from them."""
-
-    def look_up(self, name: str) -> Module | Installed | None:
-        if name not in self._found:
-            self._found[name] = self._find(name)
-        return self._found[name]
-
-    def star_sources(self, module: Module, name: str) -> tuple[list[Module], str]:
-        """The modules that bind a name which *module* imports with all others; and an installed one that may."""
-        pending, seen, package = [module], {module.name}, ""
-        sources: list[Module] = []
-        while pending:
-            here = pending.pop()
-            for target in (absolute(here, ref)[0] for ref in here.outline.stars):
-                found = self.look_up(target)
-                if isinstance(found, Installed):
-                    package = found.package
-                elif found is not None and target not in seen:
-                    seen.add(target)
-                    (sources if name in found.outline.by_name else pending).append(found)
-        return sources, package
-
-    def is_only_a_module(self, module: Module, name: str) -> bool:
-        """Whether a package binds *name* only by importing its own module of that name."""
-        statements = [module.outline.statements[number] for number in module.outline.by_name.get(name, ())]
-        bound = [absolute(module, ref) for each in statements for ref in each.imports.get(name, ())]
-        is_import = all(each.kind == "import" for each in statements)
-        return is_import and bool(bound) and all(each == (module.name, name) for each in bound)
-
-    def is_task(self, module: Module, name: str) -> bool:
-        """Whether *name* is a class of tasks in *module*."""
-        key = (module.name, name)
-        if key not in self._tasks:
-            self._tasks[key] = False  # of a class that is derived from itself
-            bases = [base for each in _classes(module, name) for base in each.bases]
-            self._tasks[key] = any(self._is_task_base(module, base) for base in bases)
-        return self._tasks[key]
-
-    def runs_project(self, module: Module, statement: Statement) -> bool:
-        """Whether code of the project runs to define this, which may do more than that."""
-        return (
-            any(self._is_projects(module, ref) or _registers(ref) for ref in statement.calls)
-            or any(self._acts_when_derived_from(module, ref) for ref in statement.bases)
-            or (statement.kind == "constant" and any(self._is_imported(module, name) for name in statement.names))
-        )
-
-    def _is_imported(self, module: Module, name: str) -> bool:
-        """Whether *name* is another module's too: ``TABLE += [f]`` changes what that one has."""
-        numbers = module.outline.by_name[name]
-        return len(numbers) > 1 and any(name in module.outline.statements[number].imports for number in numbers)
-
-    def _is_task_base(self, module: Module, base: str) -> bool:
-        origin, path = self._origin(module, base)
-        if isinstance(origin, str):
-            return f"{origin}.{path}" in _TASK_BASES
-        return self.is_task(origin, path)
-
-    def _is_projects(self, module: Module, ref: str) -> bool:
-        origin, path = self._origin(module, ref)
-        return isinstance(origin, Module) and (origin is not module or path.partition(".")[0] in origin.outline.by_name)
-
-    def _acts_when_derived_from(self, module: Module, base: str) -> bool:
-        pending, seen = [self._origin(module, base)], set()
-        while pending:
-            origin, path = pending.pop()
-            if isinstance(origin, str) or (origin.name, path) in self._quiet or (origin.name, path) in seen:
-                continue
-            seen.add((origin.name, path))
-            if self._is_made(origin, path):
-                return True
-            for each in _classes(origin, path):
-                if each.hooks:
-                    return True
-                pending += (self._origin(origin, base) for base in each.bases)
-        self._quiet |= seen
-        return False
-
-    def _is_made(self, module: Module, name: str) -> bool:
-        """Whether *name* is a value that code of the project makes, of which nothing is known."""
-        found = [module.outline.statements[number] for number in module.outline.by_name.get(name, ())]
-        return any(each.kind == "constant" and self._is_projects(module, ref) for each in found for ref in each.calls)
-
-    def _origin(self, module: Module, path: str) -> tuple[Module | str, str]:
-        """The module (of one that is not the project's the name) and the path that *path* is defined under."""
-        seen = set()
-        while (module.name, path) not in seen:
-            seen.add((module.name, path))
-            name, _, rest = path.partition(".")
-            refs = [
-                ref
-                for number in module.outline.by_name.get(name, ())
-                for ref in module.outline.statements[number].imports.get(name, ())
-            ]
-            if name not in module.outline.by_name and (sources := self.star_sources(module, name)[0]):
-                module = sources[-1]
-                continue
-            if not refs:
-                return module, path
-            targets = (absolute(module, ref) for ref in refs)
-            places = [self._deepest(target, ".".join(filter(None, (inner, rest)))) for target, inner in targets]
-            # Of several that are tried one is the project's.
-            own = [(found, path) for target, path in places if isinstance(found := self.look_up(target), Module)]
-            if not own:
-                return places[0]
-            module, path = own[0]
-        return module, path
-
-    def _deepest(self, target: str, path: str) -> tuple[str, str]:
-        """A module and a path in it, with as much of the path as names modules."""
-        while path:
-            name, _, rest = path.partition(".")
-            found = self.look_up(target)
-            is_bound = isinstance(found, Module) and name in found.outline.by_name
-            if is_bound and not (isinstance(found, Module) and self.is_only_a_module(found, name)):
-                break
-            if not isinstance(found, Module) or not isinstance(self.look_up(f"{target}.{name}"), Module):
-                break
-            target, path = f"{target}.{name}", rest
-        return target, path
-
-
-def absolute(module: Module, ref: str) -> tuple[str, str]:
-    """The module and the path in it that a reference of *module* names."""
-    _, target, path = ref.split(":")
-    if target.startswith("."):
-        inner = target.lstrip(".")
-        parts = module.name.split(".")
-        around = parts[: len(parts) - (len(target) - len(inner)) + module.is_package]
-        target = ".".join(filter(None, [*around, inner]))
-    return target, path
-
-
-def _as_module(module: Module, ref: str) -> str:
-    """The module a reference names, if all of it is one."""
-    return ".".join(filter(None, absolute(module, ref)))
-
-
-def _classes(module: Module, name: str) -> Iterator[Statement]:
-    for number in module.outline.by_name.get(name, ()):
-        if (each := module.outline.statements[number]).kind == "class":
-            yield each
-
-
-def _registers(called: str) -> bool:
-    """Whether what is called, or decorates, is likely to hand on what it is given, as pandas' accessors are."""
-    last = called.rpartition(".")[2]
-    return any(word in last for word in _REGISTERING)
-
-
-def _with_docstrings(module: Module) -> Module:
-    """*module* with statements in which docstrings count."""
-    found = module.outline
-    statements = [
-        each._replace(digest=_together([each.digest, each.docstrings])) if each.docstrings else each
-        for each in found.statements
-    ]
-    return replace(module, outline=replace(found, statements=statements))
 
 
 def _definitions(module: Module, taken: list[Statement], bindings: dict[str, str]) -> Iterator[tuple[str, Definition]]:
@@ -446,11 +289,17 @@ def _in_order(module: Module, name: str, taken: list[Statement]) -> Iterator[str
             yield ",".join(each.names)
 
 
-def _done(taken: Iterable[Statement]) -> list[str]:
+def _done(taken: Sequence[Statement]) -> list[str]:
     """What a module does when imported, in its order, and among it the names that it defines by calling something."""
-    if not any(each.acts for each in taken):
+    done = [(_does(each), each) for each in taken]
+    if not any(does for does, _ in done):
         return []
-    return [each.digest if each.acts else ",".join(each.names) for each in taken if each.acts or _calls(each)]
+    return [each.digest if does else ",".join(each.names) for does, each in done if does or _calls(each)]
+
+
+def _does(statement: Statement) -> bool:
+    """Whether it does something on import; without a name to define, it was taken for what it calls."""
+    return statement.acts or not (statement.names or statement.is_skipped)
 
 
 def _calls(statement: Statement) -> bool:

@@ -74,7 +74,7 @@ def of_class(cls: type[PipeTask], session: Session) -> Coded:
     kept_in = session.context.home.root / "cache"
     code = source.of_class(cls, kept_in=kept_in, with_packages=session.packages == "version")
     for each in code.blind:
-        _tell_once(f"cannot tell what code this uses, declare it with @uses: {each}")
+        _tell_once(f"cannot tell what this uses, declare it with @uses: {each}")
     git = capture.git(directory) if policy == "git" else None
     return Coded(name, identity.code_component(policy, code.counted, git), directory, code)
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from disdat.pipeline import syntax
-from disdat.pipeline.expressions import dotted
-from disdat.pipeline.written import Keeping, Written
+from disdat.pipeline import reading, syntax
+from disdat.pipeline.expressions import dotted, other_names
+from disdat.pipeline.noticing import WATCHED
+from disdat.pipeline.reading import Reads
+from disdat.pipeline.written import PLAIN, Keeping, Written
 
-VERSION = 4
+VERSION = 5
 """Another outline of the same source has another number, as outlines are kept on disk."""
 
 _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
@@ -25,6 +28,8 @@ _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
     ((ast.Import, ast.ImportFrom), "import"),
     ((ast.Assign, ast.AnnAssign, ast.AugAssign), "constant"),
 )
+_OTHER_NAMES = re.compile(rb"\b(?:%s)\s*(?:as\b|[#;)]|$)" % "|".join(sorted(WATCHED)).encode(), re.MULTILINE)
+"""Where what is watched may get another name: mostly it does not, and a walk through all of a module takes long."""
 _NEVER_IMPORTED = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING"})
 
 
@@ -49,8 +54,10 @@ class Statement(NamedTuple):  # a tuple, as thousands are read back from disk
     """Whether it is a class that acts when another one is derived from it."""
     is_skipped: bool
     """Whether an import of the module leaves it out, as what stands under ``if __name__ == "__main__"``."""
-    docstrings: str
-    """What stands for those of its functions and classes, which count where a module reads those of others."""
+    reads: Sequence[str]
+    """What it reads of code beside what that does."""
+    files: Sequence[str]
+    """The files it reads, as :mod:`disdat.pipeline.reading` tells them."""
     literals: Mapping[str, str]
     """What it sets to a value that cannot change: ``N`` and ``Class.N``, and ``f()`` for a function's defaults."""
 
@@ -63,45 +70,44 @@ class Outline:
     stars: Sequence[str] = ()
     """The modules of which it imports every name: references."""
     by_name: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    reads_docstrings: bool = False
-    """Whether it may read those of other modules too."""
 
     def to_json(self) -> list[object]:
-        return [list(self.stars), self.reads_docstrings, [list(each) for each in self.statements]]
+        return [list(self.stars), [list(each) for each in self.statements]]
 
 
 def from_json(written: Sequence[Any]) -> Outline:
     """The outline that :meth:`Outline.to_json` wrote."""
-    stars, reads_docstrings, statements = written
-    return _of([Statement(*each) for each in statements], stars, reads_docstrings=reads_docstrings)
+    stars, statements = written
+    return _of([Statement(*each) for each in statements], stars)
 
 
-def read(source: bytes) -> Outline:
+def read(source: bytes, keeping: Keeping = PLAIN) -> Outline:
     """The outline of a module's source; of what cannot be parsed, and so not imported, one statement of all of it."""
     source = source.replace(b"\r\n", b"\n")
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return opaque(source)
-    keeping = Keeping(
-        docstrings=b"__doc__" in source,
-        annotations=any(word in source for word in (b"__annotations__", b"get_type_hints", b"signature(")),
-    )
+    others = dict(other_names(tree, WATCHED)) if _OTHER_NAMES.search(source) else {}
     worth = list(_worth_writing(tree.body, keeping))
-    written = [_written(each, keeping, source) for each in worth]
+    written = [_written(each, keeping, others, source) for each in worth]
+    if keeping.sources:
+        lines = source.splitlines(keepends=True)
+        written = [_as_it_stands(each, node, lines) for node, each in zip(worth, written, strict=True)]
     found = [_statement(node, each) for node, each in zip(worth, written, strict=True)]
+    files = reading.find(source, worth)
+    if files:
+        found = [_with_files(each, files.get(node)) for node, each in zip(worth, found, strict=True)]
     stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}
     # What no statement binds is Python's own.
-    reads_docstrings = any(word in source for word in (b".__doc__", b"getdoc("))
-    found = found if stars else [_only(each, names) for each in found]
-    return _of(found, stars, reads_docstrings=reads_docstrings)
+    return _of(found if stars else [_only(each, names) for each in found], stars)
 
 
 def opaque(content: bytes) -> Outline:
     """The outline of what is not Python source: all of it counts."""
-    blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, "", {})
-    return _of([blank], [], reads_docstrings=False)
+    blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, (), (), {})
+    return _of([blank], [])
 
 
 def digest(content: bytes) -> str:
@@ -109,12 +115,12 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _of(statements: Sequence[Statement], stars: Sequence[str], *, reads_docstrings: bool) -> Outline:
+def _of(statements: Sequence[Statement], stars: Sequence[str]) -> Outline:
     by_name: dict[str, list[int]] = {}
     for number, each in enumerate(statements):
         for name in each.names:
             by_name.setdefault(name, []).append(number)
-    return Outline(statements, stars, by_name, reads_docstrings)
+    return Outline(statements, stars, by_name)
 
 
 def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.stmt]:
@@ -122,7 +128,7 @@ def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.s
         is_text = isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
         if isinstance(each, ast.Pass) or (is_text and not (keeping.docstrings and number == 0)):
             continue
-        if isinstance(each, ast.AnnAssign) and each.value is None:
+        if _is_bare(each) and not keeping.annotations:
             continue
         yield each
 
@@ -132,7 +138,7 @@ def _statement(node: ast.stmt, written: Written) -> Statement:
     return Statement(
         kind=next((kind for types, kind in _KINDS if isinstance(node, types)), "constant" if is_docstring else "block"),
         digest=digest(written.text.encode("utf-8", "surrogatepass")),
-        names=("__doc__",) if is_docstring else written.names,
+        names=("__doc__",) if is_docstring else ("__annotations__",) if _is_bare(node) else written.names,
         refs=written.refs,
         declared=written.declared,
         calls=written.calls,
@@ -143,14 +149,26 @@ def _statement(node: ast.stmt, written: Written) -> Statement:
         acts=not is_docstring and _acts(node),
         hooks=isinstance(node, ast.ClassDef) and _has_hook(node),
         is_skipped=isinstance(node, ast.If) and _is_skipped(node.test) and not node.orelse,
-        docstrings=digest(ascii(written.docstrings).encode()) if written.docstrings else "",
+        reads=written.reads,
+        files=(),
         literals=dict(_literals(node, "")),
     )
 
 
-def _written(node: ast.stmt, keeping: Keeping, source: bytes) -> Written:
+def _with_files(statement: Statement, reads: Reads | None) -> Statement:
+    if reads is None:
+        return statement
+    return statement._replace(files=list(reads.files), blind=[*statement.blind, *reads.blind])
+
+
+def _is_bare(node: ast.stmt) -> bool:
+    """Whether a statement only annotates a name."""
+    return isinstance(node, ast.AnnAssign) and node.value is None
+
+
+def _written(node: ast.stmt, keeping: Keeping, others: Mapping[str, str], source: bytes) -> Written:
     try:
-        return syntax.write(node, keeping)
+        return syntax.write(node, keeping, others)
     except RecursionError:
         return _too_deep(node, source)
 
@@ -162,7 +180,14 @@ def _too_deep(node: ast.stmt, source: bytes) -> Written:
     bound = dict.fromkeys(each.id for each in named if isinstance(each.ctx, ast.Store))
     names = (node.name,) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else tuple(bound)
     read = dict.fromkeys(each.id for each in named)
-    return Written(text, names, ("*", *read), {})
+    return Written(text, names, ("*", *read))
+
+
+def _as_it_stands(written: Written, node: ast.stmt, lines: Sequence[bytes]) -> Written:
+    """A statement with all of its source for a text."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else []
+    first = min([node.lineno, *(each.lineno for each in decorators)])
+    return replace(written, text=b"".join(lines[first - 1 : node.end_lineno]).decode("utf-8", "surrogateescape"))
 
 
 def _only(statement: Statement, names: set[str]) -> Statement:

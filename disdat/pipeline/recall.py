@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from disdat.core.canonical import Json
 from disdat.pipeline import hints, projects, sources
-from disdat.pipeline.closure import Closure, Definition
+from disdat.pipeline.closure import Closure, Definition, Read
 from disdat.pipeline.sources import Mark
 
 
@@ -67,6 +67,7 @@ def _to_json(found: Found) -> dict[str, object]:
         "definitions": closure.definitions,
         "packages": sorted(closure.packages),
         "modules": {name: sorted(names) for name, names in closure.modules.items()},
+        "reads": sorted(closure.reads),
         "blind": closure.blind,
         "files": {name: [path, mark.stamp, mark.digest] for name, (path, mark) in found.files.items()},
         "listings": dict(found.listings),
@@ -78,6 +79,7 @@ def _from_json(written: Mapping[str, Any]) -> Found:
         {name: Definition(*each) for name, each in written["definitions"].items()},
         set(written["packages"]),
         {name: set(names) for name, names in written["modules"].items()},
+        {Read(*each) for each in written["reads"]},
         written["blind"],
     )
     files = {

@@ -16,13 +16,16 @@ from pathlib import Path
 from disdat.core import canonical
 from disdat.core.canonical import Json
 from disdat.errors import InvalidInput
-from disdat.pipeline import closure, loaded, outline, packages, projects, recall, sources, unfiled, uses
-from disdat.pipeline.closure import Closure, Definition, Installed, Module
+from disdat.pipeline import beside, closure, loaded, made, outline, packages, projects, recall, sources, unfiled, uses
+from disdat.pipeline.beside import File
+from disdat.pipeline.closure import Closure, Definition
 from disdat.pipeline.identity import Counted
 from disdat.pipeline.loaded import Part
+from disdat.pipeline.names import Installed, Module
 from disdat.pipeline.outline import Outline
 from disdat.pipeline.projects import Project
-from disdat.pipeline.sources import Mark, Source
+from disdat.pipeline.sources import Kept, Mark, Source
+from disdat.pipeline.written import Keeping
 
 _SCRIPTS = frozenset({"__main__", "__mp_main__"})
 
@@ -45,18 +48,22 @@ class Code:
     files: Mapping[str, Mark] = field(default_factory=dict)
     """The files that were read, in the state they had."""
     parts: tuple[Part, ...] = ()
+    data: tuple[File, ...] = ()
+    """The files that the code reads."""
     kept_in: Path | None = None
     """Where what was found of the sources is kept."""
 
     @property
     def outdated(self) -> tuple[str, ...]:
         """The modules of which this process has something else loaded: they were edited after they were imported."""
-        return loaded.differing(self.parts)
+        return tuple(dict.fromkeys([*loaded.differing(self.parts), *beside.differing(self.data)]))
 
     def edited(self) -> bool:
         """Whether the sources are no longer what they were when this was made, in what counts of them."""
         declared = uses.of_class(self.cls).files
         if any(uses.is_changed(path, self.counted.definitions[f"{called}:"][1]) for called, path in declared.items()):
+            return True
+        if any(uses.is_changed(each.path, each.digest) for each in self.data):
             return True
         if not any(sources.is_changed(path, mark) for path, mark in self.files.items()):
             return False
@@ -77,7 +84,7 @@ def of_class(cls: type, *, kept_in: Path | None = None, with_packages: bool = Tr
 
 def class_name(cls: type) -> str:
     """``module.Class``, the same whether its module was imported or runs as a script."""
-    return f"{module_name(cls.__module__)}.{cls.__qualname__}"
+    return f"{module_name(made.home(cls))}.{cls.__qualname__}"
 
 
 def module_name(name: str) -> str:
@@ -105,33 +112,42 @@ class _Reader:
         self._cls = cls
         self._kept_in = kept_in
         self._bases = [each for each in cls.__mro__ if not projects.is_ours(each.__module__)]
-        own_package = module_name(cls.__module__).partition(".")[0]
-        files = {module_name(each.__module__): _file_of(each) for each in self._bases}
+        own_package = module_name(made.home(cls)).partition(".")[0]
+        files = {module_name(made.home(each)): _file_of(each) for each in self._bases}
         own = {name: path for name, path in files.items() if path and projects.is_projects(path, name, own_package)}
         roots = [projects.root_of(path, name) for name, path in own.items()]
         self._project = Project(own_package, roots)
         self._unfiled: dict[str, Outline] = {}
         self._read: dict[str, Source] = {}
-        self._kept = sources.kept(kept_in / "outlines", roots[0]) if kept_in and roots else None
+        self._kept: dict[Keeping, Kept] = {}
+        self._outlines = (kept_in / "outlines", roots[0]) if kept_in and roots else None
         self._closures = kept_in / "closures" if kept_in and roots else None
         for name, path in own.items():
             self._project.add(name, path)
 
     def code(self, *, with_packages: bool) -> Code:
         named = uses.of_class(self._cls)
+        given = [made.of_class(each, self._is_module) for each in self._bases if not made.is_named(each)]
         starts = [*self._starts(), *self._modules_used(named.modules), *named.definitions]
-        found, files = self._closure(starts)
-        used = {f"{called}:": Definition("file", uses.digest_of(path)) for called, path in named.files.items()}
+        found, files = self._closure([*starts, *(start for each in given for start in each.starts)])
+        data, directories = beside.find(found.reads, self._where)
+        used = {called: uses.digest_of(path) for called, path in named.files.items()}
+        used |= {each.called: each.digest for each in data}
         versions = (packages.versions(each) for each in found.packages)
         return Code(
             cls=self._cls,
             counted=Counted(
-                {**found.definitions, **used},
+                {
+                    **found.definitions,
+                    **{f"{called}:": Definition("file", told) for called, told in used.items()},
+                    **{each.called: Definition("values", each.digest) for each in given if each.values},
+                },
                 dict(sorted(pair for each in versions for pair in each.items())) if with_packages else {},
             ),
-            blind=tuple(found.blind),
+            blind=(*found.blind, *directories, *(what for each in given for what in each.blind)),
             files=dict(files.values()),
             parts=tuple(_parts(found, files)),
+            data=tuple(data),
             kept_in=self._kept_in,
         )
 
@@ -147,8 +163,8 @@ class _Reader:
         found, files = closure.collect(starts, self._find), self._files()
         listings = {each: projects.listing(each) for each in self._project.searched()}
         recall.save(path, asked, recall.Found(found, files, listings))
-        if self._kept is not None:
-            self._kept.save()
+        for kept in self._kept.values():
+            kept.save()
         return found, files
 
     def _files(self) -> _Files:
@@ -156,7 +172,7 @@ class _Reader:
 
     def _starts(self) -> list[tuple[str, str]]:
         """The class and its bases, which may be such as no source tells."""
-        named = [(each, module_name(each.__module__)) for each in self._bases]
+        named = [(each, module_name(made.home(each))) for each in self._bases]
         return [(name, each.__qualname__.partition(".")[0]) for each, name in named if self._is_projects(each, name)]
 
     def _is_projects(self, cls: type, name: str) -> bool:
@@ -165,7 +181,7 @@ class _Reader:
         if _file_of(cls) is not None or name in sys.stdlib_module_names:
             return False
         if name not in self._unfiled:
-            text = unfiled.source(sys.modules.get(cls.__module__), cls)
+            text = unfiled.source(sys.modules.get(made.home(cls)), cls)
             self._unfiled[name] = outline.read(text.encode("utf-8", "surrogatepass"))
         return True
 
@@ -178,7 +194,19 @@ class _Reader:
                 )
             yield name, ""
 
-    def _find(self, name: str) -> Module | Installed | None:
+    def _is_module(self, name: str) -> bool:
+        return self._project.place(module_name(name)) is not None
+
+    def _where(self, name: str) -> tuple[str, str] | None:
+        """Where a module of the project is, as :data:`beside.Where` has it."""
+        place, label = self._project.place(name), name.replace(".", "/")
+        if place is None:
+            return None
+        if place.is_package:
+            return f"{label}/", f"{place.directories[0]}/"
+        return f"{label}.py", str(place.path)
+
+    def _find(self, name: str, keeping: Keeping) -> Module | Installed | None:
         if name in self._unfiled:
             return Module(name, name, self._unfiled[name])
         place = self._project.place(name)
@@ -187,7 +215,9 @@ class _Reader:
         label = name.replace(".", "/")
         if place.path is None:
             return Module(name, label, Outline(()), is_package=True)
-        read = sources.read(place.path, self._kept)
+        if self._outlines and keeping not in self._kept:
+            self._kept[keeping] = sources.kept(*self._outlines, keeping)
+        read = sources.read(place.path, self._kept.get(keeping), keeping)
         if read is None:
             return None
         self._read[name] = read
@@ -203,7 +233,7 @@ def _parts(found: Closure, files: _Files) -> Iterable[Part]:
 
 
 def _file_of(cls: type) -> str | None:
-    module = sys.modules.get(cls.__module__)
+    module = sys.modules.get(made.home(cls))
     return None if module is None else projects.file_of(module)
 
 

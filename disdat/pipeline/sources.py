@@ -15,6 +15,7 @@ from typing import Any
 
 from disdat.pipeline import hints, outline
 from disdat.pipeline.outline import Outline
+from disdat.pipeline.written import PLAIN, Keeping
 
 SETTLED_NS = 2_000_000_000
 """A file changed later than this before it was read may change again without a new time stamp."""
@@ -44,22 +45,22 @@ class Source:
     outline: Outline
 
 
-_known: dict[str, Source] = {}
+_known: dict[tuple[str, Keeping], Source] = {}
 
 
-def read(path: str, kept: Kept | None = None) -> Source | None:
-    """What a file holds now; None where it cannot be read. Outlines may come from *kept*, and go there."""
+def read(path: str, kept: Kept | None = None, keeping: Keeping = PLAIN) -> Source | None:
+    """What a file holds now; None where it cannot be read. Outlines may come from *kept*, which is for *keeping*."""
     try:
         stamp = _stamp(os.stat(path))
     except OSError:
         return None
-    known = _known.get(path)
+    known = _known.get((path, keeping))
     if known is None or known.mark.stamp != stamp:
         known = (kept.get(path, stamp) if kept else None) or known
     if known is None or known.mark.stamp != stamp or not known.mark.is_settled:
-        known = _read(path, known)
+        known = _read(path, known, keeping)
     if known is not None:
-        _known[path] = known
+        _known[path, keeping] = known
         if kept:
             kept.put(known)
     return known
@@ -76,16 +77,17 @@ def is_changed(path: str, mark: Mark) -> bool:
 
 
 @cache
-def kept(directory: Path, root: str) -> Kept:
-    """The outlines of the modules below *root*, kept in *directory*; read once in a process."""
-    return Kept(directory, root)
+def kept(directory: Path, root: str, keeping: Keeping) -> Kept:
+    """The outlines with *keeping* of the modules below *root*, kept in *directory*; read once in a process."""
+    return Kept(directory, root, keeping)
 
 
 class Kept:
     """Outlines on disk, in a file of their own for each directory of modules."""
 
-    def __init__(self, directory: Path, root: str) -> None:
-        self._path = directory / f"{outline.digest(os.fsencode(root))}.json"
+    def __init__(self, directory: Path, root: str, keeping: Keeping = PLAIN) -> None:
+        of_what = os.fsencode(root) + str(keeping).encode()
+        self._path = directory / f"{outline.digest(of_what)}.json"
         self._rows: dict[str, _Row] | None = None
         self._new = 0
 
@@ -115,7 +117,7 @@ class Kept:
         return self._rows
 
 
-def _read(path: str, known: Source | None) -> Source | None:
+def _read(path: str, known: Source | None, keeping: Keeping) -> Source | None:
     try:
         stamp = _stamp(os.stat(path))
         content = _content(path)
@@ -126,7 +128,7 @@ def _read(path: str, known: Source | None) -> Source | None:
     if known is not None and known.mark.digest == mark.digest:
         return Source(path, mark, known.outline)
     is_text = path.endswith((".py", ".pyw"))
-    return Source(path, mark, outline.read(content) if is_text else outline.opaque(content))
+    return Source(path, mark, outline.read(content, keeping) if is_text else outline.opaque(content))
 
 
 def _content(path: str) -> bytes:

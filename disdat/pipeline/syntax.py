@@ -10,40 +10,27 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from disdat.pipeline.expressions import (
-    called_import,
-    constant_attribute,
-    dotted,
-    may_read_annotations,
-    names_in,
-    reads_locals,
-)
+from disdat.pipeline.expressions import constant_attribute, may_read_annotations, text
+from disdat.pipeline.noticing import Noticing
 from disdat.pipeline.scopes import Scopes
-from disdat.pipeline.written import Keeping, Written
+from disdat.pipeline.written import PLAIN, Keeping, Written
 
 _DECLARING = frozenset({"add_dependency", "yield_dependency", "add_external_dependency"})
 """Methods that are told a task class only to name what it makes."""
 _NOT_WRITTEN = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
-_READ_LOCALS = frozenset({"eval", "exec", "locals"})
-_READ_GLOBALS = frozenset({"eval", "exec", "globals"})
-_FRAMES = frozenset({"f_locals", "f_globals", "_getframe", "currentframe"})
-_NAMESPACES = frozenset({"f_globals", "__globals__"})
-_CALL_WHAT_THEY_ARE_GIVEN = frozenset({"map", "filter", "starmap", "reduce"})
-_RUN_FILES = frozenset({"run_path", "run_module", "spec_from_file_location"})
-
 _WORD = re.compile(r"[^\W\d]\w*")
-_NOTHING_KEPT = Keeping()
+_NONE: Mapping[str, str] = {}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
-def write(statement: ast.stmt, keeping: Keeping = _NOTHING_KEPT) -> Written:
-    """A statement of a module, as it stands at its top."""
-    writer = _Writer(keeping)
+def write(statement: ast.stmt, keeping: Keeping = PLAIN, others: Mapping[str, str] = _NONE) -> Written:
+    """A statement of a module, as it stands at its top; *others* are names there of what is watched."""
+    writer = _Writer(keeping, others)
     writer.statements([statement])
     return writer.finish()
 
@@ -51,19 +38,16 @@ def write(statement: ast.stmt, keeping: Keeping = _NOTHING_KEPT) -> Written:
 class _Writer:
     """Walks a statement once."""
 
-    def __init__(self, keeping: Keeping) -> None:
+    def __init__(self, keeping: Keeping, others: Mapping[str, str]) -> None:
         self._keeping = keeping
         self._out: list[str] = []
         self._scopes = Scopes()
+        self._notes = Noticing(self._scopes, others)
         self._texts: list[str] = []
-        self._imported: dict[str, None] = {}
         self._stars: list[str] = []
-        self._calls: dict[str, None] = {}
-        self._docstrings: list[str] = []
-        self._blind: list[str] = []
 
     def finish(self) -> Written:
-        scopes = self._scopes
+        scopes, notes = self._scopes, self._notes
         scopes.finish()
         words = {word for text in self._texts for word in _WORD.findall(text)} if scopes.renames else set()
         for at, name, number in scopes.renames:
@@ -75,12 +59,12 @@ class _Writer:
             names=tuple(scopes.module.bound),
             refs=tuple(scopes.refs),
             imports=scopes.module.imports,
-            imported=tuple(self._imported),
+            imported=tuple(notes.imported),
             stars=tuple(self._stars),
             declared=tuple(each for each in scopes.declared if each not in scopes.refs),
-            calls=tuple(self._calls),
-            docstrings=tuple(self._docstrings),
-            blind=tuple(self._blind),
+            calls=tuple(notes.calls),
+            reads=tuple(notes.reads),
+            blind=tuple(notes.blind),
         )
 
     def statements(self, body: Sequence[ast.stmt]) -> None:
@@ -88,7 +72,6 @@ class _Writer:
             if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
                 is_docstring = number == 0 and isinstance(each.value.value, str)
                 if not (is_docstring and self._keeping.docstrings):
-                    self._docstrings += [str(each.value.value)] if is_docstring else []
                     continue
             elif isinstance(each, ast.Pass):
                 continue
@@ -137,6 +120,7 @@ class _Writer:
         value = node.value
         if isinstance(value, str):
             self._texts.append(value)
+            self._notes.constant(value)
         # Python's own text of a number may not be longer than a limit, and that of some constants is a name.
         text = hex(value) if type(value) is int else ascii(value)
         is_name = value is ... or (isinstance(value, float | complex) and "inf" in text)
@@ -145,6 +129,7 @@ class _Writer:
     def _name(self, node: ast.Name) -> None:
         if not isinstance(node.ctx, ast.Load):
             self._scopes.bind(node.id)
+        self._notes.name(node)
         self._use(node.id)
 
     def _attribute(self, node: ast.Attribute) -> None:
@@ -153,35 +138,20 @@ class _Writer:
     def _write_chain(self, node: ast.expr, attributes: str) -> None:
         """Write attributes of attributes, down to what they are read of."""
         if isinstance(node, ast.Attribute):
-            if node.attr in _FRAMES:
-                self._scopes.read()
-            if node.attr in _NAMESPACES or (node.attr in _READ_GLOBALS and dotted(node.value) == "builtins"):
-                self._scopes.refer("*")
+            self._notes.attribute(node)
             self._out += ("Attribute", "(", node.attr)
             self._write_chain(node.value, f".{node.attr}{attributes}")
             self._out.append(")")
         elif isinstance(node, ast.Name):
+            self._notes.name(node)
             self._use(node.id, attributes)
-        elif isinstance(node, ast.Call) and (module := called_import(node)):
-            self._refer_import(module, attributes)
+        elif isinstance(node, ast.Call) and self._notes.imports(node, attributes):
             self._plain_call(node)
         else:
             self._visit(node)
 
     def _call(self, node: ast.Call) -> None:
-        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        self._calls_on_import(node.func)
-        if called in _CALL_WHAT_THEY_ARE_GIVEN:
-            for each in node.args[:1]:
-                self._calls_on_import(each)
-        if reads_locals(node, called) and (self._scopes.functions or isinstance(node.func, ast.Name)):
-            self._scopes.read()
-        if called in {"import_module", "__import__"}:
-            self._imports_by_call(node)
-        elif called == "__subclasses__" or called in _RUN_FILES:
-            self._cannot_follow(node)
-        if dotted(node.func) == "sys.modules.get" and node.args:
-            self._loaded_module(node.args[0], node)
+        called = self._notes.called(node)
         if called in _DECLARING:
             self._dependency(node)
         elif called in {"getattr", "hasattr"} and (attribute := constant_attribute(node)):
@@ -189,24 +159,9 @@ class _Writer:
         else:
             self._plain_call(node)
 
-    def _calls_on_import(self, called: ast.expr) -> None:
-        """Note what is called, or decorates, unless a function is around."""
-        if not self._scopes.functions:
-            self._calls |= dict.fromkeys([chain] if (chain := dotted(called)) else names_in(called))
-
     def _subscript(self, node: ast.Subscript) -> None:
-        if isinstance(node.value, ast.Attribute) and dotted(node.value) == "sys.modules":
-            self._loaded_module(node.slice, node)
+        self._notes.subscript(node)
         self._generic(node)
-
-    def _loaded_module(self, name: ast.expr, node: ast.expr) -> None:
-        """``sys.modules[name]``, of which anything may be read."""
-        if isinstance(name, ast.Name) and name.id == "__name__":
-            self._scopes.refer("*")
-        elif isinstance(name, ast.Constant) and isinstance(name.value, str):
-            self._refer_import(name.value, "")
-        else:
-            self._cannot_follow(node)
 
     def _plain_call(self, node: ast.Call, *, first: str = "") -> None:
         self._out += ("Call", "(")
@@ -235,19 +190,6 @@ class _Writer:
         self._scopes.declaring += (is_class := isinstance(node, ast.Name | ast.Attribute))
         self._visit(node)
         self._scopes.declaring -= is_class
-
-    def _imports_by_call(self, node: ast.Call) -> None:
-        if module := called_import(node):
-            self._refer_import(module, "")
-        else:
-            self._cannot_follow(node)
-
-    def _refer_import(self, module: str, attributes: str) -> None:
-        self._imported[f":{module}:"] = None
-        self._scopes.refer(f":{module}:{attributes[1:]}")
-
-    def _cannot_follow(self, node: ast.expr) -> None:
-        self._blind.append(f"line {node.lineno}: {ast.unparse(node)}")
 
     def _joined(self, node: ast.JoinedStr) -> None:
         """A text with expressions in it: versions of Python differ in how they part what is between them."""
@@ -278,19 +220,28 @@ class _Writer:
     # Statements
 
     def _assign(self, node: ast.Assign) -> None:
+        self._notes.assigned(node)
         self._assignment(node.targets, node.value)
 
     def _annotated(self, node: ast.AnnAssign) -> None:
         """In a class the annotation counts, as dataclasses and their like read it."""
         if self._scopes.kind == "class" or self._keeping.annotations:
             self._generic(node)
-            quoted = [each.value for each in ast.walk(node.annotation) if isinstance(each, ast.Constant)]
-            for word in (word for text in quoted if isinstance(text, str) for word in _WORD.findall(text)):
-                self._scopes.refer(word)
+            self._named_in_texts(node.annotation)
         elif node.value is not None:
             self._assignment([node.target], node.value)
         elif isinstance(node.target, ast.Name) and self._scopes.kind != "module":
             self._scopes.bind(node.target.id)
+
+    def _annotation(self, node: ast.expr) -> None:
+        self._visit(node)
+        self._named_in_texts(node)
+
+    def _named_in_texts(self, node: ast.expr) -> None:
+        """Refer to the names in an annotation that is written as a text, or has texts in it."""
+        texts = [found for each in ast.walk(node) if isinstance(each, ast.Constant) and (found := text(each))]
+        for word in (word for each in texts for word in _WORD.findall(each)):
+            self._scopes.refer(word)
 
     def _assignment(self, targets: Iterable[ast.expr], value: ast.expr) -> None:
         self._out.append("Assign(")
@@ -304,7 +255,7 @@ class _Writer:
         self._decorators(node.decorator_list)
         keeps = self._keeping.annotations or any(map(may_read_annotations, node.decorator_list))
         if keeps and node.returns:
-            self._visit(node.returns)
+            self._annotation(node.returns)
         is_declaring = node.name == "pipe_requires" and self._scopes.kind == "class"
         self._scopes.declaring += is_declaring
         self._out += (type(node).__name__, node.name, "(")
@@ -330,7 +281,9 @@ class _Writer:
         parts = (found.posonlyargs, found.args, [found.vararg], found.kwonlyargs, [found.kwarg])
         if annotated:
             for each in (each for part in parts for each in part if each):
-                self._value(each.arg, each.annotation)
+                self._out.append(each.arg)
+                if each.annotation:
+                    self._annotation(each.annotation)
         self._scopes.open("function")
         for part in parts:
             names = [each.arg for each in part if each]
@@ -345,7 +298,7 @@ class _Writer:
             self._visit(each)
         for keyword in node.keywords:
             if keyword.arg == "metaclass":
-                self._calls_on_import(keyword.value)
+                self._notes.calls_on_import(keyword.value)
         self._scopes.open("class")
         self._value("body", node.body)
         self._out.append(")")
@@ -353,7 +306,7 @@ class _Writer:
 
     def _decorators(self, found: Iterable[ast.expr]) -> None:
         for each in found:
-            self._calls_on_import(each)
+            self._notes.calls_on_import(each)
             self._out.append("@")
             self._visit(each)
 
@@ -432,26 +385,23 @@ class _Writer:
             bound = alias.asname or alias.name.partition(".")[0]
             target = f":{alias.name if alias.asname else bound}:"
             self._scopes.bind_import(bound, target)
-            self._imported[f":{alias.name}:"] = None
+            self._notes.imported[f":{alias.name}:"] = None
             self._out += ("import", target, bound)
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         module = f":{'.' * node.level}{node.module or ''}:"
-        self._imported[module] = None
+        self._notes.imported[module] = None
         for alias in node.names:
             if alias.name == "*":
                 self._stars.append(module)
             else:
                 # It may be a module of that package.
-                self._imported[module + alias.name] = None
+                self._notes.imported[module + alias.name] = None
                 self._scopes.bind_import(alias.asname or alias.name, module + alias.name)
             self._out += ("import", module + alias.name, alias.asname or alias.name)
 
     def _use(self, name: str, attributes: str = "") -> None:
-        if name in _READ_LOCALS:
-            self._scopes.read()
-        if name in _READ_GLOBALS:
-            self._scopes.refer("*")
+        self._notes.used(name)
         self._scopes.use(len(self._out), name, attributes)
         self._out.append(name)
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What a module may read of itself while it runs, so that it counts there."""
+    """What counts of a module beside what it does, as some code reads that, by :attr:`Written.reads`."""
 
     docstrings: bool = False
     annotations: bool = False
+    sources: bool = False
+    """All of a definition's text, comments too."""
+
+    def __str__(self) -> str:
+        return "".join(f"+{each.name}" for each in fields(self) if getattr(self, each.name))
+
+
+PLAIN = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Written:
     names: tuple[str, ...]
     """The names it binds in the module."""
     refs: tuple[str, ...]
-    imports: dict[str, list[str]]
+    imports: Mapping[str, list[str]] = field(default_factory=dict)
     """Of the names those that an import binds, what to: references."""
     imported: tuple[str, ...] = ()
     """The modules that are imported when it runs, or when a function of it does: references."""
@@ -36,7 +45,7 @@ class Written:
     """References that only say which tasks there are."""
     calls: tuple[str, ...] = ()
     """References that are called while the module is imported."""
-    docstrings: tuple[str, ...] = ()
-    """Those that are not in the text."""
+    reads: tuple[str, ...] = ()
+    """What it reads of code beside what that does: ``docstrings``, ``annotations``, ``sources``."""
     blind: tuple[str, ...] = ()
     """What it does that cannot be followed, and where."""

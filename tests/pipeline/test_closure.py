@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disdat.pipeline import closure, outline
-from disdat.pipeline.closure import Closure, Installed, Module
+from disdat.pipeline.closure import Closure
+from disdat.pipeline.names import Installed, Module
+from disdat.pipeline.written import Keeping
 
 Sources = Mapping[str, str]
 
 
 def collect(sources: Sources, start: str = "m:T") -> Closure:
     """The closure in modules by name; of a package the name ends with a dot. ``numpy`` is installed."""
-    modules = {
-        name.rstrip("."): Module(
-            name.rstrip("."), name.rstrip("."), outline.read(textwrap.dedent(text).encode()), name.endswith(".")
-        )
-        for name, text in sources.items()
-    }
+    read = {name.rstrip("."): (textwrap.dedent(text).encode(), name.endswith(".")) for name, text in sources.items()}
 
-    def find(name: str) -> Module | Installed | None:
-        return Installed("numpy") if name.partition(".")[0] == "numpy" else modules.get(name)
+    def find(name: str, keeping: Keeping) -> Module | Installed | None:
+        if name in read:
+            text, is_package = read[name]
+            return Module(name, name, outline.read(text, keeping), is_package)
+        return Installed("numpy") if name.partition(".")[0] == "numpy" else None
 
     module, _, name = start.partition(":")
     return closure.collect([(module, name)], find)

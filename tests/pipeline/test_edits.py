@@ -228,4 +228,4 @@ def test_code_that_cannot_be_followed_is_warned_of_once(
     applied(task, force=True)
     told = [each.message for each in caplog.records if "unfollowed" in each.message]
     place = "unfollowed.py, line 7: importlib.import_module('js' + 'on')"
-    assert told == [f"cannot tell what code this uses, declare it with @uses: {place}"]
+    assert told == [f"cannot tell what this uses, declare it with @uses: {place}"]

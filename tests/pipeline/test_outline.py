@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from disdat.pipeline import outline
+from disdat.pipeline.written import Keeping
 
 
 def read(text: str) -> outline.Outline:
@@ -94,14 +95,38 @@ def test_a_statement_nested_too_deeply_counts_by_its_text():
     assert read(deep.replace("g() + g()\n", "g() - g()\n")).statements[0].digest != x.digest
 
 
-def test_docstrings_and_annotations_count_in_a_module_that_reads_them():
-    def digests(more: str, **parts: str) -> list[str]:
-        text = "'''{module}'''\ndef f(x: {type}): '''{doc}'''\n" + more
-        return [
-            each.digest for each in read(text.format(**{"module": "m", "type": "int", "doc": "d", **parts})).statements
-        ]
+def test_what_code_reads_of_other_code_counts_where_it_is_kept():
+    def digests(keeping: Keeping, **parts: str) -> list[str]:
+        text = "'''{module}'''\ny: {type}\n@d\n# {comment}\ndef f(x: {type}): '''{doc}'''\ndef g(x: {type}): pass"
+        same = {"module": "m", "type": "int", "doc": "d", "comment": "c"}
+        return [each.digest for each in outline.read(text.format(**same | parts).encode(), keeping).statements]
 
-    assert digests("") == digests("", module="other", type="str", doc="other")
-    assert digests("y = __doc__") != digests("y = __doc__", module="other")
-    assert digests("y = f.__doc__") != digests("y = f.__doc__", doc="other")
-    assert digests("y = f.__annotations__") != digests("y = f.__annotations__", type="str")
+    def counts(keeping: Keeping, **parts: str) -> bool:
+        return digests(keeping) != digests(keeping, **parts)
+
+    plain, all_of_it = Keeping(), Keeping(docstrings=True, annotations=True, sources=True)
+    assert not counts(plain, module="other", doc="other", comment="other")
+    assert counts(Keeping(docstrings=True), module="other")
+    assert counts(Keeping(docstrings=True), doc="other")
+    assert not counts(Keeping(docstrings=True), comment="other")
+    assert counts(Keeping(annotations=True), type="str")
+    assert counts(Keeping(sources=True), comment="other")
+    assert len({*digests(all_of_it), *digests(plain)}) == len(digests(all_of_it)) + len(digests(plain))
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("def f(): return g.__doc__", ["docstrings"]),
+        ("def f(): return getattr(g, '__doc__')", ["docstrings"]),
+        ("def f(): return inspect.getdoc(g)", ["docstrings"]),
+        ("x = __doc__", ["docstrings"]),
+        ("def f(g): return g.__annotations__", ["annotations"]),
+        ("def f(): return list(map(inspect.signature, g))", ["annotations"]),
+        ("def f(signature): return signature", []),
+        ("from inspect import getsource as told\ndef f(): return told(g)", ["sources"]),
+        ("def f(): return 'a __doc__'", []),
+    ],
+)
+def test_what_of_other_code_is_read_is_known(text: str, reads: list[str]):
+    assert list(read(text).statements[-1].reads) == reads

@@ -174,6 +174,73 @@ EDITS: dict[str, tuple[Sources, str, str]] = {
         "one",
         "two",
     ),
+    "an import under another name": (
+        {
+            "m": "from importlib import import_module as load\na = load('a')\ndef T(): return a.f()",
+            "a": "def f(): return 1",
+        },
+        "return 1",
+        "return 2",
+    ),
+    "an import that was assigned": (
+        {"m": "import importlib\ndef T():\n    load = importlib.import_module\n    return load('a').f()", "a": "f = 1"},
+        "f = 1",
+        "f = 2",
+    ),
+    "an import by a relative name": (
+        {
+            "m": "import importlib\ndef T(): return importlib.import_module('.a', package='p').f",
+            "p.": "",
+            "p.a": "f = 1",
+        },
+        "f = 1",
+        "f = 2",
+    ),
+    "the docstring of a module": ({"m": "import a\ndef T(): return a.__doc__", "a": "'one'"}, "one", "two"),
+    "a docstring by name": (
+        {"m": "import a\ndef T(): return getattr(a.f, '__doc__')", "a": "def f():\n    'one'"},
+        "one",
+        "two",
+    ),
+    "annotations of another module's function": (
+        {"m": "import a, typing\ndef T(): return typing.get_type_hints(a.f)", "a": "def f(x: int): pass"},
+        "x: int",
+        "x: str",
+    ),
+    "annotations of what is given": (
+        {
+            "m": "import a, k\ndef T(): return k.told(a.f)",
+            "a": "def f(x: int): pass",
+            "k": "from inspect import signature as s\ndef told(f): return str(s(f))",
+        },
+        "int",
+        "str",
+    ),
+    "what an annotation names": (
+        {
+            "m": "import a, typing\ndef T(): return typing.get_type_hints(a.f)['x']()",
+            "a": "def f(x: 'Made'): pass\nclass Made:\n    n = 1",
+        },
+        "n = 1",
+        "n = 2",
+    ),
+    "annotations of a module": ({"m": "import a\ndef T(): return a.__annotations__", "a": "x: int"}, "int", "str"),
+    "own annotations": ({"m": "x: int\ndef T(): return __annotations__"}, "int", "str"),
+    "the source of a function": (
+        {"m": "import a, inspect\ndef T(): return inspect.getsource(a.f)", "a": "def f(): pass  # one"},
+        "one",
+        "two",
+    ),
+    "which names come with a star": (
+        {"m": "from a import *\nfrom b import *\nT = f", "a": "f = 1", "b": "__all__ = ['g']\nf = 2\ng = 3"},
+        "'g'",
+        "'f'",
+    ),
+    "called by a condition": (
+        {"m": "import a\nimport r\nT = r.ALL", "a": "import r\nif r.ALL.append(1): pass", "r": "ALL = []"},
+        "append(1)",
+        "append(2)",
+    ),
     "registered with a package": (
         plugin("import numpy\n@numpy.api.register_accessor('x')\nclass A:\n    X = 1"),
         "X = 1",
@@ -191,10 +258,30 @@ def test_an_edit_that_changes_what_is_returned_changes_what_counts(edit: str):
     assert collect(before).definitions != collect(after).definitions
 
 
-def test_docstrings_count_only_where_a_module_reads_them():
-    sources = {"m": "import a\ndef T(): return a.f()", "a": "def f():\n    'one'"}
-    other = {**sources, "a": sources["a"].replace("one", "two")}
+@pytest.mark.parametrize(("old", "new"), [("one", "two"), ("int", "str"), ("# x", "# y")])
+def test_what_only_code_reads_that_is_not_reached_does_not_count(old: str, new: str):
+    reads = "import inspect\ndef told(f): return f.__doc__, inspect.signature(f), inspect.getsource(f)\n"
+    sources = {"m": f"{reads}import a\ndef T(): return a.f()", "a": "def f(x: int):  # x\n    'one'"}
+    other = {**sources, "a": sources["a"].replace(old, new)}
     assert collect(sources).definitions == collect(other).definitions
+    reached = {**sources, "m": sources["m"].replace("a.f()", "told(a.f)")}
+    assert collect(reached).definitions != collect(reached | {"a": other["a"]}).definitions
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("import importlib\nT = list(map(importlib.import_module, ['a']))", "importlib.import_module"),
+        ("from importlib import import_module as load\ndef T(name): return load(name)", "load(name)"),
+        ("import pkgutil\ndef T(): return pkgutil.resolve_name('a:f')", "pkgutil.resolve_name('a:f')"),
+        ("import subprocess, sys\ndef T(): subprocess.run([sys.executable, 'a.py'])", "sys.executable"),
+        ("def T(): exec(open('a.py').read())", "exec(open('a.py').read())"),
+        ("from importlib.metadata import entry_points\nT = entry_points(group='a')", "entry_points(group='a')"),
+    ],
+)
+def test_code_that_is_imported_in_a_way_that_cannot_be_followed_is_told(text: str, what: str):
+    [told] = collect({"m": text}).blind
+    assert told.endswith(f": {what}")
 
 
 def test_what_does_not_act_may_be_imported_in_any_order():

@@ -1,0 +1,150 @@
+"""The files that code reads, as far as its text tells: those count by what they hold."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from disdat.pipeline import reading, source
+from tests.pipeline.conftest import Applied
+
+Write = Callable[[str, str], Path]
+
+
+def found(text: str) -> tuple[set[str], list[str]]:
+    """The files that are read by what stands in a module, and where it reads others."""
+    reads = reading.find(text.encode(), ast.parse(text).body).values()
+    return {path for each in reads for path in each.files}, [what for each in reads for what in each.blind]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("T = json.load(open(Path(__file__).parent / 't.json'))", ":t.json"),
+        ("T = (Path(__file__).resolve().parent.parent / 'data' / 't.json').read_text()", ":../data/t.json"),
+        ("T = Path(__file__).parents[1].joinpath('data', 't.json').open('rb').read()", ":../data/t.json"),
+        ("T = Path(__file__).with_name('t.json').read_text()", ":t.json"),
+        ("HERE = os.path.dirname(os.path.abspath(__file__))\nT = open(os.path.join(HERE, 'a', 't.json'))", ":a/t.json"),
+        ("HERE: Path = Path(__file__).parent\ndef f(): return load(HERE / 't.json')", ":t.json"),
+        ("def f():\n    here = Path(__file__).parent\n    return load(f'{here}/t.json')", ":t.json"),
+        ("def f(): return load(HERE + '/t.json')\nHERE = os.path.dirname(__file__)", ":t.json"),
+        ("class A:\n    def f(self): self.path = Path(__file__).parent / 't.json'", ":t.json"),
+        ("with open(Path(__file__).parent / 't.json') as file: T = file.read()", ":t.json"),
+        ("T = Path(__file__).read_text()", f":{reading.OWN}"),
+        ("T = resources.files('p.data').joinpath('t.json').read_text()", "p.data:t.json"),
+        ("T = (importlib.resources.files(__package__) / 't.json').read_text()", ":t.json"),
+        ("with resources.as_file(resources.files('p') / 't.json') as path: T = load(path)", "p:t.json"),
+        ("T = pkgutil.get_data('p', 't.json')", "p:t.json"),
+        ("def f(): return resources.read_text(__package__, 't.json')", ":t.json"),
+        ("T = open('t.json').read()", ".:t.json"),
+        ("T = pd.read_csv('t.csv')", ".:t.csv"),
+        ("T = Path('t.json').read_text()", ".:t.json"),
+    ],
+)
+def test_a_file_whose_path_is_written_out_is_known(text: str, path: str):
+    assert found(text) == ({path}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("def f(name): return load(Path(__file__).parent / name)", "line 1: Path(__file__).parent / name"),
+        ("H = Path(__file__).parent\nT = [load(each) for each in H.glob('*.json')]", "line 2: H.glob('*.json')"),
+        (
+            "def f(n): return open(os.path.join(os.path.dirname(__file__), n))",
+            "line 1: os.path.join(os.path.dirname(__f",
+        ),
+        ("H = Path(__file__).parent\ndef f(n): return H / 'data' / n", "line 2: H / 'data' / n"),
+        ("H = Path(__file__).parent\ndef f(n): return load(f'{H}/{n}')", "line 2: f'{H}/{n}'"),
+        ("H = Path(__file__).parent\ndef f(n): return H.with_name(n)", "line 2: H.with_name(n)"),
+    ],
+)
+def test_where_a_path_is_computed_that_is_told(text: str, what: str):
+    files, blind = found(text)
+    assert not files
+    assert [each[: len(what)] for each in blind] == [what]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sys.path.insert(0, str(Path(__file__).parent / 'lib'))",
+        "(Path(__file__).parent / 't.json').write_text(T)",
+        "open(Path(__file__).parent / 't.json', 'w').write(T)",
+        "(Path(__file__).parent / 't.json').open(mode='a').write(T)",
+        "def f(name): T.to_csv(Path(__file__).parent / name)",
+        "logger = logging.getLogger(__file__)",
+        "def f(): return open('t.json').read()",
+        "resources = {}\nT = resources.get('t')",
+        "x = " + " + ".join(["open(__file__)"] * 2000),
+    ],
+)
+def test_a_file_that_is_written_or_only_named_does_not_count(text: str):
+    assert found(text) == (set(), [])
+
+
+TASK = """
+    from pathlib import Path
+    from disdat.pipe import PipeTask
+    HERE = Path(__file__).parent
+    TEXT = (HERE / "{name}.txt").read_text()
+    def later(): return (HERE / "{name}_later.txt").read_text()
+    class T(PipeTask):
+        def pipe_run(self): return TEXT + later()
+    """
+
+
+def test_what_a_file_holds_counts_and_an_edit_of_it_is_noticed(importable: Write):
+    table, later = importable("read_one.txt", "1"), importable("read_one_later.txt", "1")
+    importable("read_one.py", TASK.format(name="read_one"))
+    cls = importlib.import_module("read_one").T
+    before = source.of_class(cls)
+    assert {"read_one.txt:", "read_one_later.txt:"} <= before.counted.definitions.keys()
+    later.write_text("2")
+    assert before.edited()
+    assert source.of_class(cls).outdated == ()
+    table.write_text("2")
+    after = source.of_class(cls)
+    assert after.counted.digest != before.counted.digest
+    assert after.outdated == ("read_one",)  # what is loaded read the file as it was
+
+
+def test_a_file_in_another_package_is_found_and_a_directory_is_told(importable: Write):
+    importable("read_p/__init__.py", "")
+    importable("read_p/data/t.txt", "1")
+    importable(
+        "read_two.py",
+        """
+        from importlib import resources
+        from disdat.pipe import PipeTask
+        class T(PipeTask):
+            def pipe_run(self):
+                files = resources.files("read_p")
+                return (files / "data/t.txt").read_text(), load(files / "data")
+        """,
+    )
+    found = source.of_class(importlib.import_module("read_two").T)
+    assert "read_p/data/t.txt:" in found.counted.definitions
+    assert found.blind == ("read_p/data/, a directory",)
+
+
+def test_a_task_runs_again_when_a_file_beside_it_changed(
+    applied: Applied, importable: Write, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.WARNING)
+    importable("read_three.txt", "1")
+    later = importable("read_three_later.txt", "1")
+    importable("read_three.py", TASK.format(name="read_three"))
+    task = importlib.import_module("read_three").T
+    assert applied(task) == ["T"]
+    assert applied(task) == []
+    later.write_text("2")
+    assert applied(task) == ["T"]
+    assert applied.value("T") == "12"
+    assert applied.decisions() == {"T()": ("made", "file read_three_later.txt changed")}
+    assert not caplog.records

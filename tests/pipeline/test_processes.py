@@ -230,7 +230,7 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(
     ],
 )
 def test_a_task_that_takes_the_whole_process_with_it_leaves_what_was_finished(project: Project, how: str, code: int):
-    """One worker is the process that applies; what was begun there counts for nothing, and goes when that is collected."""
+    """One worker is the process that applies; what was begun there counts for nothing, and is collected as garbage."""
     project.write("steps.py", STEPS)
     project.write("how.txt", how)
     dying = start(project, "steps.Dies")

@@ -42,17 +42,19 @@ def _measure(options: argparse.Namespace, results: Results) -> None:
         peers=options.peers,
         only=tuple(options.contenders),
     )
-    for _ in driver.run(plan, _chosen(options), results, _tell):
+    for _ in driver.run(plan, chosen(options.workloads, million=options.million), results, _tell):
         _save(options.out, results)
     if not options.keep:
         driver.forget_prepared(plan)
 
 
-def _chosen(options: argparse.Namespace) -> list[Workload]:
-    """What was named; else everything that is not optional."""
-    named = [w for w in WORKLOADS if w.name in options.workloads or w.key in options.workloads]
-    chosen = named if options.workloads else list(WORKLOADS)
-    return [w for w in chosen if not w.optional or options.million or w.key in options.workloads]
+def chosen(names: Sequence[str], *, million: bool = False) -> list[Workload]:
+    """What is named, in that order, each once; of no names everything. What is optional comes by its full name only."""
+    found: list[Workload] = []
+    for name in names or NAMES:
+        mine = (w for w in WORKLOADS if name in (w.name, w.key))
+        found += [w for w in mine if w not in found and (not w.optional or million or w.key in names)]
+    return found
 
 
 def _save(out: Path | None, results: Results) -> None:
@@ -86,7 +88,9 @@ def _directory(name: str) -> Path | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = [*NAMES, *(w.key for w in WORKLOADS)]
-    parser.add_argument("-w", "--workloads", type=_listed(names), default=[], help=f"only these, of {','.join(names)}")
+    parser.add_argument(
+        "-w", "--workloads", type=_listed(names), default=[], help=f"only these, in this order, of {','.join(names)}"
+    )
     contenders = [each.name for each in CONTENDERS]
     parser.add_argument(
         "-c", "--contenders", type=_listed(contenders), default=[], help=f"only these, of {','.join(contenders)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import pages, report
+from bench.__main__ import chosen
 from bench.contenders import CONTENDERS
 from bench.driver import Plan
 from bench.results import Figure, Number, Results, Sample
@@ -135,6 +136,15 @@ def test_beside_others_is_said_how_many_times_ours_they_take_and_who_is_faster()
 
 def test_nothing_is_said_beside_nobody() -> None:
     assert report.beside(Results(samples=[sample("ours", 0, 2.0)]), [Line("do it", "w", "v", "op")]) == ""
+
+
+def test_workloads_are_done_in_the_order_they_are_named_in_and_all_but_optional_ones_without_names() -> None:
+    named = [each.key for each in chosen(["code", "pipeline/fan100", "catalog", "pipeline"])]
+    assert named[:3] == ["code/n500", "pipeline/fan100", "catalog/n10000"]
+    assert named[3:] == ["pipeline/chain100", "pipeline/chain1000", "pipeline/fan1000"]
+    assert chosen([]) == [each for each in WORKLOADS if not each.optional]
+    assert chosen([], million=True) == list(WORKLOADS)
+    assert [each.key for each in chosen(["catalog/million"])] == ["catalog/million"]
 
 
 def test_peers_take_part_in_the_first_repetitions_only_if_that_is_wanted() -> None:

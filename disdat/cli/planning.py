@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from disdat.cli import render
 from disdat.core.branches import Strokes, branches
+from disdat.core.printable import brief
 from disdat.pipeline.preview import Expected, Preview
 
 _SHORT = 8
@@ -51,7 +52,7 @@ def _tasks(found: Preview, strokes: Strokes) -> Iterator[list[str]]:
 
     for twig in branches(found.root, below, strokes=strokes):
         each = tasks[twig.each]
-        line = twig.line(render.one_line(each.task))
+        line = twig.line(brief(each.task))
         if twig.is_again:
             yield ["", line, "", ""]
         else:
@@ -81,7 +82,7 @@ def _classes(found: Preview, strokes: Strokes) -> Iterator[list[str]]:
     for twig in branches(tasks[found.root].cls, below, strokes=strokes):
         mine = of_class[twig.each]
         name = mine[0].task if len(mine) == 1 else f"{twig.each}: {render.count(len(mine), 'task')}"
-        line = twig.line(render.one_line(name))
+        line = twig.line(brief(name))
         if twig.is_again:
             yield [line, "", ""]
         else:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from disdat.cli import render
+from disdat.core.printable import brief
 from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.outcome import Decision, Outcome
 
@@ -119,7 +120,7 @@ class Teller(Quiet):
         return sum(each.saved_s or 0.0 for each in outcomes) + self._saved_s(unknown)
 
     def _widen(self, names: Sequence[str]) -> None:
-        self._width = max(self._width, min(_WIDEST, max(map(len, names), default=0)))
+        self._width = max(self._width, min(_WIDEST, max((len(brief(name)) for name in names), default=0)))
 
     def _print_reused(self, reused: Sequence[tuple[str, Outcome]]) -> None:
         if self._person and len(reused) > _NAMES_SHOWN:
@@ -182,7 +183,7 @@ class Board:
                 f"{self._reused:,} reused{saved}" if self._reused else "",
             ]
             parts += [f"{self._failed:,} failed" if self._failed else "", render.duration(now_s - self._started_s)]
-        shown = [f"  {render.one_line(name)}  {render.duration(now_s - since_s)}" for name, since_s in running]
+        shown = [f"  {brief(name)}  {render.duration(now_s - since_s)}" for name, since_s in running]
         more = [f"  and {len(shown) - _RUNNING_SHOWN:,} more run"] if len(shown) > _RUNNING_SHOWN else []
         return [", ".join(filter(None, parts)), *shown[:_RUNNING_SHOWN], *more]
 
@@ -240,5 +241,5 @@ def _line_of(name: str, outcome: Outcome, width: int) -> str:
 
 def _line(decision: str, name: str, width: int, bundle: str | None, why: str, took: str = "") -> str:
     made = (bundle or "")[:_SHORT].ljust(_SHORT)
-    cells = [decision.ljust(6), render.one_line(name).ljust(width), made, took.rjust(7)]
+    cells = [decision.ljust(6), brief(name).ljust(width), made, took.rjust(7)]
     return "  ".join([*cells, render.one_line(why)]).rstrip()

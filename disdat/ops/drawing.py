@@ -19,7 +19,7 @@ from disdat.catalog.queries import Edge
 from disdat.core.branches import LINES, Strokes, Twig, branches
 from disdat.core.bundle import Bundle, CodeRef, Lineage, Run
 from disdat.core.canonical import Json
-from disdat.core.printable import one_line
+from disdat.core.printable import brief, one_line
 from disdat.core.reserved import is_reserved
 from disdat.ops import when
 from disdat.ops.lineage import Ancestor, Graph
@@ -106,7 +106,7 @@ def _cells(each: Ancestor, twig: Twig[str]) -> list[str]:
         return [uuid]
     made = f"{when.local(each.row.created_us):%Y-%m-%d %H:%M:%S}"
     maker = "" if _maker(each).startswith(f"{each.row.name}(") else _maker(each)
-    return [uuid, made, _took(each.bundle).rjust(_TOOK), one_line(maker)]
+    return [uuid, made, _took(each.bundle).rjust(_TOOK), brief(maker)]
 
 
 def _maker(each: Ancestor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+from disdat.core.printable import brief
 from disdat.pipeline import params
 from disdat.pipeline.events import Events, Stream, Subject
 from disdat.pipeline.outcome import Outcome
@@ -54,12 +55,12 @@ class Ledger:
 
     def retried(self, node: Node, why: str, trace: str) -> None:
         """A task failed, and is tried again."""
-        logger.error("%s failed\n%s", self._subjects[node].name, trace or why)
+        logger.error("%s failed\n%s", brief(self._subjects[node].name), trace or why)
         self._events.retried(self._subjects[node], why)
 
     def failed(self, node: Node, why: str, trace: str, hint: str) -> None:
         """A task failed; the user's own traceback is what he sees first."""
-        logger.error("%s failed\n%s", self._subjects[node].name, trace or why)
+        logger.error("%s failed\n%s", brief(self._subjects[node].name), trace or why)
         self.ended(node, Outcome("failed", why, hint=hint))
 
     def ended(self, node: Node, outcome: Outcome) -> None:
@@ -89,7 +90,7 @@ class Ledger:
         if node.task.disabled:
             return Outcome("not run", "it is disabled")
         read = [*node.upstream.values(), *node.yielded.values()]
-        faults = {self._subjects[each].name: each.outcome for each in self.open(read)}
+        faults = {brief(self._subjects[each].name): each.outcome for each in self.open(read)}
         return Outcome("not run", "; ".join(f"{name} {_became(outcome)}" for name, outcome in faults.items()))
 
     def _has_output(self, node: Node) -> None:

@@ -20,6 +20,10 @@ _REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError
 _SHAPES = ((luigi.DictParameter, Mapping), (luigi.ListParameter, tuple))
 
 _SHOWN = 60
+_WHOLE = 256
+"""Parameters up to this length stand whole where tasks are told apart."""
+_ENDS = 64
+_DIGITS = 16
 _KEPT = "_disdat_params"
 
 _Value = Any  # whatever the type of a parameter lets it be
@@ -127,8 +131,12 @@ def recorded(task: luigi.Task) -> dict[str, str]:
 
 
 def describe(task: luigi.Task) -> str:
-    """A task for people: ``Train(gamma=0.1)``, with its public significant parameters."""
-    shown = [f"{name}={_short(text)}" for name, text, significant, public in _texts(task) if significant and public]
+    """
+    A task for people: ``Train(gamma=0.1)``, with its public significant parameters.
+
+    Tasks that differ in these are described differently: of a very long text stand the ends, and a digest between.
+    """
+    shown = [f"{name}={_told(text)}" for name, text, significant, public in _texts(task) if significant and public]
     return f"{task.get_task_family()}({', '.join(shown)})"
 
 
@@ -240,6 +248,13 @@ def _wrong_type(cls: type[luigi.Task], name: str, parameter: luigi.Parameter[_Va
         f"parameter {name} of {cls.__name__} is {_kind(parameter)}; {type(value).__name__} {shown} is not",
         hint=_choices(parameter),
     )
+
+
+def _told(text: str) -> str:
+    if len(text) <= _WHOLE:
+        return text
+    found = digest.of_bytes(text.encode("utf-8", "surrogatepass")).rpartition(":")[2]
+    return f"{text[:_ENDS]}...{found[:_DIGITS]}...{text[-_ENDS:]}"
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@ import luigi.configuration
 from disdat.catalog.queries import Filter
 from disdat.context import Context
 from disdat.core.canonical import Json
+from disdat.core.printable import brief
 from disdat.errors import ApplyError, InvalidInput
 from disdat.ops import bundles, runs, watching
 from disdat.pipeline import driver, noise, observed, plan
@@ -204,7 +205,7 @@ def _result(nodes: Sequence[Node]) -> dict[str, bool]:
     if faults:
         # What only waited for others is told by these.
         causes = [(node, each) for node, each in faults if each.decision == "failed" or node.task.disabled]
-        told = "; ".join(f"{parameters.describe(node.task)}: {each.why}" for node, each in causes[:_SHOWN])
+        told = "; ".join(f"{brief(parameters.describe(node.task))}: {each.why}" for node, each in causes[:_SHOWN])
         more = "; ..." if len(causes) > _SHOWN else ""
         hints = [outcome.hint for _, outcome in causes if outcome.hint]
         hint = hints[0] if hints else "finished results are kept: correct the task and apply again"

@@ -97,6 +97,18 @@ def test_each_task_has_its_line_when_it_ends(capsys: pytest.CaptureFixture[str])
     assert teller.kept() == "1 result is kept; the same command goes on"
 
 
+def test_a_long_parameter_does_not_widen_the_lines(capsys: pytest.CaptureFixture[str]):
+    long, plain = Subject("0", f"Load(digest={'0123456789abcdef' * 4})"), Subject("1", "Top()")
+    made = Outcome("made", "forced", "k", "abcdefgh-1", 2.34)
+    with Teller(lines=True, person=False, saved_s=lambda uuids: 0.0) as teller:
+        teller.planned([(long, None), (plain, None)])
+        teller.ended(long, made)
+        teller.ended(plain, made)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "  Load(digest=0123456789ab...89abcdef)  abcdefgh  " in first
+    assert len(first) == len(second)
+
+
 def test_what_did_not_run_is_counted_apart_from_what_failed(capsys: pytest.CaptureFixture[str]):
     teller = Teller(lines=True, person=False, saved_s=lambda uuids: 0.0)
     with teller:

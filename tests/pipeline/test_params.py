@@ -186,7 +186,13 @@ def test_a_command_line_that_cannot_be_read_is_refused(words: list[str], told: s
 
 
 def test_a_description_shows_what_is_significant_and_public():
-    assert params.describe(Hidden()) == f"Hidden(shown={'s' * 57}...)"
+    assert params.describe(Hidden()) == f"Hidden(shown={'s' * 100})"
+
+
+def test_descriptions_of_tasks_that_differ_do_and_stay_short():
+    one, other = (params.describe(Hidden(shown=f"{'s' * 500}{middle}{'s' * 500}")) for middle in "ab")
+    assert one != other
+    assert len(one) == len(other) < 256
 
 
 def test_what_identifies_includes_what_is_private_by_digest_only():

@@ -7,37 +7,33 @@ is a named collection of bundles in it. Both are cheap to make and open what the
 
 from __future__ import annotations
 
-import errno
 import os
-import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
-from disdat import config, making
+from disdat import config, making, marker
 from disdat.catalog import asof
 from disdat.catalog.catalog import Catalog
 from disdat.catalog.lock import ContextLock
 from disdat.core import canonical, event, similar
 from disdat.core.canonical import Json
+from disdat.core.contextname import check_context_name
 from disdat.durable import Disk, storage_errors
 from disdat.errors import (
-    BadName,
     BadQuery,
     ContextNotFound,
     Corrupt,
-    InvalidInput,
     NotConfigured,
     StorageError,
     UnknownFormat,
 )
-from disdat.making import UNFINISHED
+from disdat.marker import WRITER_FEATURES, Marker
 from disdat.remote import unbound
 from disdat.remote.binding import URLS, Binding
 from disdat.remote.unbound import Left
@@ -47,29 +43,13 @@ if TYPE_CHECKING:
     from disdat.remote.remote import Remote
 
 FORMAT = 1
-READER_FEATURES: frozenset[str] = frozenset()
-WRITER_FEATURES: frozenset[str] = frozenset()
-MAX_NAME_BYTES = 200
 
 _Stamp: TypeAlias = "tuple[int, int]"
-_FORMAT_FILE = "format"
 
 
 def now_us() -> int:
     """The clock of this machine, µs since the epoch, UTC."""
     return time.time_ns() // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Marker:
-    """The content of a home's ``format`` file, and the inode number that has."""
-
-    home: str
-    inode: int
-    writers: frozenset[str]
-    fields: Mapping[str, Json]
-    """All of it, fields to come included."""
-    found_inode: int
 
 
 class Home:
@@ -87,11 +67,11 @@ class Home:
         self.root = root.expanduser().absolute()
         self.disk = disk or Disk()
         self.clock_us = clock_us
-        self._format = self.root / _FORMAT_FILE
+        self._format = self.root / marker.NAME
         self._format_path = str(self._format)  # it is looked at many times, which a Path makes slow
         self._lock = threading.RLock()
         self._contexts: dict[str, _Known] = {}
-        self._marker = _read_marker(self.root)
+        self._marker = marker.read(self.root)
 
     @classmethod
     def open(cls, settings: config.Settings) -> Home:
@@ -118,7 +98,7 @@ class Home:
     @property
     def is_copy(self) -> bool:
         """Whether it is a copy of another home, which :meth:`ensure` gives an id of its own. Writes nothing."""
-        return self._marker is not None and _inode(self._format_path) != self._marker.inode
+        return self._marker is not None and marker.inode(self._format_path) != self._marker.inode
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -133,7 +113,7 @@ class Home:
             StorageError: It cannot be written; PermissionDenied where that is why.
             UnknownFormat: It needs a writer feature this version lacks.
         """
-        if self._marker and self._marker.writers <= WRITER_FEATURES and _inode(self._format_path) == self._marker.inode:
+        if self._marker and self._marker.writers <= WRITER_FEATURES and not self.is_copy:
             return
         with self._lock, storage_errors(f"write to {self.root}"):
             if self._marker is None:
@@ -197,10 +177,7 @@ class Home:
             "settings": dict(settings or {}),
         }
         with storage_errors(f"create context {name!r}"):
-            if any((directory / "log").glob("*.log")):
-                self._make_settings(directory, fields)
-            else:
-                self._make_context(directory, fields)
+            making.context(directory, _line(fields), disk=self.disk, now_us=self.clock_us())
         return self.context(name)
 
     def trash_context(self, name: str) -> Path:
@@ -211,25 +188,11 @@ class Home:
         """
         context = self.context(name)
         self.ensure()
-        trash = self.root / "store" / "trash"
-        target = trash / f"context-{event.ulid(self.clock_us())}"
         # The store's lock first, as everywhere: collection must not miss the context between its two places.
         with self.store.kept(), storage_errors(f"delete context {name!r}"), ContextLock(context.directory).held():
-            self.disk.mkdir(trash)
-            for above in (trash.parent, self.root):
-                self.disk.sync_dir(above)
-            try:
-                self.disk.rename(context.directory, target)
-            except OSError as exc:
-                if exc.errno not in {errno.EXDEV, errno.EBUSY}:
-                    raise
-                by_hand = shlex.join(["mv", str(context.directory), str(target)])
-                raise StorageError(
-                    f"the context {name!r} is left as it is: {context.directory} cannot be moved: {exc.strerror}",
-                    hint=f"it, or the store, is on a disk of its own; `{by_hand}` copies it, and so deletes it too",
-                ) from exc
-            for changed in (trash, context.directory.parent):
-                self.disk.sync_dir(changed)
+            target = making.moved_away(
+                context.directory, self.root / "store" / "trash", disk=self.disk, now_us=self.clock_us()
+            )
             if self.current_name() == name:
                 with suppress(FileNotFoundError):  # another process may have forgotten it first
                     self.disk.unlink(self.root / "current")
@@ -265,7 +228,7 @@ class Home:
         meant = similar.closest(wanted, self.context_names())
         return creates if meant is None else f"did you mean {meant!r}? {creates}"
 
-    def _create(self) -> _Marker:
+    def _create(self) -> Marker:
         self.disk.mkdir(self.root)
         # Before there is a home to be found: others who find it, should we be killed, count on the names above it.
         for above in self.root.parents:
@@ -273,54 +236,28 @@ class Home:
                 break  # nothing was made here, nor above
             self.disk.sync_dir(above)
         with suppress(FileExistsError):  # another process made it first: its id counts
-            self.make_file(self._format, _new_marker(self.clock_us(), _NO_FEATURES), self.disk.link)
+            self.make_file(self._format, marker.new(self.clock_us(), marker.NO_FEATURES), self.disk.link)
         self.disk.sync_dir(self.root)
         return self._reread()
 
-    def _renewed(self) -> _Marker:
+    def _renewed(self) -> Marker:
         """The marker of a home that was copied, under a new id; the one that another process gave it counts too."""
-        marker = self._reread()
-        if marker.inode == marker.found_inode:
-            return marker
-        self.make_file(self._format, _new_marker(self.clock_us(), marker.fields), self.disk.rename)
+        found = self._reread()
+        if found.inode == found.found_inode:
+            return found
+        self.make_file(self._format, marker.new(self.clock_us(), found.fields), self.disk.rename)
         self.disk.sync_dir(self.root)
         return self._reread()
 
-    def _reread(self) -> _Marker:
-        marker = _read_marker(self.root)
-        if marker is None:
+    def _reread(self) -> Marker:
+        found = marker.read(self.root)
+        if found is None:
             raise StorageError(f"{self.root} was removed", hint="run the command again to make it anew")
-        return marker
-
-    def _make_context(self, directory: Path, fields: Mapping[str, Json]) -> None:
-        with making.made(directory, disk=self.disk, now_us=self.clock_us()) as hidden:
-            for part in ("log", "objects"):
-                self.disk.mkdir(hidden / part)
-            with self.disk.create(hidden / "context.json") as file:
-                self.disk.write(file, _line(fields))
-                self.disk.sync(file)
-            # Now: others who find the context, should we be killed, count on the names above it.
-            for each in (hidden, directory.parent, self.root):
-                self.disk.sync_dir(each)
-
-    def _make_settings(self, directory: Path, fields: Mapping[str, Json]) -> None:
-        try:
-            self.make_file(directory / "context.json", lambda _: _line(fields), self.disk.link)
-        except FileExistsError as exc:
-            raise making.taken(directory.name) from exc
-        self.disk.sync_dir(directory)
+        return found
 
     def make_file(self, path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None]) -> None:
-        """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
-        temporary = path.with_name(f"{UNFINISHED}{event.ulid(self.clock_us())}")
-        try:
-            with self.disk.create(temporary) as file:
-                self.disk.write(file, content(os.fstat(file.fileno()).st_ino))
-                self.disk.sync(file)
-            place(temporary, path)
-        finally:
-            with suppress(FileNotFoundError):  # a rename took it
-                self.disk.unlink(temporary)
+        """Write a small file, as :func:`disdat.making.file`."""
+        making.file(path, content, place, disk=self.disk, now_us=self.clock_us())
 
 
 class Context:
@@ -486,16 +423,6 @@ class _Known(NamedTuple):
     stamp: _Stamp
 
 
-def check_context_name(name: str) -> None:
-    """Refuse what cannot name a context; the rule is in ``docs/format.md``."""
-    reason = _name_fault(name)
-    if reason:
-        raise BadName(
-            f"{name!r} cannot name a context: {reason}",
-            hint="use letters, digits, dots, dashes and underscores; the first one may not be a dot",
-        )
-
-
 def resolve(home: Home, name: str | None) -> Context:
     """The context *name*, or the current one if None; NotConfigured says how to get one."""
     wanted = name if name is not None else home.current_name()
@@ -516,28 +443,9 @@ def nothing_kept(home: Home) -> str:
     return f"nothing is kept at {home.root} yet"
 
 
-def _inode(path: str) -> int | None:
-    try:
-        return os.stat(path).st_ino
-    except OSError:  # whoever needs the file says what is wrong with it
-        return None
-
-
 def _reopen(root: str, name: str, moment_us: int | None) -> Context:
     context = Home(Path(root)).context(name)
     return context if moment_us is None else Context(context.home, name, moment_us=moment_us)
-
-
-def _name_fault(name: str) -> str:
-    if not name:
-        return "it is empty"
-    if name.startswith("."):
-        return "it begins with a dot"
-    if any(c in "/\\" or not c.isprintable() for c in name):
-        return "it has a slash, a backslash or a character that cannot be printed"
-    if len(name.encode("utf-8")) > MAX_NAME_BYTES:
-        return f"it is longer than {MAX_NAME_BYTES} bytes"
-    return ""
 
 
 def _stamp(path: str) -> _Stamp | None:
@@ -552,56 +460,3 @@ def _stamp(path: str) -> _Stamp | None:
 
 def _line(fields: Mapping[str, Json]) -> bytes:
     return canonical.encode(fields) + b"\n"
-
-
-_NO_FEATURES: Mapping[str, Json] = {"readers": [], "writers": []}
-
-
-def _new_marker(time_us: int, fields: Mapping[str, Json]) -> Callable[[int], bytes]:
-    """The content of a ``format`` file with a new id, and *fields*, by its inode number."""
-    new = {**fields, "format": FORMAT, "home": event.ulid(time_us)}
-    return lambda inode: _line(new | {"inode": inode})
-
-
-def _read_marker(root: Path) -> _Marker | None:
-    path = root / _FORMAT_FILE
-    with storage_errors(f"read {path}"):
-        try:
-            with path.open("rb") as file:
-                return _decode_marker(path, file.read(), os.fstat(file.fileno()).st_ino)
-        except (FileNotFoundError, NotADirectoryError):
-            _refuse_foreign(root)
-            return None
-
-
-def _decode_marker(path: Path, data: bytes, inode: int) -> _Marker:
-    try:
-        fields = cast("dict[str, Any]", canonical.decode(data))
-        found = fields["format"]
-        if found != FORMAT:
-            raise UnknownFormat(str(path), found=found, supported=FORMAT, hint="a newer disdat wrote it: upgrade")
-        readers, writers = frozenset(fields["readers"]), frozenset(fields["writers"])
-        marker = _Marker(fields["home"], fields["inode"], writers, fields, inode)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise Corrupt(f"{path} is damaged", hint="restore it from a backup of the home") from exc
-    if missing := readers - READER_FEATURES:
-        raise UnknownFormat(str(path), found=sorted(missing), supported=sorted(READER_FEATURES))
-    return marker
-
-
-def _refuse_foreign(root: Path) -> None:
-    """A directory that somebody else filled is never written to."""
-    if root.exists() and not root.is_dir():
-        raise InvalidInput(f"{root} is not a directory", hint="name another DISDAT_HOME")
-    names = [e.name for e in root.iterdir() if not e.name.startswith(UNFINISHED)] if root.exists() else []
-    if not names:
-        return
-    if "fs.json" in names or any(root.glob("context/*/ctxt.json")) or any(root.glob("context/*/objects/*/*_hframe.pb")):
-        raise InvalidInput(
-            f"{root} is a store of Disdat 0.8-1.x and is left as it is",
-            hint="set DISDAT_HOME to a new or empty directory",
-        )
-    raise InvalidInput(
-        f"{root} is not empty and is not a disdat home; it is left as it is",
-        hint="set DISDAT_HOME to a new or empty directory",
-    )

@@ -1,15 +1,17 @@
 """
-How the directory of a context comes to be: filled under a hidden name, and then given its own.
+How a context, and a small file of a home, come to be: filled under a hidden name, and then given their own.
 
-So a context is there whole or not at all, and what a maker that was killed leaves is nobody's.
+So each is there whole or not at all, and what a maker that was killed leaves is nobody's. A context goes as it came.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +25,34 @@ UNFINISHED = ".new-"
 """How the name of what is still to be given its own begins."""
 _OLD_S = 60.0
 """Younger than this, what looks as if it was left may be about to be locked."""
+
+
+def context(directory: Path, settings: bytes, *, disk: Disk, now_us: int) -> None:
+    """
+    Make an empty context with this ``context.json``; of one that lost its own, and nothing else, a new one.
+
+    Raises:
+        AlreadyExists: There is one.
+    """
+    if any((directory / "log").glob("*.log")):
+        _restore(directory, settings, disk, now_us)
+    else:
+        _make(directory, settings, disk, now_us)
+
+
+def file(
+    path: Path, content: Callable[[int], bytes], place: Callable[[Path, Path], None], *, disk: Disk, now_us: int
+) -> None:
+    """Write what *content* gives for the new file's inode number, make it durable, and *place* it at *path*."""
+    temporary = path.with_name(f"{UNFINISHED}{event.ulid(now_us)}")
+    try:
+        with disk.create(temporary) as opened:
+            disk.write(opened, content(os.fstat(opened.fileno()).st_ino))
+            disk.sync(opened)
+        place(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):  # a rename took it
+            disk.unlink(temporary)
 
 
 @contextmanager
@@ -49,9 +79,50 @@ def made(target: Path, *, disk: Disk, now_us: int) -> Iterator[Path]:
         raise
 
 
+def moved_away(directory: Path, trash: Path, *, disk: Disk, now_us: int) -> Path:
+    """Where a context's directory is in the *trash*, moved there by one rename; durable. Needs its lock."""
+    target = trash / f"context-{event.ulid(now_us)}"
+    disk.mkdir(trash)
+    for above in (trash.parent, trash.parent.parent):
+        disk.sync_dir(above)
+    try:
+        disk.rename(directory, target)
+    except OSError as exc:
+        if exc.errno not in {errno.EXDEV, errno.EBUSY}:
+            raise
+        by_hand = shlex.join(["mv", str(directory), str(target)])
+        raise StorageError(
+            f"the context {directory.name!r} is left as it is: {directory} cannot be moved: {exc.strerror}",
+            hint=f"it, or the store, is on a disk of its own; `{by_hand}` copies it, and so deletes it too",
+        ) from exc
+    for changed in (trash, directory.parent):
+        disk.sync_dir(changed)
+    return target
+
+
 def taken(name: str) -> AlreadyExists:
     """What to say where there is a context of a name."""
     return AlreadyExists(f"the context {name!r} already exists", hint="choose another name, or delete it first")
+
+
+def _make(directory: Path, settings: bytes, disk: Disk, now_us: int) -> None:
+    with made(directory, disk=disk, now_us=now_us) as hidden:
+        for part in ("log", "objects"):
+            disk.mkdir(hidden / part)
+        with disk.create(hidden / "context.json") as opened:
+            disk.write(opened, settings)
+            disk.sync(opened)
+        # Now: others who find the context, should we be killed, count on the names above it.
+        for each in (hidden, directory.parent, directory.parent.parent):
+            disk.sync_dir(each)
+
+
+def _restore(directory: Path, settings: bytes, disk: Disk, now_us: int) -> None:
+    try:
+        file(directory / "context.json", lambda _: settings, disk.link, disk=disk, now_us=now_us)
+    except FileExistsError as exc:
+        raise taken(directory.name) from exc
+    disk.sync_dir(directory)
 
 
 def _publish(disk: Disk, hidden: Path, target: Path) -> None:

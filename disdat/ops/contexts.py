@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from disdat.catalog.queries import Filter
-from disdat.context import Context, Home, check_context_name
+from disdat.context import Context, Home
 from disdat.core import similar
+from disdat.core.contextname import check_context_name
 from disdat.errors import BadName, ContextNotFound
 
 

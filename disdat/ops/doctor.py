@@ -14,9 +14,11 @@ from pathlib import Path
 
 from disdat import config
 from disdat.config import Settings
-from disdat.context import WRITER_FEATURES, Home, check_context_name, now_us
+from disdat.context import Home, now_us
+from disdat.core.contextname import check_context_name
 from disdat.durable import Disk
 from disdat.errors import BadName, DisdatError
+from disdat.marker import WRITER_FEATURES
 from disdat.ops import abilities, contextcheck, installed, leftovers
 from disdat.ops.diagnosis import Finding, Findings, Verdict, guarded, note, ok, problem, refused
 

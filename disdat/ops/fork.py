@@ -8,9 +8,10 @@ from typing import cast
 
 from disdat import making
 from disdat.catalog.queries import Filter
-from disdat.context import FORMAT, Context, check_context_name
+from disdat.context import FORMAT, Context
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
+from disdat.core.contextname import check_context_name
 from disdat.durable import storage_errors
 from disdat.ops import presence
 from disdat.remote.known import Presence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from disdat.catalog.queries import Filter
-from disdat.context import Context, Home, check_context_name
+from disdat.context import Context, Home
+from disdat.core.contextname import check_context_name
 from disdat.errors import BadQuery, BundleNotFound, InvalidInput, PathNotFound
 from disdat.ops import contexts, fetching, presence
 from disdat.ops.fetching import FetchResult

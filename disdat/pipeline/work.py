@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from disdat.core.bundle import Dependency, Lineage
+from disdat.context import Context
+from disdat.core.bundle import Bundle, Dependency, Lineage
 from disdat.core.reserved import ROOT_TASK
 from disdat.errors import InvalidInput, ObjectNotFound
 from disdat.ops import bundles, watching
@@ -201,7 +202,8 @@ def _answer(work: Work, running: Running, asked: object) -> object:
     for task, uuid in zip(tasks, uuids, strict=True):
         state_of(task).made = Made(context, uuid, is_new=False)
         _note(running, task, given[uuid])
-    return _data(asked)
+    read = work.session.recorded(given)
+    return _data(asked, lambda task: _output(context, read[work.yielded[key_of(task)]]))
 
 
 def _note(running: Running, task: PipeTask, given: Dependency) -> None:
@@ -229,21 +231,19 @@ def _tasks(work: Work, asked: object) -> Iterator[PipeTask]:
         )
 
 
-def _data(asked: object) -> object:
+def _data(asked: object, output: Callable[[PipeTask], object]) -> object:
     if isinstance(asked, PipeTask):
-        return _output(asked)
+        return output(asked)
     if isinstance(asked, Mapping):
-        return {key: _data(each) for key, each in asked.items()}
-    return [_data(each) for each in cast("Sequence[object]", asked)]
+        return {key: _data(each, output) for key, each in asked.items()}
+    return [_data(each, output) for each in cast("Sequence[object]", asked)]
 
 
-def _output(task: PipeTask) -> object:
+def _output(context: Context, bundle: Bundle) -> object:
     try:
-        return task.pipe_output
+        return bundles.value_of(context, bundle)
     except ObjectNotFound as exc:
-        made = state_of(task).made
-        assert made is not None  # _answer() gave it
-        raise _Lacks([made.uuid], str(exc)) from exc
+        raise _Lacks([bundle.uuid], str(exc)) from exc
 
 
 def _birth(work: Work, tags: Mapping[str, str], lineage: Lineage) -> Birth:

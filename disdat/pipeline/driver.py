@@ -56,9 +56,6 @@ def run(planned: Plan, terms: Terms, events: Events) -> None:
     Raises:
         BaseException: What ended it: an interrupt, or an executor that cannot go on. All calls are ended.
     """
-    if all(node.outcome is not None for node in planned.nodes):
-        Ledger(planned, events).add(planned.nodes)
-        return
     driver = _Driver(planned, terms, events)
     try:
         driver.run()

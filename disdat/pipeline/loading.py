@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -10,6 +9,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
+from disdat.core import similar
 from disdat.durable import storage_errors
 from disdat.errors import InvalidInput, NotFound
 from disdat.pipeline import params, source
@@ -90,9 +90,8 @@ def _tasks_hint(module: ModuleType, wanted: str) -> str:
     if module.__name__ == "__main__":
         return f"__main__ is what runs now: move {wanted} into a module, and name that"
     names = [name for name, found in vars(module).items() if _is_own_task(found, module)]
-    close = difflib.get_close_matches(wanted, names, n=1)
-    if close:
-        return f"did you mean {module.__name__}.{close[0]}?"
+    if close := similar.closest(wanted, names):
+        return f"did you mean {module.__name__}.{close}?"
     return f"its tasks are {', '.join(sorted(names))}" if names else f"{module.__name__} has no tasks"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import luigi
 from luigi.parameter import ParameterException, ParameterVisibility
 
 from disdat import capture
-from disdat.core import digest
+from disdat.core import digest, similar
 from disdat.errors import InvalidInput
 
 # luigi's parameters raise what int(), json.loads() and their like raise.
@@ -277,5 +276,5 @@ def _choices(parameter: luigi.Parameter[_Value]) -> str:
 def _known_hint(known: Mapping[str, object], name: str) -> str:
     if not known:
         return "it has no parameters"
-    close = difflib.get_close_matches(name, known, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + f"its parameters: {', '.join(known)}"
+    close = similar.closest(name, known)
+    return (f"did you mean {close}? " if close else "") + f"its parameters: {', '.join(known)}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
-
-import luigi.configuration
+from typing import TYPE_CHECKING
 
 from disdat.catalog.queries import Filter
 from disdat.context import Context
@@ -13,13 +12,11 @@ from disdat.core.canonical import Json
 from disdat.core.printable import brief
 from disdat.errors import ApplyError, InvalidInput
 from disdat.ops import bundles, runs, watching
-from disdat.pipeline import driver, noise, observed, plan
+from disdat.pipeline import noise, observed, plan
 from disdat.pipeline import params as parameters
-from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Events, Quiet
-from disdat.pipeline.executors.named import EXECUTORS, INLINE, Wanted
-from disdat.pipeline.executors.pool import Pool
 from disdat.pipeline.garbage import rarely_collected
+from disdat.pipeline.ledger import Ledger
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
 from disdat.pipeline.plan import Asked, Node, Plan
@@ -27,8 +24,11 @@ from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.session import Session, of_run
 from disdat.pipeline.sharing import Sharing, publish
 from disdat.pipeline.task import PipeTask, build
-from disdat.pipeline.work import inside_a_task
 
+if TYPE_CHECKING:  # see `way` below
+    from disdat.pipeline.driver import Terms
+
+Way = Callable[[], "Terms"]
 Tell = Callable[[str, Outcome], None]
 """Called with a task, as people write it, and what became of it."""
 
@@ -99,18 +99,24 @@ def apply(
         sharing=Sharing(push=incremental_push, pull=incremental_pull),
     )
     session.sharing.check(context)
-    opening = _opening(executor, workers, scheduler)
-    terms = _terms(opening, timeout, is_central=central_scheduler)
+
+    def way() -> Terms:
+        from disdat.pipeline import ways  # much, that an apply does without which finds everything there
+
+        return ways.chosen(executor, workers, scheduler, timeout, is_central=central_scheduler)
+
+    if executor is not None or scheduler is not None:
+        way()  # what cannot be is refused before anything is changed
     with watching.watched(None):  # what is looked up here is not what the task looks for that may have called
-        return _carry_out(_plan(root, session, asked), session, terms, tell, events or Quiet())
+        return _carry_out(_plan(root, session, asked), session, way, tell, events or Quiet())
 
 
-def _carry_out(planned: Plan, session: Session, terms: Terms, tell: Tell, events: Events) -> dict[str, bool]:
+def _carry_out(planned: Plan, session: Session, way: Way, tell: Tell, events: Events) -> dict[str, bool]:
     if session.sharing.push:
         there = [node.outcome.bundle for node in planned.nodes if node.outcome and node.outcome.bundle]
         publish(session.context, there)
     try:
-        _run(planned, session, terms, events)
+        _run(planned, session, way, events)
     finally:
         _record(planned.nodes, session, tell)
     return _result(planned.nodes)
@@ -125,37 +131,16 @@ def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     return planned
 
 
-def _run(planned: Plan, session: Session, terms: Terms, events: Events) -> None:
+def _run(planned: Plan, session: Session, way: Way, events: Events) -> None:
     """Run what is open; afterwards every node has its outcome."""
-    if any(node.outcome is None for node in planned.nodes):
-        runs.record(session.context, session.run)
+    if all(node.outcome is not None for node in planned.nodes):
+        Ledger(planned, events).add(planned.nodes)
+        return
+    from disdat.pipeline import driver  # as above
+
+    runs.record(session.context, session.run)
     with noise.luigis(verbose=session.verbose):
-        driver.run(planned, terms, events)
-
-
-def _opening(executor: str | None, workers: int, scheduler: str | None) -> driver.Open | None:
-    """What opens the executor; None for this process."""
-    name = executor or ("pool" if workers > 1 else INLINE)
-    opens = EXECUTORS.get(name)
-    if scheduler is not None and name in {INLINE, "pool"}:
-        raise InvalidInput(f"a scheduler is that of a cluster, not of {name}", hint="say executor=dask, too")
-    if name == INLINE or inside_a_task():
-        return None
-    at_once = None if scheduler is not None and workers == 1 else workers
-    return lambda sink: opens(sink, Wanted(at_once, scheduler))
-
-
-def _terms(executor: driver.Open | None, timeout_s: float | None, *, is_central: bool) -> Terms:
-    settings = luigi.configuration.get_config()
-    return Terms(
-        executor=executor,
-        apart=lambda sink: Pool(sink, 1),
-        timeout_s=timeout_s,
-        limits=settings.getintdict("resources"),
-        # Luigi's own default, a quarter of an hour, is for servers.
-        retry_delay_s=settings.getfloat("scheduler", "retry_delay", 0.0),
-        is_central=is_central,
-    )
+        driver.run(planned, way(), events)
 
 
 @rarely_collected()

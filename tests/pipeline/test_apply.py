@@ -22,7 +22,7 @@ from disdat.ops.bundles import Birth
 from disdat.pipe import PipeTask
 from disdat.pipeline.run import apply
 from tests.pipeline import tasks
-from tests.pipeline.conftest import Applied
+from tests.pipeline.conftest import Applied, Project
 from tests.pipeline.tasks import A, B, Both, C
 
 WORKERS = pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -669,3 +669,26 @@ def test_a_chain_finds_what_it_made_before_the_last_time(applied: Applied, monke
     assert applied.value("Link") == 50
     assert applied(tasks.Link, {"i": 9}, code_version="manual:1") == []
     assert applied.value("Link") == 10
+
+
+def test_an_apply_that_finds_everything_brings_in_nothing_that_runs_tasks(project: Project) -> None:
+    """Nor what only few values or mistakes need: to start is half of what such an apply takes."""
+    project.write("mine.py", "from disdat.pipe import PipeTask\nclass One(PipeTask):\n    def pipe_run(self): return 1")
+    assert project.apply("mine.One") == ["One"]
+    program = """
+        import json, sys
+        from disdat import api
+        api.apply("demo", "mine.One")
+        print(json.dumps(sorted(sys.modules)))
+        """
+    brought_in = json.loads(project.python(program).stdout)
+    assert "disdat.pipeline.plan" in brought_in
+    needless = {
+        "disdat.pipeline.driver",
+        "disdat.pipeline.executors.pool",
+        "difflib",
+        "pandas",
+        "pyarrow",
+        "sqlalchemy",
+    }
+    assert needless & set(brought_in) == set()

@@ -38,6 +38,24 @@ class Yields(PipeTask):
     def pipe_run(self):
         return (yield self.yield_dependency(Leaf, {"n": 3}))
 
+class Broken(PipeTask):
+    def pipe_run(self):
+        raise ValueError("no good")
+
+class Between(PipeTask):
+    def pipe_requires(self):
+        self.add_dependency("it", Broken, {})
+
+    def pipe_run(self, it):
+        return it
+
+class Above(PipeTask):
+    def pipe_requires(self):
+        self.add_dependency("it", Between, {})
+
+    def pipe_run(self, it):
+        return it
+
 class Odd(PipeTask):
     force = luigi.Parameter(default="-")
     workers = luigi.IntParameter(default=0)
@@ -148,10 +166,12 @@ def test_why_answers_for_a_bundle_and_for_a_task(demo: Dsdt, pipe: str):
     demo("apply", f"{pipe}.Leaf", "--n", "4")
     demo("apply", f"{pipe}.Leaf", "--n", "4")
     shown = demo("why", "Leaf").lines
-    assert re.match(r"Leaf\(n=4\) did not run on [^(]*\(.+\)$", shown[0])
+    assert re.match(r"Leaf\(n=4\) did not run on [\d-]{10} [\d:]{8}$", shown[0])
     assert shown[1] == "  because  same code, parameters and input content"
     assert "  params:  n=4" in shown
-    assert shown[-1] == "  because  parameter n: 3 -> 4"
+    assert shown[-3] == "  because  parameter n: 3 -> 4"
+    assert re.match(r"  since    Leaf\(n=3\) [0-9a-f]{8}$", shown[-2])
+    assert re.match(r"  by       .+@.+: \S+ .+", shown[-1])
     assert demo("why", f"{pipe}.Leaf").lines == shown
     assert demo.json("why", f"{pipe}.Leaf", "--n", "3")["last"]["why"] == "no earlier result"
     assert "no run in demo decided about Leaf(n=5)" in demo.fails("why", f"{pipe}.Leaf", "--n", "5")
@@ -160,8 +180,19 @@ def test_why_answers_for_a_bundle_and_for_a_task(demo: Dsdt, pipe: str):
 
 def test_of_what_a_task_yielded_why_says_so(demo: Dsdt, pipe: str):
     demo("apply", f"{pipe}.Yields")
-    [line] = (line for line in demo("why", "Yields").lines if line.lstrip().startswith("input "))
-    assert re.fullmatch(r"  input Leaf_3_\w+:\s+Leaf [0-9a-f]{8}, yielded", line)
+    assert re.fullmatch(r"  yielded:\s+Leaf\(n=3\) [0-9a-f]{8}", demo("why", "Yields").lines[-1])
+    [read] = demo.json("why", "Yields")["inputs"].values()
+    assert (read["name"], read["yielded"]) == ("Leaf", "Leaf(n=3)")
+
+
+def test_why_follows_what_did_not_run_to_what_failed(demo: Dsdt, pipe: str):
+    assert demo.run("apply", f"{pipe}.Above").code == 1
+    assert [re.split(" on ", line)[0] for line in demo("why", f"{pipe}.Above").lines[:4]] == [
+        "Above() did not run",
+        "  because  Between() did not run",
+        "  └── Between() did not run: Broken() failed",
+        "      └── Broken() failed: ValueError: no good",
+    ]
 
 
 def test_no_name_of_a_parameter_clashes_with_an_option(demo: Dsdt, pipe: str):

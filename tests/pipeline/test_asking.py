@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import luigi
 import pytest
 
-from disdat.context import Context
+from disdat.context import Context, Home
 from disdat.errors import InvalidInput, NotFound
-from disdat.ops import add, bundles, find
+from disdat.ops import add, bundles, contexts, find, pull, push, remotes
 from disdat.pipe import PipeTask
 from disdat.pipeline import asking
 from tests.pipeline.conftest import Applied
@@ -45,6 +47,16 @@ class Last(PipeTask):
         return middle
 
 
+class After(PipeTask):
+    """What reads the output of a task that fails."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("last", Last, {"broken": True})
+
+    def pipe_run(self, last: int) -> int:
+        return last
+
+
 def test_it_names_what_was_why_and_what_that_was_because_of(context: Context, applied: Applied):
     applied(Last)
     applied(Last, {"n": 2})
@@ -69,7 +81,9 @@ def test_a_skip_is_answered_with_what_the_result_is_known_by_and_why_it_was_made
     assert (found.made.decision, found.made.why) == ("made", "no earlier result")
     assert found.components["params"] == {"n": "1"}
     assert str(found.components["class"]).endswith("test_asking.Middle")
-    assert {argument: name for argument, (name, _) in found.inputs.items()} == {"source": "Source"}
+    assert {argument: (read.name, read.yielded) for argument, read in found.inputs.items()} == {
+        "source": ("Source", None)
+    }
 
 
 def test_an_old_version_is_answered_by_the_run_that_made_it(context: Context, applied: Applied):
@@ -97,6 +111,32 @@ def test_a_failure_is_answered_too(context: Context, applied: Applied):
     found = asking.ask(context, Last)
     assert (found.last.decision, found.last.bundle, found.made) == ("failed", None, None)
     assert "no good" in found.last.why
+
+
+def test_of_what_was_made_elsewhere_it_says_who_made_it(context: Context, applied: Applied, tmp_path: Path):
+    """A pull brings the bundle and the record of its run; what that decided stays where it ran."""
+    here = remotes.bind(context, "team", f"file://{tmp_path}/shared", layout="packed").context
+    there = contexts.create(Home(tmp_path / "theirs"), "other")
+    there = remotes.bind(there, "team", f"file://{tmp_path}/shared", layout="packed").context
+    Applied(here)(Middle)
+    made = find.need(here, "Middle")
+    bundles.commit(here, [made])
+    push.push(here, [find.need(here, "Middle")])
+    pull.pull(there)
+    found = asking.ask(there, "Middle")
+    own = asking.ask(here, "Middle")
+    assert (found.last.decision, found.last.why) == ("made", "made elsewhere: what its run decided is not known here")
+    assert (found.last.task, found.last.run, found.last.bundle) == ("Middle(n=1)", own.last.run, made.uuid)
+    assert (found.components, found.inputs, found.made) == (own.components, own.inputs, None)
+
+
+def test_what_did_not_run_follows_from_what_failed(context: Context, applied: Applied):
+    with pytest.raises(Exception, match="no good"):
+        applied(After)
+    found = asking.ask(context, After)
+    assert (found.last.decision, found.last.why) == ("not run", "Last(broken=True) failed")
+    [fault] = found.last.because
+    assert (fault.task, fault.decision, fault.why) == ("Last(broken=True)", "failed", "ValueError: no good")
 
 
 def test_what_no_task_made_is_said_to_be_none(context: Context, tmp_path):

@@ -40,6 +40,8 @@ _READ_LOCALS = frozenset({"eval", "exec", "locals"})
 _READ_GLOBALS = frozenset({"eval", "exec", "globals"})
 _FRAMES = frozenset({"f_locals", "f_globals", "_getframe", "currentframe"})
 _NAMESPACES = frozenset({"f_globals", "__globals__"})
+NOTED = IMPORTING | READING.keys() | _READ_LOCALS | _READ_GLOBALS | _FRAMES | _NAMESPACES | {"executable"}
+"""Names and attributes that are looked at; all others tell nothing."""
 
 
 class Noticing:
@@ -96,27 +98,32 @@ class Noticing:
             self.calls |= dict.fromkeys([chain] if (chain := dotted(called)) else names_in(called))
 
     def name(self, node: ast.Name) -> None:
+        """Look at a name that is :data:`NOTED`, or another one of what is."""
         self._handed_on(node, node.id)
+        if node.id in _READ_LOCALS:
+            self._scopes.read()
+        if node.id in _READ_GLOBALS or node.id == "__annotations__":
+            self._scopes.refer("*")
         if node.id[:2] == "__":
-            self._named(node.id)
-            if node.id == "__annotations__":
-                self._scopes.refer("*")
+            self.named(node.id)
 
     def attribute(self, node: ast.Attribute) -> None:
+        """Look at an attribute that is :data:`NOTED`."""
         self._handed_on(node, node.attr)
-        if node.attr == "executable" and dotted(node.value) == "sys":
+        of = dotted(node.value)
+        if node.attr == "executable" and of == "sys":
             self.cannot_follow(node)  # runs another Python, on who knows what
         if node.attr in _FRAMES:
             self._scopes.read()
-        if node.attr in _NAMESPACES or (node.attr in _READ_GLOBALS and dotted(node.value) == "builtins"):
+        if node.attr in _NAMESPACES or (node.attr in _READ_GLOBALS and of == "builtins"):
             self._scopes.refer("*")
-        if node.attr[:2] == "__" or dotted(node.value) in {"inspect", "typing"}:
-            self._named(node.attr)
+        if node.attr[:2] == "__" or of in {"inspect", "typing"}:
+            self.named(node.attr)
 
-    def constant(self, value: str) -> None:
-        """Look at a text, which may name an attribute."""
-        if value[:2] == "__":
-            self._named(value)
+    def named(self, name: str) -> None:
+        """Look at the name of an attribute, which may be written as a text."""
+        if name in READING:
+            self.reads[READING[name]] = None
 
     def assigned(self, node: ast.Assign) -> None:
         """Look at an assignment: another name of what imports modules is known where it is called."""
@@ -127,19 +134,8 @@ class Noticing:
         if isinstance(node.value, ast.Attribute) and dotted(node.value) == "sys.modules":
             self._loaded_module(node.slice, node)
 
-    def used(self, name: str) -> None:
-        """Look at a name that is read or bound."""
-        if name in _READ_LOCALS:
-            self._scopes.read()
-        if name in _READ_GLOBALS:
-            self._scopes.refer("*")
-
     def cannot_follow(self, node: ast.expr) -> None:
         self.blind.append(f"line {node.lineno}: {ast.unparse(node)}")
-
-    def _named(self, name: str) -> None:
-        if name in READING:
-            self.reads[READING[name]] = None
 
     def _handed_on(self, node: ast.Name | ast.Attribute, name: str) -> None:
         if self._others.get(name, name) in IMPORTING and node is not self._seen and isinstance(node.ctx, ast.Load):

@@ -28,7 +28,8 @@ _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (
     ((ast.Import, ast.ImportFrom), "import"),
     ((ast.Assign, ast.AnnAssign, ast.AugAssign), "constant"),
 )
-_OTHER_NAMES = re.compile(rb"\b(?:%s)\s*(?:as\b|[#;)]|$)" % "|".join(sorted(WATCHED)).encode(), re.MULTILINE)
+_WATCHED = tuple(each.encode() for each in sorted(WATCHED))
+_OTHER_NAMES = re.compile(rb"\b(?:%s)\s*(?:as\b|[#;)]|$)" % b"|".join(_WATCHED), re.MULTILINE)
 """Where what is watched may get another name: mostly it does not, and a walk through all of a module takes long."""
 _NEVER_IMPORTED = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING"})
 
@@ -88,15 +89,16 @@ def read(source: bytes, keeping: Keeping = PLAIN) -> Outline:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return opaque(source)
-    others = dict(other_names(tree, WATCHED)) if _OTHER_NAMES.search(source) else {}
+    may_be = any(each in source for each in _WATCHED)  # far faster than the expression
+    others = dict(other_names(tree, WATCHED)) if may_be and _OTHER_NAMES.search(source) else {}
     worth = list(_worth_writing(tree.body, keeping))
     written = [_written(each, keeping, others, source) for each in worth]
     if keeping.sources:
         lines = source.splitlines(keepends=True)
         written = [_as_it_stands(each, node, lines) for node, each in zip(worth, written, strict=True)]
     found = [_statement(node, each) for node, each in zip(worth, written, strict=True)]
-    files = reading.find(source, worth)
-    if files:
+    if reading.may_read(source, (call for each in written for call in each.calls)):
+        files = reading.find(worth)
         found = [_with_files(each, files.get(node)) for node, each in zip(worth, found, strict=True)]
     stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}

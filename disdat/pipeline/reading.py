@@ -9,7 +9,6 @@ the current one, and else a package. Pure, and of the standard library only.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from disdat.pipeline.expressions import dotted, last_name, text
 OWN = "@"
 """Stands for the file of the module itself."""
 
-_MAY_READ = re.compile(rb"__file__|resources|get_data|^\w.*\b(?:open|read_\w+)\(", re.MULTILINE)
+_ANCHORS = (b"__file__", b"resources", b"get_data")
 _SAME = frozenset({"Path", "PurePath", "str", "fspath", "abspath", "realpath", "normpath", "as_file"})
 _SAME_METHODS = frozenset({"resolve", "absolute", "as_posix"})
 _OF_RESOURCES = frozenset({"get_data", "read_text", "read_binary", "open_text", "open_binary"})
@@ -47,10 +46,16 @@ class Reads:
     """Where it reads a file that is not known, by line."""
 
 
-def find(source: bytes, statements: Sequence[ast.stmt]) -> Mapping[ast.stmt, Reads]:
+def may_read(source: bytes, calls: Iterable[str]) -> bool:
+    """Whether a module, of which that is called while it is imported, may read a file that can be told."""
+    if any(each in source for each in _ANCHORS):
+        return True
+    called = (each.rpartition(".")[2] for each in calls)
+    return any(each in {"open", "Path"} or each.startswith("read_") for each in called)
+
+
+def find(statements: Sequence[ast.stmt]) -> Mapping[ast.stmt, Reads]:
     """What each of the statements of a module reads; none that reads nothing."""
-    if not _MAY_READ.search(source):
-        return {}
     known: _Paths = {}
     for each in statements:
         _read(each, known)  # a function may name what is bound below it

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from disdat.pipeline.expressions import constant_attribute, may_read_annotations, text
-from disdat.pipeline.noticing import Noticing
+from disdat.pipeline.noticing import NOTED, Noticing
 from disdat.pipeline.scopes import Scopes
 from disdat.pipeline.written import PLAIN, Keeping, Written
 
@@ -40,6 +40,7 @@ class _Writer:
 
     def __init__(self, keeping: Keeping, others: Mapping[str, str]) -> None:
         self._keeping = keeping
+        self._others = others
         self._out: list[str] = []
         self._scopes = Scopes()
         self._notes = Noticing(self._scopes, others)
@@ -120,7 +121,8 @@ class _Writer:
         value = node.value
         if isinstance(value, str):
             self._texts.append(value)
-            self._notes.constant(value)
+            if value[:2] == "__":
+                self._notes.named(value)
         # Python's own text of a number may not be longer than a limit, and that of some constants is a name.
         text = hex(value) if type(value) is int else ascii(value)
         is_name = value is ... or (isinstance(value, float | complex) and "inf" in text)
@@ -129,8 +131,7 @@ class _Writer:
     def _name(self, node: ast.Name) -> None:
         if not isinstance(node.ctx, ast.Load):
             self._scopes.bind(node.id)
-        self._notes.name(node)
-        self._use(node.id)
+        self._used(node)
 
     def _attribute(self, node: ast.Attribute) -> None:
         self._write_chain(node, "")
@@ -138,13 +139,13 @@ class _Writer:
     def _write_chain(self, node: ast.expr, attributes: str) -> None:
         """Write attributes of attributes, down to what they are read of."""
         if isinstance(node, ast.Attribute):
-            self._notes.attribute(node)
+            if node.attr in NOTED:
+                self._notes.attribute(node)
             self._out += ("Attribute", "(", node.attr)
             self._write_chain(node.value, f".{node.attr}{attributes}")
             self._out.append(")")
         elif isinstance(node, ast.Name):
-            self._notes.name(node)
-            self._use(node.id, attributes)
+            self._used(node, attributes)
         elif isinstance(node, ast.Call) and self._notes.imports(node, attributes):
             self._plain_call(node)
         else:
@@ -400,8 +401,12 @@ class _Writer:
                 self._scopes.bind_import(alias.asname or alias.name, module + alias.name)
             self._out += ("import", module + alias.name, alias.asname or alias.name)
 
+    def _used(self, node: ast.Name, attributes: str = "") -> None:
+        if node.id in NOTED or node.id in self._others:
+            self._notes.name(node)
+        self._use(node.id, attributes)
+
     def _use(self, name: str, attributes: str = "") -> None:
-        self._notes.used(name)
         self._scopes.use(len(self._out), name, attributes)
         self._out.append(name)
 

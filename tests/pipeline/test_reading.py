@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import logging
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from disdat.pipeline import reading, source
+from disdat.pipeline import outline, reading, source
 from tests.pipeline.conftest import Applied
 
 Write = Callable[[str, str], Path]
@@ -18,8 +17,8 @@ Write = Callable[[str, str], Path]
 
 def found(text: str) -> tuple[set[str], list[str]]:
     """The files that are read by what stands in a module, and where it reads others."""
-    reads = reading.find(text.encode(), ast.parse(text).body).values()
-    return {path for each in reads for path in each.files}, [what for each in reads for what in each.blind]
+    statements = outline.read(text.encode()).statements
+    return {path for each in statements for path in each.files}, [what for each in statements for what in each.blind]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
+from disdat import scratch
 from disdat.catalog import index, queries, rows
 from disdat.catalog.index import Fetch
 from disdat.catalog.log import Log, Place, Position
@@ -116,8 +117,7 @@ class Keeping:
 
     def gone(self) -> Iterator[Gone]:
         """Yield the bundles that are not present any more, those that went last first."""
-        # An empty name: a file of SQLite's own, so that memory does not grow with what was removed.
-        with closing(sqlite3.connect("", isolation_level=None)) as database:
+        with closing(scratch.connect()) as database:
             database.execute("CREATE TABLE gone (uuid TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID")
             database.execute("BEGIN")
             database.executemany("INSERT INTO gone VALUES (?, ?)", self._connection.execute(_GONE))
@@ -212,8 +212,7 @@ class Refolded:
     def _fold(self, seen: Position) -> sqlite3.Connection:
         from disdat.catalog import tables  # SQLAlchemy, which only making a catalog needs
 
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        connection = sqlite3.connect("", isolation_level=None)
+        connection = scratch.connect()
         queries.define_functions(connection)
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("BEGIN")

@@ -91,7 +91,7 @@ class Tree(Mapping[str, Entry]):
             raise InvalidInput("a path occurs twice")
         for path in self._entries:
             check_path(path)
-        if files := _directories(self._entries) & self._entries.keys():
+        if files := parents(self._entries) & self._entries.keys():
             raise InvalidInput(f"{min(files)!r} is a file and has paths below it")
 
     def __getitem__(self, path: str) -> Entry:
@@ -263,8 +263,8 @@ def _hash_file(hasher: blake3, name: str, entry: Entry) -> None:
     hasher.update(b"%b%b%c%b" % (len(raw).to_bytes(8, "little"), raw, entry.executable, entry.digest.raw))
 
 
-def _directories(paths: Iterable[str]) -> set[str]:
-    """Every directory one of *paths* lies in."""
+def parents(paths: Iterable[str]) -> set[str]:
+    """Every directory one of *paths* lies in; without the root."""
     found: set[str] = set()
     for path in paths:
         directory = path.rpartition("/")[0]

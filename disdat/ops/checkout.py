@@ -7,7 +7,6 @@ that anybody changed, or that was there before.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import unicodedata
@@ -21,17 +20,18 @@ from disdat.context import Context
 from disdat.core import similar
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
-from disdat.core.tree import Entry, Tree, TreeRef, encode_path, from_nodes
+from disdat.core.tree import Entry, Tree, TreeRef, encode_path, from_nodes, parents
 from disdat.durable import storage_errors
 from disdat.errors import Conflict, Corrupt, InvalidInput, NotFound, PathNotFound, PermissionDenied
 from disdat.ops import find, localizing
 from disdat.ops.reading import BundleSource
+from disdat.ops.uncollected import uncollected
 from disdat.store import checkout as deciding
 from disdat.store import names
 from disdat.store.additions import SMALL_BYTES
 from disdat.store.carryout import Writer, left_over, remove
 from disdat.store.checkout import Obstacle, Plan, below
-from disdat.store.found import Looker, Sight, parents, place
+from disdat.store.found import Looker, Sight, place
 from disdat.store.written import Begun, Record, RecordFile, Stamp, Written
 
 Progress = Callable[[int, int], None]
@@ -92,7 +92,7 @@ def checkout(
     """
     asked = _Asked(context, reference, directory, paths, link=link)
     with asked.alone(), context.home.store.kept():
-        with _no_search_for_cycles():
+        with uncollected():
             planned = asked.plan(force=force)
         planned.check()
         planned.bring(progress)
@@ -111,7 +111,7 @@ def plan(
 ) -> CheckedOut:
     """What :func:`checkout` would do; writes nothing. Raises what that does, but for conflicts, which it tells."""
     asked = _Asked(context, reference, directory, paths, link=link)
-    with context.home.store.kept(), _no_search_for_cycles():
+    with context.home.store.kept(), uncollected():
         return asked.plan(force=force).outcome
 
 
@@ -310,7 +310,7 @@ class _Planned:
             stamps = dict(self._sight.stamps)
             if self._plan.changes or not os.path.isdir(root):
                 stamps |= self._write(progress)
-        with _no_search_for_cycles():
+        with uncollected():
             files = self._files(stamps)
             after = Record(files, self._tree_of(files))
             if after != self._record:
@@ -355,23 +355,6 @@ class _Planned:
         for left in self._asked.left_over(self._record, self._asked.begun_tree(self._record)):
             with suppress(FileNotFoundError, NotADirectoryError):  # it got its name, or never was
                 remove(left, disk=self._asked.context.home.disk)
-
-
-@contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """
-    Let Python's collector wait, which finds nothing among the many values a plan or a record is made of.
-
-    It looks at all of them again and again while they are made: of 10,000 files that took as long as all else. While
-    files are written it may run: that can take long, and other threads may need it.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _scope(paths: Sequence[str]) -> tuple[str, ...]:

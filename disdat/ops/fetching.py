@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from disdat.catalog import history
@@ -15,6 +13,7 @@ from disdat.core.digest import Digest
 from disdat.core.event import Event
 from disdat.core.places import object_key
 from disdat.ops import pending, presence
+from disdat.ops.uncollected import uncollected
 from disdat.remote import transfer
 from disdat.remote.mirror import Mirror, Refused
 
@@ -64,7 +63,7 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
             pending.note_repeated(context)
         presence.note_fetched(context, adds)
 
-    with _uncollected():
+    with uncollected():
         fetched = mirror.fetch(receive, progress=progress)
     spoken_of.update(dict.fromkeys(_heal(context, mirror, lost)))
     now = dict.fromkeys(context.catalog.present(list(spoken_of)))
@@ -72,19 +71,6 @@ def into(context: Context, mirror: Mirror, *, progress: Progress | None = None) 
     gone = tuple(uuid for uuid in there if uuid not in now)
     refused = (*fetched.refused, *lost.values())
     return FetchResult(new, gone, fetched.publications, refused, time.monotonic() - started_s)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Have no cycles looked for: looking for them in all that is read, which has none, takes a fifth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        # Of threads that fetch at once, the first has seen it enabled, and enables it.
-        if was_enabled:
-            gc.enable()
 
 
 def _subjects(context: Context, events: Sequence[Event]) -> list[str]:

@@ -7,12 +7,10 @@ It is kept in a temporary database, so that memory does not grow with the store.
 from __future__ import annotations
 
 import shlex
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from disdat.catalog.keeping import Gone, Keeping, Needed
 from disdat.core import event, reach
@@ -21,6 +19,7 @@ from disdat.core.reach import Owner, Tally
 from disdat.errors import Corrupt, ObjectNotFound, UnknownFormat
 from disdat.ops import trees
 from disdat.ops.trees import Peek
+from disdat.scratch import Scratch
 
 CACHE_KIB = 64 << 10
 _BATCH = 500
@@ -62,26 +61,14 @@ class Found:
     """Objects that are needed and are not here."""
 
 
-class Marks:
+class Marks(Scratch):
     """A context manager; for one thread. *peek* reads the nodes of trees."""
 
     def __init__(self, peek: Peek, *, now_us: int, retention_us: int) -> None:
+        super().__init__(f"PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_mode = OFF; {_SCHEMA}")
         self._peek = peek
         self._now_us = now_us
         self._retention_us = retention_us
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._database.executescript(f"PRAGMA journal_mode = OFF; {_SCHEMA}")
-        self._database.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     def add(
         self,

@@ -8,17 +8,16 @@ neither time nor memory grows with how often the same bytes are used.
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import closing
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from disdat.core import canonical, manifest
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
 from disdat.core.tree import NODE_FORMAT, Tree, TreeRef, from_nodes, links
 from disdat.errors import Corrupt, NotFound, ObjectNotFound
+from disdat.scratch import Scratch
 from disdat.store.collect import portions
 from disdat.store.objects import ObjectStore
 
@@ -30,7 +29,7 @@ _BATCH = 500
 _EMPTY_NODE = canonical.encode({"format": NODE_FORMAT, "entries": []})
 
 
-class Needs:
+class Needs(Scratch):
     """
     Objects by digest: which are to be read, and which were found. A context manager; for one thread.
 
@@ -38,22 +37,11 @@ class Needs:
     """
 
     def __init__(self, share: float = 1) -> None:
-        self._share = share
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(
+        super().__init__(
             "CREATE TABLE need (digest BLOB PRIMARY KEY, size INTEGER NOT NULL, chosen INTEGER NOT NULL,"
             " found INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"
         )
-        self._database.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
+        self._share = share
 
     def add(self, objects: Iterable[tuple[Digest, int]]) -> None:
         """Note objects, each with its size in bytes, or 0 where that is not known."""

@@ -11,12 +11,11 @@ from pathlib import Path
 from disdat.catalog.queries import Row
 from disdat.context import Context
 from disdat.core import similar
-from disdat.core.tree import Entry, decode_path, encode_path
+from disdat.core.tree import Entry, decode_path, encode_path, parents
 from disdat.durable import storage_errors
 from disdat.errors import PathNotFound
 from disdat.store import files
 from disdat.store.checkout import below
-from disdat.store.found import parents
 
 
 def chosen(row: Row, tree: Mapping[str, Entry], paths: Sequence[str]) -> dict[str, Entry]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from disdat.core import reach
 from disdat.core.digest import Digest
 from disdat.core.reach import Verdict
 from disdat.errors import Corrupt, UnknownFormat
 from disdat.ops.marks import Amount, Marks
+from disdat.scratch import Scratch
 from disdat.store.collect import Collector, portions
 from disdat.store.packs import PackReader
 from disdat.store.trash import Thing
@@ -95,25 +93,14 @@ class TrashJudge:
         return False
 
 
-class Judgement:
+class Judgement(Scratch):
     """All of a trash that was judged, in a temporary database; a context manager, for one thread."""
 
     def __init__(self, judged: Iterable[Judged]) -> None:
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(
+        super().__init__(
             "CREATE TABLE judged (kind TEXT, path BLOB, since INTEGER, size INTEGER, verdict TEXT, purged_from INTEGER)"
         )
-        self._database.execute("BEGIN")
         self._database.executemany("INSERT INTO judged VALUES (?, ?, ?, ?, ?, ?)", map(_row, judged))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     @property
     def amounts(self) -> Mapping[Verdict, Amount]:

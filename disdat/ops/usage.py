@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from types import TracebackType
-from typing import Self
 
 from disdat.catalog.keeping import Keeping, Present
 from disdat.catalog.queries import Filter, Row
@@ -23,6 +20,7 @@ from disdat.ops.everywhere import Asked, Asking
 from disdat.ops.gc import Policy, Progress
 from disdat.ops.marks import CACHE_KIB, Amount
 from disdat.remote.known import Presence
+from disdat.scratch import Scratch
 from disdat.store.collect import IN_FILE
 from disdat.store.peek import Peek
 
@@ -200,25 +198,14 @@ def _held(context: Context, group: Group) -> _Held:
         return _Held(shares.matched(collector.here()))
 
 
-class _Shares:
+class _Shares(Scratch):
     """Which group needs each object, and whether another one does too, in a temporary database; a context manager."""
 
     def __init__(self, peek: Peek) -> None:
+        columns = "digest BLOB PRIMARY KEY, group_ INTEGER, shared INTEGER, others INTEGER"
+        tables = (f"CREATE TABLE {table} ({columns}) WITHOUT ROWID;" for table in ("needed", "node"))
+        super().__init__(f"PRAGMA cache_size = -{CACHE_KIB}; {' '.join(tables)}")
         self._peek = peek
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        for table in ("needed", "node"):
-            columns = "digest BLOB PRIMARY KEY, group_ INTEGER, shared INTEGER, others INTEGER"
-            self._database.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
-        self._database.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
 
     def add(self, keeping: Keeping, *, group: Group, lost: Callable[[Digest], None]) -> None:
         """Note what the present bundles of a context need; *lost* is asked about nodes of trees that are not here."""

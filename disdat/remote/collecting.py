@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import islice
-from types import TracebackType
-from typing import Self
 
 from disdat.core import event
 from disdat.core.places import collection_key
 from disdat.errors import Conflict
 from disdat.remote import condemned, leases
 from disdat.remote.condemned import Condemned, Listed
+from disdat.scratch import Scratch
 from disdat.store.backend import LONGEST_SIGNED_S, Backend, Unsupported, probe
 from disdat.store.backend import Stored as Kept
 
@@ -43,7 +41,16 @@ _FILE = re.compile(r"context/([^/]+)/files/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a
 _SHARE = re.compile(r"shares/([0-9A-HJKMNP-TV-Z]{26})/.+", re.DOTALL)
 
 
-class Keys:
+_SCHEMA = """
+PRAGMA journal_mode = OFF;
+CREATE TABLE needed (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE root (context TEXT, uuid TEXT, PRIMARY KEY (context, uuid)) WITHOUT ROWID;
+CREATE TABLE kept (key TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Keys(Scratch):
     """
     Keys of a remote, with size and time, in a temporary database: memory does not grow with how many there are.
 
@@ -51,24 +58,7 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE needed (key TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE root (context TEXT, uuid TEXT, PRIMARY KEY (context, uuid)) WITHOUT ROWID")
-        self._database.execute(
-            "CREATE TABLE kept (key TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID"
-        )
-        self._database.execute("BEGIN")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
+        super().__init__(_SCHEMA)
 
     def need(self, keys: Iterable[str]) -> None:
         """Note that somebody needs what is under these."""

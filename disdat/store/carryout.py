@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from disdat.core.digest import CHUNK_BYTES, Digest
-from disdat.core.tree import Entry
+from disdat.core.tree import Entry, parents
 from disdat.durable import Disk
 from disdat.errors import Conflict, Corrupt
 from disdat.store.additions import SMALL_BYTES
 from disdat.store.checkout import Plan, in_order
 from disdat.store.files import Progress
-from disdat.store.found import Sight, parents, place
+from disdat.store.found import Sight, place
 from disdat.store.objects import ObjectStore
 from disdat.store.packs import PackReader
 from disdat.store.placing import CANNOT_LINK

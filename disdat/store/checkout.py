@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
-from disdat.core.tree import Entry
-from disdat.store.found import Foreign, Found, parents
+from disdat.core.tree import Entry, parents
+from disdat.store.found import Foreign, Found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import os
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from disdat.core.digest import Digest
-from disdat.core.tree import Entry, decode_path, encode_path
+from disdat.core.tree import Entry, decode_path, encode_path, parents
 from disdat.durable import storage_errors
 from disdat.store import files
 from disdat.store.additions import SMALL_BYTES
@@ -57,17 +57,6 @@ class Sight:
 def place(root: str, path: str) -> str:
     """Where a path of a tree is below *root*."""
     return f"{root}/{path}" if path.isascii() and "%" not in path else f"{root}/{os.fsdecode(decode_path(path))}"
-
-
-def parents(paths: Iterable[str]) -> set[str]:
-    """Every directory one of *paths* lies in; without the root."""
-    found: set[str] = set()
-    for path in paths:
-        directory = path.rpartition("/")[0]
-        while directory and directory not in found:
-            found.add(directory)
-            directory = directory.rpartition("/")[0]
-    return found
 
 
 class Looker:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from disdat.core.tree import decode_path
+from disdat.core.tree import decode_path, parents
 from disdat.durable import storage_errors
 from disdat.errors import Conflict
-from disdat.store.found import parents
 
 TRIED = 100
 """So many clashes are tried at most: where one is none, the others are none either."""

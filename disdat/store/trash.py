@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+from disdat import scratch
 from disdat.core import canonical, event
 from disdat.core.canonical import Json
 from disdat.core.digest import ALGORITHM, Digest
@@ -153,8 +154,7 @@ class Trash:
 
     def _since(self) -> sqlite3.Connection:
         """Since when objects (by hex) and packs are here, by the latest note that names them."""
-        # An empty name: a file of SQLite's own, which it keeps in memory while it is small, and deletes.
-        database = sqlite3.connect("", isolation_level=None)
+        database = scratch.connect()
         database.execute(
             "CREATE TABLE since (kind TEXT, name TEXT, time INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID"
         )

@@ -221,6 +221,7 @@ def _told(choices: Choices, context: Context, *, as_json: bool) -> Iterator[Tell
         lines=not (as_json or choices.quiet),
         person=opening.wants_progress(choices),
         saved_s=lambda uuids: ops.lineage.seconds(context, uuids),
+        columns=opening.width(),
     )
     try:
         with teller, interruptible(teller.kept, stop=teller.stop, grace_s=_GRACE_S):

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -21,7 +22,24 @@ INTERVAL_S = 1.0
 """So often a program is told."""
 
 
-class ByteBar:
+class Stopping(ABC):
+    """A context manager that, however it is left, stops what it shows."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+
+class ByteBar(Stopping):
     """
     A progress bar on standard error, from the moment the work has taken :data:`DELAY_S`; a context manager.
 
@@ -37,16 +55,7 @@ class ByteBar:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def stop(self) -> None:
-        """Leave the terminal as it was."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -80,7 +89,7 @@ class ByteBar:
         self._bar.start()
 
 
-class Phases:
+class Phases(Stopping):
     """
     What is being done, on standard error, once the work has taken :data:`DELAY_S`; a context manager.
 
@@ -99,16 +108,10 @@ class Phases:
             self._timer.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._timer is not None:
+    def stop(self) -> None:
+        if self._timer is not None and self._timer.is_alive():
             self._timer.cancel()
             self._timer.join()
-        self.stop()
-
-    def stop(self) -> None:
-        """Leave the terminal as it was."""
         with self._lock:
             if self._status is not None:
                 self._status.stop()
@@ -133,7 +136,7 @@ class Phases:
             self._status.start()
 
 
-class JsonLines:
+class JsonLines(Stopping):
     """
     How far things are, on standard error, as a line of JSON each second and one at the end; a context manager.
 
@@ -150,14 +153,6 @@ class JsonLines:
         self._done = self._total = 0
         self._due_s = 0.0
         self._is_said = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """Say how far it came, if that was not said yet."""
@@ -183,7 +178,7 @@ class JsonLines:
                 sys.stderr.flush()
 
 
-class AddProgress:
+class AddProgress(Stopping):
     """
     How far adding *paths* has come, as a :class:`ByteBar`; a context manager.
 
@@ -197,13 +192,8 @@ class AddProgress:
         self._done_bytes = 0
         self._total_bytes: int | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.__exit__(kind, exc, trace)
+    def stop(self) -> None:
+        self._bar.stop()
 
     def __call__(self, taken_bytes: int) -> None:
         with self._lock:

@@ -137,13 +137,15 @@ def cut(line: str, width: int | None) -> str:
     """*line* as far as *width* characters hold it; None is as long as it is."""
     if width is None or len(line) <= width:
         return line
-    end = "…" if _can_show("…") else "..."
+    end = "…" if can_show("…") else "..."
     return line[: max(0, width - len(end))] + end
 
 
-def _can_show(text: str) -> bool:
+def can_show(text: str) -> bool:
+    """Whether standard output has all characters of *text*; what stands in for it for a while may not say."""
+    encodings = (getattr(stream, "encoding", None) for stream in (sys.stdout, sys.__stdout__))
     try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        text.encode(next(filter(None, encodings), "ascii"))
     except (UnicodeEncodeError, LookupError):
         return False
     return True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from disdat.cli import render
+from disdat.cli.progress import Stopping
 from disdat.core.printable import brief
 from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.outcome import Decision, Outcome
@@ -23,6 +24,7 @@ DELAY_S = 0.5
 """So long a run goes on before a person is shown what runs."""
 _PER_SECOND = 4
 _SHORT = 8
+_KIND = 6
 _WIDEST = 60
 _RUNNING_SHOWN = 8
 _KINDS: tuple[Decision, ...] = ("made", "reused", "failed", "not run", "interrupted")
@@ -31,16 +33,20 @@ _NAMES_SHOWN = 20
 """Of more tasks than this that are used again a person sees the number."""
 
 
-class Teller(Quiet):
+class Teller(Stopping, Quiet):
     """
     Tells of a run on standard output, and at a terminal on standard error what runs now; a context manager.
 
     *lines* is whether each task has a line; *person* whether somebody looks. *saved_s* gives how long it took to make
-    some bundles. The thread that applies calls it; another one draws.
+    some bundles. Lines are cut at *columns*, but those of what failed. The thread that applies calls it; another one
+    draws.
     """
 
-    def __init__(self, *, lines: bool, person: bool, saved_s: Callable[[Sequence[str]], float]) -> None:
+    def __init__(
+        self, *, lines: bool, person: bool, saved_s: Callable[[Sequence[str]], float], columns: int | None = None
+    ) -> None:
         self._lines = lines
+        self._columns = columns
         self._person = person
         self._saved_s = saved_s
         self._started_s = time.monotonic()
@@ -56,13 +62,7 @@ class Teller(Quiet):
             self._screen.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def stop(self) -> None:
-        """Leave the terminal as it was."""
         if self._screen is not None:
             self._screen.close()
 
@@ -88,7 +88,7 @@ class Teller(Quiet):
 
     def ended(self, task: Subject, outcome: Outcome) -> None:
         self._board.end(task, outcome)
-        self._print([_line_of(task.name, outcome, self._width)])
+        self._print([self._line_of(task.name, outcome)])
 
     def concluded(self, task: str, outcome: Outcome) -> None:
         """Take in what became of a task, when all have ended."""
@@ -126,7 +126,17 @@ class Teller(Quiet):
         if self._person and len(reused) > _NAMES_SHOWN:
             self._print([f"reused  {render.count(len(reused), 'task')}"])
         else:
-            self._print([_line_of(name, outcome, self._width) for name, outcome in reused])
+            self._print([self._line_of(name, outcome) for name, outcome in reused])
+
+    def _line_of(self, name: str, outcome: Outcome) -> str:
+        took = f"{outcome.seconds:.1f} s" if outcome.decision == "made" else ""
+        line = _line(outcome.decision, name, self._width, outcome.bundle, outcome.why, took)
+        if outcome.bundle is None or self._columns is None or len(line) <= self._columns:
+            return line
+        if outcome.decision == "reused":  # why is mostly the same of all
+            return render.cut(_line(outcome.decision, name, self._width, outcome.bundle, ""), self._columns)
+        out_of_line = re.sub(r"(?<=\S)  +", "  ", line[_KIND:])  # and so more of why
+        return render.cut(line[:_KIND] + out_of_line, self._columns)
 
     def _print(self, lines: Sequence[str]) -> None:
         if self._lines and lines:
@@ -234,12 +244,7 @@ class _Screen:
             self._live.start(refresh=True)
 
 
-def _line_of(name: str, outcome: Outcome, width: int) -> str:
-    took = f"{outcome.seconds:.1f} s" if outcome.decision == "made" else ""
-    return _line(outcome.decision, name, width, outcome.bundle, outcome.why, took)
-
-
 def _line(decision: str, name: str, width: int, bundle: str | None, why: str, took: str = "") -> str:
     made = (bundle or "")[:_SHORT].ljust(_SHORT)
-    cells = [decision.ljust(6), brief(name).ljust(width), made, took.rjust(7)]
+    cells = [decision.ljust(_KIND), brief(name).ljust(width), made, took.rjust(7)]
     return "  ".join([*cells, render.one_line(why)]).rstrip()

@@ -118,6 +118,20 @@ def test_what_did_not_run_is_counted_apart_from_what_failed(capsys: pytest.Captu
     assert teller.summary().startswith("0 made, 0 reused, 1 failed, 1 not run in ")
 
 
+def test_lines_fit_the_terminal_but_for_what_failed(capsys: pytest.CaptureFixture[str]):
+    teller = Teller(lines=True, person=False, saved_s=lambda uuids: 0.0, columns=60)
+    base, top, last = (Subject(str(number), f"Task(number={number})") for number in range(3))
+    with teller:
+        teller.planned([(base, Outcome("reused", "same code and all of that " * 3, "k", "12345678-1")), (top, None)])
+        teller.ended(top, Outcome("made", "parameter number: 1 -> 2; " * 3, "k", "abcdefgh-1", 2.34))
+        teller.ended(last, Outcome("failed", "it has to be said what " * 3))
+    reused, made, failed = capsys.readouterr().out.splitlines()
+    assert reused.split() == ["reused", "Task(number=0)", "12345678"]
+    assert len(made) == 60
+    assert re.search(r"abcdefgh  2\.3 s  parameter n.*(…|\.\.\.)$", made)
+    assert failed.endswith("it has to be said what")
+
+
 def test_where_many_are_reused_a_person_sees_the_number(capsys: pytest.CaptureFixture[str]):
     teller = Teller(lines=True, person=True, saved_s=lambda uuids: 0.0)
     with teller:

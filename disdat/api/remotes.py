@@ -54,12 +54,15 @@ def push(
     tags: Mapping[str, str] | None = None,
     uuid: str | None = None,
     delocalize: bool = False,
+    *,
+    inputs: bool = False,
 ) -> PushResult:
     """
     Send the newest committed bundle that matches to the remote, or all committed ones, if nothing is named.
 
     What is there already is not sent again. On return others see all of it. With *delocalize*, the bytes of these
-    bundles are dropped here then, as :func:`delocalize` does.
+    bundles are dropped here then, as :func:`delocalize` does. With *inputs*, what they were made from is committed and
+    sent too, where it is here and not there.
 
     Raises:
         BundleNotFound: None matches.
@@ -68,9 +71,11 @@ def push(
         PermissionDenied, Unavailable: The remote refused, or does not answer; pushing again goes on.
     """
     here = selection.context(local_context)
-    if bundle_name is None and uuid is None and not tags and not delocalize:
+    if bundle_name is None and uuid is None and not tags and not delocalize and not inputs:
         return ops.push.push_all(here)
     rows = ops.push.selected(here, bundle_name, uuid=uuid, tags=tags or {})
+    if inputs:
+        rows = ops.push.with_inputs(here, rows)
     pushed = ops.push.push(here, rows)
     if delocalize and rows:
         ops.delocalizing.delocalize(here, rows)

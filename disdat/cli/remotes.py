@@ -22,8 +22,12 @@ from disdat.ops.pull import PullResult
 from disdat.ops.push import PushResult
 from disdat.ops.remotes import Bound, Cloned
 from disdat.remote.binding import URLS, Binding
+from disdat.remote.known import Presence
 from disdat.remote.unbound import Left
 from disdat.store.backend import Abilities
+
+_NAMES_SHOWN = 3
+_LOOKED_AT = 200
 
 _LAYOUT = click.option(
     "--layout",
@@ -74,6 +78,7 @@ def remote(
 @options.tags("Only bundles with this tag; repeatable.")
 @options.uuid("The bundle with this uuid, or first digits of it.")
 @click.option("--all", "every", is_flag=True, help="Every committed version of NAME, not only the latest.")
+@click.option("--inputs", is_flag=True, help="Commit and send what they were made from, too.")
 @click.option("-d", "--delocalize", is_flag=True, help="Then drop the bytes here that it is proved to have.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @options.jobs()
@@ -88,6 +93,7 @@ def push(
     tags: Mapping[str, str],
     uuid: str | None,
     every: bool,
+    inputs: bool,
     delocalize: bool,
     dry_run: bool,
     jobs: int | None,
@@ -101,18 +107,22 @@ def push(
     others see what was sent only when all of it is there. With -d the bytes are dropped here, as by `dsdt delocalize`.
     """
     context = opening.context(choices)
-    is_all = name is None and uuid is None and not tags
+    is_all = name is None and uuid is None and not tags and not inputs
     needs_rows = not is_all or dry_run or delocalize
     rows = ops.push.selected(context, name, uuid=uuid, tags=tags, every_version=every) if needs_rows else []
     if dry_run:
-        done = ops.push.plan(context, rows)
+        also_sent = ops.holding.left_behind(context, [row.uuid for row in rows]) if inputs else []
+        done = ops.push.plan(context, [*also_sent, *rows])
     else:
         with transferring.of_bytes(choices, "pushing", how=how, kept=partial(_kept_there, context)) as tell:
+            rows = ops.push.with_inputs(context, rows) if inputs else rows
             push_them = partial(ops.push.push_all, context) if is_all else partial(ops.push.push, context, rows)
             done = push_them(progress=tell, **options.with_jobs(jobs))
     dropped = ops.delocalizing.delocalize(context, rows) if delocalize and rows and not dry_run else None
+    left = [] if dry_run else ops.holding.left_behind(context, [row.uuid for row in done.sent])
     if as_json:
         also: dict[str, Json] = {"delocalized": here.delocalized_json(dropped)} if dropped else {}
+        also["inputs_left"] = [row.uuid for row in left]
         render.out(render.as_json(_pushed_json(done) | also))
         return
     if done.sent:
@@ -120,6 +130,8 @@ def push(
     else:
         why = "the remote has it all" if ops.push.has_committed(context) else "no bundle is committed"
         render.out([f"Nothing to push: {why}."])
+    if left:
+        render.out([_left_line(left, of=name or (f"-u {uuid}" if uuid else ""))])
     if dropped:
         render.out(here.delocalized_lines(dropped))
 
@@ -170,7 +182,7 @@ def pull(
             **options.with_jobs(jobs),
         )
     _warn(choices, done.fetched)
-    render.out(render.as_json(_pulled_json(done)) if as_json else _pulled_lines(done))
+    render.out(render.as_json(_pulled_json(done)) if as_json else _pulled_lines(context, done, of=name or ""))
 
 
 @click.command(cls=Verb)
@@ -331,10 +343,30 @@ def _pushed_json(done: PushResult) -> dict[str, Json]:
     }
 
 
-def _pulled_lines(done: PullResult) -> Sequence[str]:
+def _left_line(left: Sequence[Row], *, of: str) -> str:
+    """What is said of inputs of what was pushed that others cannot have."""
+    names = list(dict.fromkeys(listing.shown_name(row.name) for row in left))
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    stay, them = ("stays", "it") if len(left) == 1 else ("stay", "them")
+    command = " ".join(filter(None, ("dsdt push --inputs", of)))
+    return f"{render.count(len(left), 'bundle')} this was made from {stay} here ({shown}): `{command}` sends {them} too"
+
+
+def _pulled_lines(context: Context, done: PullResult, *, of: str) -> Sequence[str]:
     if not done.rows:
         return [_fetched_line(done.fetched), *_localized(done)]
-    return [*(f"Pulled {listing.summary(row)}" for row in done.rows), *_localized(done)]
+    pulled = [f"Pulled {listing.summary(row)}" for row in done.rows]
+    return [*pulled, *(_localized(done) or _absent(context, done.rows, of=of))]
+
+
+def _absent(context: Context, rows: Sequence[Row], *, of: str) -> Sequence[str]:
+    """Where the bytes are of what was pulled, of which only the newest are looked at."""
+    here = ops.presence.of_rows(context, [row.uuid for row in rows[:_LOOKED_AT]])
+    if all(state is Presence.LOCAL for state in here.values()):
+        return []
+    command = " ".join(filter(None, ("dsdt pull -l", of)))
+    them = "it" if len(rows) == 1 else "them"
+    return [f"What is known of {them} is here; bytes come when they are read, or now with `{command}`"]
 
 
 def _localized(done: PullResult) -> Sequence[str]:

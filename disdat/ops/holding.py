@@ -8,6 +8,7 @@ from contextlib import suppress
 from disdat import config
 from disdat.catalog import history
 from disdat.catalog.keeping import Gone, Keeping, Present
+from disdat.catalog.queries import Row
 from disdat.context import Context
 from disdat.core import event, reach
 from disdat.core.digest import Digest
@@ -26,6 +27,21 @@ def unpublished(context: Context, uuids: Sequence[str]) -> set[str]:
     said = history.ask(context.catalog, lambda of: list(of.events(of.about(uuids))))
     published = context.remote.known.published([each.write_key for each in said])
     return set(uuids) - event.fold(each for each in said if each.write_key in published).keys()
+
+
+def left_behind(context: Context, uuids: Sequence[str]) -> list[Row]:
+    """What bundles were made from, and that in turn, as far as it is here and not on the remote; the nearest first."""
+    found: list[str] = []
+    seen, level = set(uuids), list(uuids)
+    while level:
+        edges = context.catalog.edges(level)
+        read = dict.fromkeys(given for uuid in level for _, given in edges.get(uuid, ()) if given not in seen)
+        seen.update(read)
+        missing = unpublished(context, list(read)) if read else set()
+        level = [uuid for uuid in read if uuid in missing]  # what is there had its own told of when it was pushed
+        found += level
+    rows = context.catalog.rows(found)
+    return [rows[uuid] for uuid in found if uuid in rows]
 
 
 def needed_here(context: Context, digests: Set[Digest], *, dropping: Set[str]) -> dict[Digest, str]:

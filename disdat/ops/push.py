@@ -17,7 +17,7 @@ from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
 from disdat.core.weak import SMALLEST_BYTES
 from disdat.errors import InvalidInput
-from disdat.ops import arriving, fetching, find, localizing, needs, pending, runs, unpublished
+from disdat.ops import arriving, bundles, fetching, find, holding, localizing, needs, pending, runs, unpublished
 from disdat.ops.arriving import Arriving
 from disdat.ops.needs import Needs
 from disdat.ops.unpublished import News
@@ -100,6 +100,13 @@ def selected(
         f"{row.name or row.uuid} is not committed, and only committed bundles are pushed",
         hint=f"`dsdt commit {row.name or f'--uuid {row.uuid}'}` commits it",
     )
+
+
+def with_inputs(context: Context, rows: Sequence[Row]) -> list[Row]:
+    """Bundles that are to be pushed, and what they were made from that is here only: it is committed now."""
+    left = holding.left_behind(context, [row.uuid for row in rows])
+    bundles.commit(context, left)
+    return [*reversed(left), *rows]
 
 
 def plan(context: Context, rows: Sequence[Row]) -> PushResult:

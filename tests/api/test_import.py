@@ -46,7 +46,7 @@ FUNCTIONS = {
     "du": "(local_context, names=(), *, versions=False)",
     "gc": "(apply=False, purge=False, *, retention=None, grace=None)",
     "remote": "(local_context, remote_context, remote_url)",
-    "push": "(local_context, bundle_name=None, tags=None, uuid=None, delocalize=False)",
+    "push": "(local_context, bundle_name=None, tags=None, uuid=None, delocalize=False, *, inputs=False)",
     "pull": "(local_context, bundle_name=None, uuid=None, localize=False)",
     "fetch": "(local_context)",
     "clone": "(remote_url, name=None)",

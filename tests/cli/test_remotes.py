@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from disdat.context import Home
+from disdat.core.bundle import Bundle, Lineage
+from disdat.ops import bundles
+from disdat.ops.bundles import Birth
 from tests.cli.conftest import Dsdt, everything_below
 from tests.e2e.conftest import DSDT
 from tests.servers.faults import Answer, HoldReply, Rule
@@ -179,6 +183,51 @@ def test_a_push_says_what_it_sent(bound: Dsdt, add: Add, url: str) -> None:
     assert done[0].startswith(f"Pushed data {uuid} of ")
     assert re.fullmatch(rf"1 bundle, \d+ B to team@{re.escape(url)} in \d+\.\d s", done[1])
     assert bound("push").out == "Nothing to push: the remote has it all.\n"
+
+
+@pytest.fixture
+def chain(bound: Dsdt, home: Path) -> list[str]:
+    """Three bundles, each made from the one before, of which the last is committed."""
+    made: list[Bundle] = []
+    for name in ("first", "second", "third"):
+        inputs = tuple(bundles.dependency("read", each) for each in made[-1:])
+        made.append(bundles.write(Home(home).context("demo"), name, Birth(name=name, lineage=Lineage(inputs=inputs))))
+    bound("commit", "third")
+    return [each.uuid for each in made]
+
+
+def test_a_push_says_what_its_bundles_were_made_from_and_others_lack(bound: Dsdt, chain: list[str]) -> None:
+    [told] = bound("push", "third").lines[2:]
+    assert told == "2 bundles this was made from stay here (second, first): `dsdt push --inputs third` sends them too"
+    bound("tag", "third", "again:yes")
+    assert bound.json("push")["inputs_left"] == [chain[1], chain[0]]
+
+
+def test_what_bundles_were_made_from_is_pushed_with_them_where_that_is_asked_for(
+    bound: Dsdt, chain: list[str], url: str, elsewhere: Callable[..., str]
+) -> None:
+    would = bound("push", "--inputs", "--dry-run").lines
+    assert sorted(line.split()[2] for line in would[:-1]) == ["first", "second", "third"]
+    assert [each["name"] for each in bound.json("ls") if each["committed"]] == ["third"]
+    done = bound.json("push", "--inputs", "third")
+    assert [each["uuid"] for each in done["sent"]] == chain
+    assert done["inputs_left"] == []
+    assert len(elsewhere("clone", url)) > 0
+    assert sorted(elsewhere("--context", "team", "ls").split()) == ["first", "second", "third"]
+    assert bound("push", "--inputs").out == "Nothing to push: the remote has it all.\n"
+
+
+def test_a_pull_says_when_the_bytes_come(bound: Dsdt, url: str, elsewhere: Callable[..., str]) -> None:
+    Path("large.bin").write_bytes(bytes(100_000))
+    bound("add", "data", "large.bin")
+    bound("commit", "data")
+    bound("push")
+    for line in ("context mine", "switch mine", f"remote team {url}"):
+        elsewhere(*line.split())
+    told = "What is known of it is here; bytes come when they are read, or now with `dsdt pull -l data`"
+    assert elsewhere("pull", "data").splitlines()[1:] == [told]
+    assert elsewhere("pull", "data", "-l").splitlines()[1].startswith("Fetched 100.0 kB of 1 bundle in ")
+    assert len(elsewhere("pull", "data").splitlines()) == 1
 
 
 def test_a_pull_without_new_bundles_says_whether_anything_came(

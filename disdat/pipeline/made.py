@@ -82,9 +82,9 @@ def is_named(cls: type) -> bool:
     return found is cls
 
 
-def of_class(cls: type, is_projects: Callable[[str], bool]) -> Made:
-    """What *cls*, which no name leads to, is made of; *is_projects* tells which modules are the project's."""
-    walk = _Walk(cls, is_projects)
+def of_class(cls: type, file: str, is_projects: Callable[[str], bool]) -> Made:
+    """What *cls* of *file*, which no name leads to, is made of; *is_projects* tells which modules are the project's."""
+    walk = _Walk(cls, file, is_projects)
     for name, value in vars(cls).items():
         is_pythons = name.startswith("__") and not isinstance(value, (FunctionType, *_WRAPPERS))
         if name not in _OURS and not is_pythons:
@@ -93,8 +93,8 @@ def of_class(cls: type, is_projects: Callable[[str], bool]) -> Made:
 
 
 class _Walk:
-    def __init__(self, cls: type, is_projects: Callable[[str], bool]) -> None:
-        self.made = Made(f"{home(cls).replace('.', '/')}:{cls.__qualname__}")
+    def __init__(self, cls: type, file: str, is_projects: Callable[[str], bool]) -> None:
+        self.made = Made(f"{file}:{cls.__qualname__}")
         self._is_projects = is_projects
         self._seen = {id(cls): ""}
         """Where what was seen is."""

@@ -127,7 +127,8 @@ class _Reader:
 
     def code(self, *, with_packages: bool) -> Code:
         named = uses.of_class(self._cls)
-        given = [made.of_class(each, self._is_module) for each in self._bases if not made.is_named(each)]
+        unnamed = [each for each in self._bases if not made.is_named(each)]
+        given = [made.of_class(each, self._label(module_name(made.home(each))), self._is_module) for each in unnamed]
         starts = [*self._starts(), *self._modules_used(named.modules), *named.definitions]
         found, files = self._closure([*starts, *(start for each in given for start in each.starts)])
         data, directories = beside.find(found.reads, self._where)
@@ -197,14 +198,19 @@ class _Reader:
     def _is_module(self, name: str) -> bool:
         return self._project.place(module_name(name)) is not None
 
+    def _label(self, name: str) -> str:
+        """What people call the file of a module; the module, as a path, where it has none."""
+        place, label = self._project.place(name), name.replace(".", "/")
+        if place is None or place.path is None:
+            return label
+        return label + ("/" + os.path.basename(place.path) if place.is_package else os.path.splitext(place.path)[1])
+
     def _where(self, name: str) -> tuple[str, str] | None:
         """Where a module of the project is, as :data:`beside.Where` has it."""
-        place, label = self._project.place(name), name.replace(".", "/")
+        place, label = self._project.place(name), self._label(name)
         if place is None:
             return None
-        if place.is_package:
-            return f"{label}/", f"{place.directories[0]}/"
-        return f"{label}.py", str(place.path)
+        return (label, place.path) if place.path else (f"{label}/", f"{place.directories[0]}/")
 
     def _find(self, name: str, keeping: Keeping) -> Module | Installed | None:
         if name in self._unfiled:
@@ -212,17 +218,15 @@ class _Reader:
         place = self._project.place(name)
         if place is None:
             return Installed(name.partition(".")[0]) if self._project.is_installed(name) else None
-        label = name.replace(".", "/")
         if place.path is None:
-            return Module(name, label, Outline(()), is_package=True)
+            return Module(name, self._label(name), Outline(()), is_package=True)
         if self._outlines and keeping not in self._kept:
             self._kept[keeping] = sources.kept(*self._outlines, keeping)
         read = sources.read(place.path, self._kept.get(keeping), keeping)
         if read is None:
             return None
         self._read[name] = read
-        end = "/" + os.path.basename(place.path) if place.is_package else os.path.splitext(place.path)[1]
-        return Module(name, label + end, read.outline, is_package=place.is_package)
+        return Module(name, self._label(name), read.outline, is_package=place.is_package)
 
 
 def _parts(found: Closure, files: _Files) -> Iterable[Part]:

@@ -2,7 +2,7 @@
 Kinds of edits, and whether they make a task run again: the table is ``kinds.txt``.
 
 Every kind is a task of its own, in one project that one task applies as a whole, so that a few processes try all:
-each is edited, put back, and edited again, through the command line.
+each is edited, put back, and edited again, through the command line, and ``dsdt why`` asked about it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ DEFAULT = {
             return x  # as it is
         """,
 }
+ASK = """
+import sys
+from disdat.cli.main import main
+for each in sys.argv[1:]:
+    if main(["--context", "demo", "why", "--json", each]):
+        sys.exit(f"why {each}")
+"""
 AS_TASK = """\
 class @C(PipeTask):
     def pipe_run(self):
@@ -124,6 +131,9 @@ def _kinds() -> list[Kind]:
 
 
 KINDS = _kinds()
+FIRST = "no earlier result"
+Told = tuple[str, str]
+"""A decision, and why it was made."""
 
 
 class Everything:
@@ -159,11 +169,25 @@ class Everything:
         for name, version in PACKAGES.items():
             self._install(f"{name}-*", f"{name}-{version}")
 
-    def apply(self) -> dict[str, tuple[str, str]]:
+    def apply(self) -> dict[str, Told]:
         """What was decided for each task, and why."""
+        told = json.loads(self._run(DSDT, "--context", "demo", "apply", "--json", "everything.Everything"))
+        return {each["task"].partition("(")[0]: (each["decision"], each["why"]) for each in told}
+
+    def why(self) -> dict[str, Told]:
+        """What ``dsdt why`` says of each task: what the last run decided, and why its result was made."""
+        told = self._run(sys.executable, "-c", ASK, *(f"{each.module}.{each.cls}" for each in KINDS))
+        found: dict[str, Told] = {}
+        for each in KINDS:
+            answer, end = json.JSONDecoder().raw_decode(told)
+            told = told[end:].lstrip()
+            found[each.cls] = (answer["last"]["decision"], (answer["made"] or answer["last"])["why"])
+        return found
+
+    def _run(self, *command: str) -> str:
         environ = {**os.environ, "DISDAT_HOME": str(self._home), "PYTHONPATH": str(self.root / "site-packages")}
         done = subprocess.run(
-            [DSDT, "--context", "demo", "apply", "--json", "everything.Everything"],
+            command,
             cwd=self.root,
             env=environ | {"PYTHONDONTWRITEBYTECODE": "1"},  # an edit within a second would leave the old code in use
             capture_output=True,
@@ -172,7 +196,7 @@ class Everything:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return {each["task"]: (each["decision"], each["why"]) for each in json.loads(done.stdout)}
+        return done.stdout
 
     def _install(self, old: str, new: str) -> None:
         for each in (self.root / "site-packages").glob(f"{old}.dist-info"):
@@ -187,32 +211,33 @@ class Everything:
 
 
 @pytest.fixture(scope="module")
-def decided(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[str, str]]]:
-    """What five applies decided: at first, edited, put back, edited once more, and without an edit."""
+def decided(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Told]]:
+    """
+    What five applies decided: at first, edited, put back, edited once more, and without an edit.
+
+    And what ``dsdt why`` said after the first edit.
+    """
     home, root = (tmp_path_factory.mktemp(name) for name in ("home", "project"))
     contexts.create(Home(home / "h"), "demo")
     project = Everything(root, home / "h")
-    found = [project.apply()]
-    for change in (project.edit, project.put_back, project.edit, lambda: None):
-        change()
-        found.append(project.apply())
-    return found
+    first = project.apply()
+    project.edit()
+    edited, why = project.apply(), project.why()
+    project.put_back()
+    back = project.apply()
+    project.edit()
+    return [first, edited, back, project.apply(), project.apply(), why]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_an_edit_runs_what_it_can_change_and_its_undo_finds_the_old_result(
-    decided: list[dict[str, tuple[str, str]]], kind: Kind
-):
-    told = [_of(kind, each) for each in decided]
-    expected = ("made", kind.named(kind.why)) if kind.why else ("reused", "*")
-    assert fnmatch.fnmatch(told[1][1], expected[1]), told[1]
-    assert [decision for decision, _ in told] == ["made", expected[0], "reused", "reused", "reused"]
-
-
-def _of(kind: Kind, decided: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    [found] = [each for task, each in decided.items() if task.partition("(")[0] == kind.cls]
-    return found
+def test_an_edit_runs_what_it_can_change_and_its_undo_finds_the_old_result(decided: list[dict[str, Told]], kind: Kind):
+    told = [each[kind.cls] for each in decided]
+    decision, why = ("made", kind.named(kind.why)) if kind.why else ("reused", "*")
+    assert fnmatch.fnmatch(told[1][1], why), told[1]
+    assert [decision for decision, _ in told[:5]] == ["made", decision, "reused", "reused", "reused"]
+    # Of what is reused it is told why it was made.
+    assert told[5] == (decision, told[1][1] if kind.why else FIRST)
 
 
 def test_the_kinds_are_many_and_each_edit_is_one():

@@ -50,7 +50,7 @@ def closing_over(value: object) -> type[PipeTask]:
 
 
 def told(cls: type) -> made.Made:
-    return made.of_class(cls, lambda module: module == __name__)
+    return made.of_class(cls, "made.py", lambda module: module == __name__)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_type_was_given_counts_and_gives_it_a_home():
 
 def test_a_value_of_which_nothing_is_known_is_told():
     [found] = told(closing_over(SimpleNamespace(a=1))).blind
-    assert found == f"{__name__.replace('.', '/')}:closing_over.<locals>.T, pipe_run.value: a SimpleNamespace"
+    assert found == "made.py:closing_over.<locals>.T, pipe_run.value: a SimpleNamespace"
 
 
 def test_what_holds_itself_ends():
@@ -119,7 +119,7 @@ def test_classes_of_one_name_that_were_given_other_values_count_as_others():
     two, three, again = (source.of_class(closing_over(n)).counted for n in (2, 3, 2))
     assert two.digest != three.digest
     assert two.digest == again.digest
-    assert f"{__name__.replace('.', '/')}:closing_over.<locals>.T" in two.definitions
+    assert f"{__name__.replace('.', '/')}.py:closing_over.<locals>.T" in two.definitions
 
 
 def test_a_class_that_its_name_leads_to_is_told_by_its_source():

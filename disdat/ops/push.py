@@ -17,7 +17,19 @@ from disdat.core.places import can_lie_plainly, file_key
 from disdat.core.publication import PlainFile, Said
 from disdat.core.weak import SMALLEST_BYTES
 from disdat.errors import InvalidInput
-from disdat.ops import arriving, bundles, fetching, find, holding, localizing, needs, pending, runs, unpublished
+from disdat.ops import (
+    arriving,
+    bundles,
+    carrying,
+    fetching,
+    find,
+    holding,
+    localizing,
+    needs,
+    pending,
+    runs,
+    unpublished,
+)
 from disdat.ops.arriving import Arriving
 from disdat.ops.needs import Needs
 from disdat.ops.unpublished import News
@@ -139,6 +151,7 @@ def push(
     """
     context.check_is_now()
     started_s = time.monotonic()
+    tell = progress or carrying.listener("pushed") or _tell_nobody
     sent: list[Row] = []
     objects = size_bytes = 0
     with context.remote.mirror() as mirror:
@@ -146,7 +159,7 @@ def push(
         for some in _some(rows):
             while _news(context, some).events:
                 is_fetched = True  # with the lease held: what is planned holds for as long as that does
-                if (done := _publish(context, mirror, some, progress or _tell_nobody, jobs)) is not None:
+                if (done := _publish(context, mirror, some, tell, jobs)) is not None:
                     sent += done.work.rows
                     objects += len(done.work.outgoing)
                     size_bytes += done.bytes_sent
@@ -293,7 +306,8 @@ def absent(context: Context, sizes: Mapping[Digest, int], files: Iterable[PlainF
         size_bytes = sizes[digest] or store.size_bytes(digest)
         if size_bytes >= SMALLEST_BYTES and store.content(digest) != digest:
             raise InvalidInput(
-                f"a file of weak identity is not at {context.remote.backend.url}, where alone it could be read",
+                f"a file of weak identity is not among those of {context.remote_name} at {context.remote.backend.url},"
+                " and is read where it was written only",
                 hint="`dsdt show` marks it; make a bundle of its bytes that are here, and push that",
             )
         yield Outgoing(None, digest, size_bytes)

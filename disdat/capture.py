@@ -104,8 +104,8 @@ def git(directory: Path) -> CodeRef | None:
     """
     Return the repository, commit, branch and dirtiness of the code in *directory*; None where git knows none.
 
-    ``PIPELINE_GIT_HASH``, ``_BRANCH``, ``_FETCH_URL`` and ``GIT_DIRTY`` win over what is found. Asks git
-    once per directory and process, so an edit in between does not show. Files git does not track do not
+    ``PIPELINE_GIT_HASH``, ``_TIMESTAMP``, ``_BRANCH``, ``_FETCH_URL`` and ``GIT_DIRTY`` win over what is found.
+    Asks git once per directory and process, so an edit in between does not show. Files git does not track do not
     make a directory dirty.
     """
     found = _git(os.path.realpath(directory))
@@ -116,6 +116,7 @@ def git(directory: Path) -> CodeRef | None:
     return CodeRef(
         repo=found.repo if told.url is None else without_credentials(told.url),
         commit=found.commit if told.commit is None else told.commit,
+        committed=found.committed if told.committed is None else told.committed,
         branch=found.branch if told.branch is None else told.branch,
         dirty=found.dirty if told.dirty is None else told.dirty,
     )
@@ -167,7 +168,14 @@ def _git(directory: str) -> CodeRef | None:
         return None
     state = _read_status(status)
     url = _ask(directory, "config", "--get", "remote.origin.url") or ""
-    return CodeRef(repo=without_credentials(url.strip()), commit=state.commit, branch=state.branch, dirty=state.dirty)
+    when = _ask(directory, "log", "-1", "--no-show-signature", "--format=%cI") or "" if state.commit else ""
+    return CodeRef(
+        repo=without_credentials(url.strip()),
+        commit=state.commit,
+        committed=when.strip(),
+        branch=state.branch,
+        dirty=state.dirty,
+    )
 
 
 @dataclass(frozen=True, slots=True)

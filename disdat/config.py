@@ -108,6 +108,7 @@ class GitOverrides:
     """What the environment says of code that runs without its repository; None where it says nothing."""
 
     commit: str | None = None
+    committed: str | None = None
     branch: str | None = None
     url: str | None = None
     dirty: bool | None = None
@@ -240,6 +241,7 @@ def git_overrides(environ: Mapping[str, str] | None = None) -> GitOverrides:
     dirty = environ.get("GIT_DIRTY")
     return GitOverrides(
         commit=environ.get("PIPELINE_GIT_HASH") or None,
+        committed=environ.get("PIPELINE_GIT_TIMESTAMP") or None,
         branch=environ.get("PIPELINE_GIT_BRANCH") or None,
         url=environ.get("PIPELINE_GIT_FETCH_URL") or None,
         dirty=dirty.lower() not in _FALSE if dirty else None,

@@ -225,16 +225,18 @@ def test_a_repository_without_commits_or_origin_is_still_one(tmp_path):
     command(tmp_path, "init", "-q", "-b", "work")
     code = capture.git(tmp_path)
     assert code is not None
-    assert (code.commit, code.branch, code.repo, code.dirty) == ("", "work", "", False)
+    assert (code.commit, code.committed, code.branch, code.repo, code.dirty) == ("", "", "work", "", False)
 
 
 def test_the_environment_says_what_a_packed_repository_cannot(tmp_path, monkeypatch):
-    for name, value in [("HASH", "2b47"), ("BRANCH", "main"), ("FETCH_URL", "https://ada:s3cret@host/repo")]:
+    told = {"HASH": "2b47", "TIMESTAMP": "2026-03-01", "BRANCH": "main", "FETCH_URL": "https://ada:s3cret@host/repo"}
+    for name, value in told.items():
         monkeypatch.setenv(f"PIPELINE_GIT_{name}", value)
     monkeypatch.setenv("GIT_DIRTY", "True")
     code = capture.git(tmp_path)
     assert code is not None
     assert (code.commit, code.branch, code.repo, code.dirty) == ("2b47", "main", "https://host/repo", True)
+    assert code.committed == "2026-03-01"
 
 
 def test_the_environment_wins_over_the_repository_one_field_at_a_time(repository, monkeypatch):
@@ -242,6 +244,7 @@ def test_the_environment_wins_over_the_repository_one_field_at_a_time(repository
     code = capture.git(repository)
     assert code is not None
     assert (code.commit, code.branch) == (command(repository, "rev-parse", "HEAD"), "release")
+    assert code.committed == command(repository, "show", "--no-patch", "--format=%cI")
 
 
 def test_gits_own_variables_do_not_lead_to_another_repository(repository, tmp_path, monkeypatch):

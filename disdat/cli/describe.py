@@ -184,6 +184,7 @@ def _origin(lineage: Lineage) -> list[tuple[str, str]]:
         "code": code.method,
         "code repo": code.repo,
         "code version": _version(code),
+        "code committed": code.committed,
         "code branch": code.branch,
         "code digest": code.digest or "",
     }
@@ -272,6 +273,7 @@ def _lineage_json(lineage: Lineage) -> dict[str, Json]:
             "method": code.method,
             "repo": code.repo,
             "commit": code.commit,
+            "committed": code.committed,
             "branch": code.branch,
             "dirty": code.dirty,
             "digest": code.digest,

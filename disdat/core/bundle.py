@@ -77,6 +77,8 @@ class CodeRef:
     dirty: bool | None = None
     digest: Digest | None = None
     """Digest of the code's source, where reuse is decided by it."""
+    committed: str = ""
+    """When the commit was made: as git says it, in ISO 8601, or as who packed the code without its repository did."""
 
 
 @dataclass(frozen=True, slots=True)

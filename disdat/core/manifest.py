@@ -258,6 +258,7 @@ def _code_json(code: CodeRef | None) -> Json:
             "method": code.method,
             "repo": code.repo,
             "commit": code.commit,
+            "committed": code.committed,
             "branch": code.branch,
             "digest": code.digest,
         }
@@ -272,6 +273,7 @@ def _code(item: _Fields | None) -> CodeRef | None:
         method=item.get("method", ""),
         repo=item.get("repo", ""),
         commit=item.get("commit", ""),
+        committed=item.get("committed", ""),
         branch=item.get("branch", ""),
         dirty=item.get("dirty"),
         digest=_digest(item.get("digest")),

@@ -58,6 +58,7 @@ codes = st.builds(
     branch=texts,
     dirty=st.none() | st.booleans(),
     digest=st.none() | digests,
+    committed=texts,
 ).filter(lambda code: code != CodeRef())  # which says nothing, and is not written
 lineages = st.builds(
     Lineage,

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import ModuleType
 
 from disdat.core import similar
@@ -99,17 +99,21 @@ def _is_own_task(found: object, module: ModuleType) -> bool:
     return isinstance(found, type) and issubclass(found, PipeTask) and found.__module__ == module.__name__
 
 
-def task_of(name: str, texts: Mapping[str, str]) -> PipeTask:
+def task_of(name: str, texts: Mapping[str, str], left_out: Collection[str] = ()) -> PipeTask:
     """
     The task of the class *name*, wherever that was defined, that its significant parameters identify as these *texts*.
 
     Raises:
         InvalidInput: There is no such class any more, or its parameters are not known: of those that are not public
-            there are digests only.
+            there are digests only. Or those that were *left_out* have other defaults now, maybe from ``luigi.cfg``.
     """
     cls = _known_class(name)
-    task = cls(**params.read(cls, texts))
-    if params.identifying(task) != texts:
+    values = params.read(cls, texts)
+    task = cls(**{each: value for each, value in values.items() if each not in left_out})
+    found = params.identifying(task)
+    if others := [each for each in left_out if found[each] != texts[each]]:
+        raise InvalidInput(f"{others[0]} is {found[others[0]]} by default now")
+    if found != texts:
         raise InvalidInput(f"the parameters of {name} are not known")
     return task
 

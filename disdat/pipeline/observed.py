@@ -54,10 +54,10 @@ class Observer:
         """Which bundle an input is."""
         self._note({"kind": "uuid", "argument": argument, "uuid": uuid})
 
-    def yielded(self, task: luigi.Task, given: Dependency) -> None:
-        """A task that it yielded, and what that gave."""
+    def yielded(self, task: luigi.Task, given: Dependency, *, left_out: Sequence[str] = ()) -> None:
+        """A task that it yielded, what that gave, and which of its parameters were left to their defaults."""
         told = {"kind": "task", "argument": given.argument, **identity_of(task), "digest": self._session.exact(given)}
-        self._note(told)
+        self._note(told | ({"defaults": list(left_out)} if left_out else {}))
 
     def listed(self) -> tuple[Json, ...]:
         """All of it, in the order in which it was first seen."""
@@ -107,6 +107,11 @@ def argument_of(task: luigi.Task, *taken: Container[str]) -> str:
     task_id: str = task.task_id
     names = chain([task_id], (f"{task_id}#{number}" for number in count(2)))
     return next(name for name in names if not any(name in each for each in taken))
+
+
+def left_out(task: luigi.Task, given: Container[str]) -> tuple[str, ...]:
+    """The significant parameters of a task that are not among those *given*."""
+    return tuple(name for name, each in task.get_params() if each.significant and name not in given)
 
 
 def identity_of(task: luigi.Task) -> dict[str, Json]:

@@ -362,7 +362,9 @@ def _look_ahead(plan: Plan, node: Node, tasks: Sequence[Observation]) -> Iterato
     found: dict[str, Node] = {}
     for each in tasks:
         try:
-            found[observed.key(each)] = plan.take(loading.task_of(each["class"], each["params"]))
+            found[observed.key(each)] = plan.take(
+                loading.task_of(each["class"], each["params"], each.get("defaults", ()))
+            )
         except DisdatError as exc:
             _is_absent(node, each, exc.message)
             return

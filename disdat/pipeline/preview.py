@@ -212,7 +212,7 @@ def _as_last_time(planned: Plan, node: Node, earlier: _Earlier) -> Iterator[Node
     for each in observed.yielded(lineage):
         count = len(planned)
         try:
-            yield planned.take(loading.task_of(each["class"], each["params"]))
+            yield planned.take(loading.task_of(each["class"], each["params"], each.get("defaults", ())))
         except DisdatError:  # its class, its parameters, or what it requires: it will be told when it is yielded
             planned.cut(count)
 

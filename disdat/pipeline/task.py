@@ -26,7 +26,7 @@ from disdat.ops import bundles, handles, watching
 from disdat.ops.bundles import BundleWriter
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline import authoring, params, source
-from disdat.pipeline.observed import Observer
+from disdat.pipeline.observed import Observer, left_out
 from disdat.pipeline.outcome import Named
 from disdat.pipeline.session import External, Session
 
@@ -94,6 +94,8 @@ class State:
     made: Made | None = None
     name: str = ""
     processing_name: str = ""
+    left_out: tuple[str, ...] = ()
+    """Of a task that is yielded, the significant parameters that were left to their defaults."""
     identity: Identity | None = None
     """What equal tasks have in common, once somebody asked."""
 
@@ -205,6 +207,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
         self._running("yield_dependency")
         task = build(pipe_class, params)
         task._state.session = self._state.session
+        task._state.left_out = left_out(task, params)
         return task
 
     def create_output_file(self, name: Names) -> Targets:

@@ -213,7 +213,7 @@ def _note(running: Running, task: PipeTask, given: Dependency) -> None:
         running.noted.add(key)
         argument = observed.argument_of(task, running.inputs, running.yielded)
         running.yielded[argument] = replace(given, argument=argument)
-        running.observer.yielded(task, running.yielded[argument])
+        running.observer.yielded(task, running.yielded[argument], left_out=state_of(task).left_out)
 
 
 def _tasks(work: Work, asked: object) -> Iterator[PipeTask]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+import luigi.configuration
 import pytest
 
 from disdat import api
@@ -229,6 +230,38 @@ def test_what_was_yielded_is_an_input_by_its_task_id(applied: Applied, workers: 
         "params": {"n": "1"},
         "digest": applied.context.catalog.bundle(found.inputs[1].uuid).exact,
     }
+
+
+class Defaulted(PipeTask):
+    n = luigi.IntParameter(default=1)
+    m = luigi.IntParameter(default=5)
+
+    def pipe_run(self) -> object:
+        return self.n, self.m
+
+
+class YieldsDefaulted(PipeTask):
+    def pipe_run(self) -> object:
+        return (yield self.yield_dependency(Defaulted, {"m": 6}))
+
+
+def test_a_default_that_is_another_one_now_counts(applied: Applied) -> None:
+    """As one of ``luigi.cfg``, which is in no code: the task that was yielded then is there, but it is not the same."""
+    applied(YieldsDefaulted)
+    assert [each["defaults"] for each in lineage(applied, "YieldsDefaulted").observed] == [["n"]]  # type: ignore[index, call-overload]
+    assert applied(YieldsDefaulted) == []
+    settings = luigi.configuration.get_config()
+    settings.set("Defaulted", "n", "2")
+    settings.set("Defaulted", "m", "9")
+    try:
+        assert applied(YieldsDefaulted) == ["Defaulted", "YieldsDefaulted"]
+        assert applied.value("YieldsDefaulted") == (2, 6)
+        why = "Defaulted(m=6, n=1), which it yielded, runs: n is 2 by default now"
+        assert applied.decisions()["YieldsDefaulted()"] == ("made", why)
+        assert applied(YieldsDefaulted) == []
+    finally:
+        settings.remove_section("Defaulted")
+    assert applied(YieldsDefaulted) == []
 
 
 def test_what_is_yielded_is_not_in_the_processing_name(applied: Applied) -> None:

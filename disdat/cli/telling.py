@@ -8,11 +8,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from disdat.cli import render
 from disdat.cli.progress import Stopping
 from disdat.core.printable import brief
+from disdat.ops.carrying import Way
 from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.outcome import Decision, Outcome
 
@@ -86,6 +87,9 @@ class Teller(Stopping, Quiet):
         self._board.leave(task)
         self._print([_line("again", task.name, self._width, None, f"failed, and is tried again: {why}")])
 
+    def moved(self, task: Subject, way: Way, done_bytes: int, total_bytes: int) -> None:
+        self._board.move(task, way, done_bytes, total_bytes)
+
     def ended(self, task: Subject, outcome: Outcome) -> None:
         self._board.end(task, outcome)
         self._print([self._line_of(task.name, outcome)])
@@ -144,6 +148,13 @@ class Teller(Stopping, Quiet):
             render.flush()  # who follows a log sees each task when it ends
 
 
+class _Running(NamedTuple):
+    name: str
+    since_s: float
+    moves: str = ""
+    """What it pulls or pushes just now."""
+
+
 class Board:
     """How far a run is: any thread may look."""
 
@@ -151,7 +162,7 @@ class Board:
         self._clock_s = clock_s
         self._started_s = started_s
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[str, float]] = {}
+        self._running: dict[str, _Running] = {}
         self._left = self._reused = self._failed = 0
         self._saved_s = 0.0
         self.made = 0
@@ -166,7 +177,15 @@ class Board:
     def begin(self, task: Subject) -> None:
         """A task runs from now on."""
         with self._lock:
-            self._running[task.id] = task.name, self._clock_s()
+            self._running[task.id] = _Running(task.name, self._clock_s())
+
+    def move(self, task: Subject, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """So much came from the remote for a task that runs, or went there."""
+        does = {"pulled": "pulls", "pushed": "pushes"}[way]
+        told = f"{does} {render.size(done_bytes)} of {render.size(total_bytes)}" if done_bytes < total_bytes else ""
+        with self._lock:
+            if task.id in self._running:
+                self._running[task.id] = self._running[task.id]._replace(moves=told)
 
     def leave(self, task: Subject) -> None:
         """A task does not run now."""
@@ -193,7 +212,9 @@ class Board:
                 f"{self._reused:,} reused{saved}" if self._reused else "",
             ]
             parts += [f"{self._failed:,} failed" if self._failed else "", render.duration(now_s - self._started_s)]
-        shown = [f"  {brief(name)}  {render.duration(now_s - since_s)}" for name, since_s in running]
+        shown = [
+            f"  {brief(each.name)}  {render.duration(now_s - each.since_s)}  {each.moves}".rstrip() for each in running
+        ]
         more = [f"  and {len(shown) - _RUNNING_SHOWN:,} more run"] if len(shown) > _RUNNING_SHOWN else []
         return [", ".join(filter(None, parts)), *shown[:_RUNNING_SHOWN], *more]
 

@@ -14,7 +14,7 @@ from disdat.core.digest import Digest
 from disdat.core.places import Place
 from disdat.core.tree import TreeRef
 from disdat.errors import Corrupt, DisdatError, InvalidInput, ObjectNotFound
-from disdat.ops import fetching, needs, presence, seen
+from disdat.ops import carrying, fetching, needs, presence, seen
 from disdat.ops.needs import Needs
 from disdat.remote import transfer
 from disdat.remote.known import Presence
@@ -114,7 +114,7 @@ def bring(
     left: dict[Digest, DisdatError] = dict.fromkeys(wanted, ObjectNotFound("nobody published it"))
     if not wanted:
         return total
-    told = Told(progress, sum(wanted.values()))
+    told = Told(progress or carrying.listener("pulled"), sum(wanted.values()))
     tried: set[tuple[Digest, str]] = set()
     for look in range(_LOOKS):
         places = _places(context, {digest: wanted[digest] for digest in left}, tried)

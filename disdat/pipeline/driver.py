@@ -14,6 +14,7 @@ from luigi.event import Event
 
 from disdat.core.canonical import Json
 from disdat.errors import DisdatError
+from disdat.ops.carrying import Way
 from disdat.pipeline import call, plan
 from disdat.pipeline.board import Board, Job, Status
 from disdat.pipeline.call import Call
@@ -112,6 +113,9 @@ class _Driver:
 
     def wrote(self, call_id: str, stream: Stream, text: str) -> None:
         self._ledger.wrote(self._calls[call_id][0], stream, text)
+
+    def moved(self, call_id: str, way: Way, done_bytes: int, total_bytes: int) -> None:
+        self._ledger.moved(self._calls[call_id][0], way, done_bytes, total_bytes)
 
     # The loop
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from disdat.ops.carrying import Way
 from disdat.pipeline.outcome import Outcome
 
 Stream = Literal["stdout", "stderr"]
@@ -52,6 +53,10 @@ class Events(Protocol):
         """A task that runs in another process wrote something; what one in this process writes is written already."""
         ...
 
+    def moved(self, task: Subject, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """So much came from the remote for a task that runs, or went there; several times a second, by any thread."""
+        ...
+
 
 class Quiet:
     """Passes on what tasks write, and nothing else."""
@@ -69,6 +74,9 @@ class Quiet:
         """Tells nothing."""
 
     def ended(self, task: Subject, outcome: Outcome) -> None:
+        """Tells nothing."""
+
+    def moved(self, task: Subject, way: Way, done_bytes: int, total_bytes: int) -> None:
         """Tells nothing."""
 
     def wrote(self, task: Subject, stream: Stream, text: str) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from disdat.core.printable import brief
+from disdat.ops.carrying import Way
 from disdat.pipeline import params
 from disdat.pipeline.events import Events, Stream, Subject
 from disdat.pipeline.outcome import Outcome
@@ -48,6 +49,12 @@ class Ledger:
     def wrote(self, node: Node, stream: Stream, text: str) -> None:
         """A task that runs elsewhere wrote something."""
         self._events.wrote(self._subjects[node], stream, text)
+
+    def moved(self, node: Node, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """So much came from the remote for a task, or went there."""
+        if done_bytes == total_bytes:
+            logger.info("%s: %s bytes %s", self._subjects[node].name, f"{total_bytes:,}", way)
+        self._events.moved(self._subjects[node], way, done_bytes, total_bytes)
 
     def suspended(self, node: Node, waits: Iterable[Node]) -> None:
         """A task waits for those it yielded, or whose output it cannot read."""

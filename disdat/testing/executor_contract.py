@@ -17,6 +17,7 @@ import pytest
 from disdat.context import Context, Home
 from disdat.ops import bundles, contexts, runs
 from disdat.ops.bundles import Birth
+from disdat.ops.carrying import Way
 from disdat.pipeline import call, plan
 from disdat.pipeline.call import Call
 from disdat.pipeline.events import Stream
@@ -38,6 +39,7 @@ class Told:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.written: dict[tuple[str, Stream], str] = {}
+        self.moves: dict[tuple[str, Way], tuple[int, int]] = {}
 
     def began(self, call_id: str) -> None:
         """Keep it."""
@@ -46,6 +48,10 @@ class Told:
     def wrote(self, call_id: str, stream: Stream, text: str) -> None:
         """Keep it."""
         self.written[call_id, stream] = self.written.get((call_id, stream), "") + text
+
+    def moved(self, call_id: str, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """Keep the last of it."""
+        self.moves[call_id, way] = done_bytes, total_bytes
 
 
 class Calls:

@@ -69,6 +69,20 @@ def test_a_board_shows_what_runs_for_how_long_and_what_is_left():
     ]
 
 
+def test_a_board_shows_what_a_task_pulls_or_pushes_until_that_is_done():
+    board = Board(0.0, Clock())
+    board.plan(2, reused=0, saved_s=0.0)
+    one, two = (Subject(str(number), f"Task(n={number})") for number in range(2))
+    board.begin(one)
+    board.move(one, "pulled", 12_300_000, 200_000_000)
+    board.move(two, "pushed", 1, 2)  # it does not run
+    assert board.lines()[1:] == ["  Task(n=0)  0.0 s  pulls 12.3 MB of 200.0 MB"]
+    board.move(one, "pulled", 200_000_000, 200_000_000)
+    board.begin(two)
+    board.move(two, "pushed", 500, 1_000)
+    assert board.lines()[1:] == ["  Task(n=0)  0.0 s", "  Task(n=1)  0.0 s  pushes 500 B of 1.0 kB"]
+
+
 def test_a_board_stays_short_and_on_its_lines():
     board = Board(0.0, Clock())
     board.plan(100, reused=0, saved_s=0)

@@ -13,7 +13,9 @@ import pytest
 from disdat.context import Context, Home
 from disdat.errors import ApplyError, NotConfigured
 from disdat.ops import bundles, contexts, fetching, find, presence, remotes
+from disdat.ops.carrying import Way
 from disdat.pipe import PipeTask
+from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.run import apply
 from disdat.remote.known import Presence
 from tests.pipeline.tasks import A, C
@@ -122,6 +124,34 @@ def test_inputs_that_are_only_there_come_when_they_are_read(make: Callable[[str]
     assert presence.of_rows(bob, [large.uuid]) == {large.uuid: Presence.REMOTE}
     apply(bob, Reads, incremental_pull=pull)
     assert bundles.value(bob, find.need(bob, "Reads").uuid) == 200_000
+
+
+class Moved(Quiet):
+    """Keeps what is told of transfers, by task and way: the last of it."""
+
+    def __init__(self) -> None:
+        self.told: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def moved(self, task: Subject, way: Way, done_bytes: int, total_bytes: int) -> None:
+        self.told[task.name, way] = done_bytes, total_bytes
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("pull", [True, False])
+def test_how_far_transfers_are_is_told_of_the_task_they_are_for(
+    make: Callable[[str], Context], caplog: pytest.LogCaptureFixture, pull: bool, workers: int
+) -> None:
+    caplog.set_level("INFO", "disdat.pipeline")
+    ann, bob, moved = make("ann"), make("bob"), Moved()
+    apply(ann, Large, incremental_push=True, workers=workers, events=moved)
+    [((task, way), (done, total))] = moved.told.items()
+    assert (task, way, done) == ("Large()", "pushed", total)
+    assert total >= 200_000
+    assert f"Large(): {total:,} bytes pushed" in caplog.messages
+    fetching.fetch(bob)
+    moved.told.clear()
+    apply(bob, Reads, incremental_pull=pull, workers=workers, events=moved)
+    assert moved.told == {("Reads()", "pulled"): (200_000, 200_000)}
 
 
 @pytest.mark.parametrize("option", ["incremental_push", "incremental_pull"])

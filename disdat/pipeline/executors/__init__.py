@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from disdat.ops.carrying import Way
 from disdat.pipeline.call import Call
 from disdat.pipeline.events import Stream
 from disdat.pipeline.outcome import Done
@@ -18,6 +19,10 @@ class Sink(Protocol):
 
     def wrote(self, call_id: str, stream: Stream, text: str) -> None:
         """A call that runs in another process wrote something."""
+        ...
+
+    def moved(self, call_id: str, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """So much came from the remote for a call, or went there; told by any thread."""
         ...
 
 

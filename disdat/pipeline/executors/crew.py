@@ -30,6 +30,7 @@ from disdat.core.digest import Digest
 from disdat.core.publication import Publication
 from disdat.errors import ContextNotFound, DisdatError
 from disdat.ops import staging
+from disdat.ops.carrying import Way
 from disdat.pipeline.call import Call, Lane
 from disdat.pipeline.events import Stream
 from disdat.pipeline.executors import process, shipping
@@ -234,6 +235,9 @@ class _Hand:
 
     def wrote(self, call_id: str, stream: Stream, text: str) -> None:
         self.tell({"wrote": [stream, text]})
+
+    def moved(self, call_id: str, way: Way, done_bytes: int, total_bytes: int) -> None:
+        self.tell({"moved": [way, done_bytes, total_bytes]})
 
     def _logged(self, record: Mapping[str, Json]) -> None:
         self.tell({"logged": record})

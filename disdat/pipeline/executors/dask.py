@@ -192,6 +192,8 @@ class Dask:
                 self._lose(each, f"the worker {each.worker} was lost")
             case {"wrote": [stream, text]}:
                 self._sink.wrote(each.call.id, stream, text)
+            case {"moved": [way, done_bytes, total_bytes]}:
+                self._sink.moved(each.call.id, way, done_bytes, total_bytes)
             case {"logged": record}:
                 handle_record(record)
             case {"ended": _}:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Final
 
+from disdat.ops import carrying
 from disdat.pipeline.call import Call, Lane, run_call
 from disdat.pipeline.executors import Sink
 from disdat.pipeline.executors.named import Wanted
@@ -40,7 +42,8 @@ class Inline:
             return None
         _, _, call = heapq.heappop(self._waiting)
         self._sink.began(call.id)
-        return self._run(call)
+        with carrying.heard(partial(self._sink.moved, call.id)):
+            return self._run(call)
 
     def cancel(self, call_id: str) -> None:
         kept = [each for each in self._waiting if each[2].id != call_id]

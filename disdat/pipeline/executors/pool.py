@@ -166,6 +166,8 @@ class Pool:
         match message:
             case {"wrote": [stream, text]} if worker.call is not None:
                 self._sink.wrote(worker.call.id, stream, text)
+            case {"moved": [way, done_bytes, total_bytes]} if worker.call is not None:
+                self._sink.moved(worker.call.id, way, done_bytes, total_bytes)
             case {"logged": record}:
                 self._handle(record)
             case {"ready": _}:

@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NoReturn
 
+from disdat.ops import carrying
+from disdat.ops.carrying import Way
 from disdat.pipeline import noise, turns
 from disdat.pipeline.call import Call, run_call
 from disdat.pipeline.events import Stream
@@ -70,7 +72,8 @@ def _run(pool: _Pool, fields: Mapping[str, Any]) -> None:
     call = Call.from_json(fields)
     noise.set_luigis(verbose=bool(call.session["verbose"]))
     turns.inherit(call.turns)
-    done = run_call(call)
+    with carrying.heard(pool.moved):
+        done = run_call(call)
     for stream in (sys.stdout, sys.stderr):
         with suppress(ValueError):  # the task closed it
             stream.flush()
@@ -126,6 +129,11 @@ class _Pool:
         with self._lock:
             if not _is_ending.is_set():  # it may have been told to end in the middle of a message
                 self._channel.send_bytes(data)
+
+    def moved(self, way: Way, done_bytes: int, total_bytes: int) -> None:
+        """Tell how far a transfer is."""
+        if self.is_mine:
+            self.tell({"moved": [way, done_bytes, total_bytes]})
 
 
 def _relay(pool: _Pool) -> None:

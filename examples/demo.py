@@ -60,8 +60,8 @@ def work() -> None:
     dsdt("cat Evaluate")
     python(
         "import disdat.api as api; "
-        "images = api.get('demo', 'GetData').data['images']; "
-        "print(images.shape, images.dtype, 'mean', images.mean().round(3))"
+        'images = api.get("demo", "GetData").data["images"]; '
+        'print(images.shape, images.dtype, "mean", images.mean().round(3))'
     )
 
     say("Which versions are there, and where did the latest come from?")

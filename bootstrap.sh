@@ -53,7 +53,8 @@ if [ $# -eq 0 ]; then
     exit
 fi
 echo "Installing disdat[$1] and what it needs into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$1]"
+# Newer versions of pip show what setuptools thinks of editable installs, over ten lines, even if all is well.
+PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$1]"
 
 # An editable install is found after the current directory, where a clone named "disdat" would hide it.
 .venv/bin/python - <<'PYTHON'

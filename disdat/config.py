@@ -75,6 +75,11 @@ COMMENTED_DEFAULTS = """\
 # hashed: S3's word is taken for what they are, until somebody reads them. 0: all are.
 #                                                                          DISDAT_REMOTE_WEAK_FROM
 ; weak_from = 1000000000
+
+# Remotes, by their URLs, whose pickles may be read: to read one is to run what whoever wrote it chose,
+# so name those that only people may write to whom you would let run programs as you.
+#                                                                          DISDAT_REMOTE_TRUSTED
+; trusted =
 """
 
 
@@ -98,9 +103,14 @@ class Settings:
     layout: Layout = "packed"
     remote_timeout_s: int = 60
     remote_weak_from_bytes: int = 1_000_000_000
+    remote_trusted: tuple[str, ...] = ()
     gc_retention_s: int = 30 * DAY_S
     gc_grace_s: int = 7 * DAY_S
     plain: bool = False
+
+    def trusts(self, url: str) -> bool:
+        """Whether pickles may be read that come from the remote at *url*: it, or what is above it, is named."""
+        return any(f"{url}/".startswith(f"{each}/") for each in self.remote_trusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
         remote_timeout_s=source.read(_whole_number, 60, *_PLACES["remote_timeout_s"]),
         remote_weak_from_bytes=source.read(_count, 1_000_000_000, *_PLACES["remote_weak_from_bytes"]),
+        remote_trusted=source.read(_urls, (), *_PLACES["remote_trusted"]),
         gc_retention_s=source.read(duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
         gc_grace_s=source.read(duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
         plain=_plain(source) is not None,
@@ -279,11 +290,13 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "layout": ("remote", "layout", "DISDAT_REMOTE_LAYOUT"),
     "remote_timeout_s": ("remote", "timeout", "DISDAT_REMOTE_TIMEOUT"),
     "remote_weak_from_bytes": ("remote", "weak_from", "DISDAT_REMOTE_WEAK_FROM"),
+    "remote_trusted": ("remote", "trusted", "DISDAT_REMOTE_TRUSTED"),
     "gc_retention_s": ("gc", "retention", "DISDAT_GC_RETENTION"),
     "gc_grace_s": ("gc", "grace", "DISDAT_GC_GRACE"),
 }
 """Setting -> its section and key in the config file, and the variables that win over that, the first one most."""
 
+_URL = re.compile(r"[a-z0-9]+://[^\s/].*|file:///.+")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", re.ASCII)
 _UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "": DAY_S, "w": 7 * DAY_S}
 _LONGEST_S = 1000 * 366 * DAY_S
@@ -449,6 +462,13 @@ def _count(text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     raise ValueError("it must be a whole number of bytes, or 0")
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(each.rstrip("/") for each in text.replace(",", " ").split())
+    if all(_URL.fullmatch(each) for each in urls):
+        return urls
+    raise ValueError("it must be URLs of remotes, such as s3://bucket/prefix, with spaces between them")
 
 
 def _whole_number(text: str) -> int:

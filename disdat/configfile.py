@@ -13,7 +13,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "core": frozenset({"home", "meta_dir_root", "ignore_code_version"}),
     "run": frozenset({"rerun", "code_version", "packages", "workers"}),
     "aws": frozenset({"profile"}),
-    "remote": frozenset({"layout", "timeout", "weak_from"}),
+    "remote": frozenset({"layout", "timeout", "weak_from", "trusted"}),
     "gc": frozenset({"retention", "grace"}),
 }
 """What may stand in a section of ours. Other sections, such as the old ones for logging, are left alone."""

@@ -67,6 +67,8 @@ def test_a_config_file_is_never_overwritten(environ):
         ({"DISDAT_REMOTE_TIMEOUT": "5"}, "[remote]\ntimeout = 90", "remote_timeout_s", 5),
         ({}, "[remote]\nweak_from = 5000", "remote_weak_from_bytes", 5000),
         ({"DISDAT_REMOTE_WEAK_FROM": "0"}, "[remote]\nweak_from = 5000", "remote_weak_from_bytes", 0),
+        ({}, "[remote]\ntrusted = s3://a/b/ file:///c", "remote_trusted", ("s3://a/b", "file:///c")),
+        ({"DISDAT_REMOTE_TRUSTED": "s3://a, gs://b"}, "", "remote_trusted", ("s3://a", "gs://b")),
         ({}, "[aws]\nprofile = lab", "profile", "lab"),
         ({"AWS_PROFILE": "own"}, "[aws]\nprofile = lab", "profile", "own"),
         ({"AWS_PROFILE": "own", "DISDAT_PROFILE": "ours"}, "", "profile", "ours"),
@@ -132,6 +134,8 @@ def test_a_home_is_relative_to_whoever_named_it(environ, tmp_path, monkeypatch, 
         ({"DISDAT_WORKERS": "²"}, "", ["DISDAT_WORKERS"]),
         ({"DISDAT_REMOTE_TIMEOUT": "0"}, "", ["DISDAT_REMOTE_TIMEOUT", "0"]),
         ({"DISDAT_REMOTE_WEAK_FROM": "1 GB"}, "", ["DISDAT_REMOTE_WEAK_FROM", "1 GB", "bytes"]),
+        ({"DISDAT_REMOTE_TRUSTED": "yes"}, "", ["DISDAT_REMOTE_TRUSTED", "yes", "URLs"]),
+        ({"DISDAT_REMOTE_TRUSTED": "file://"}, "", ["DISDAT_REMOTE_TRUSTED", "URLs"]),
         ({}, "[remote]\nweak_from = -1", ["disdat.cfg", "[remote]", "weak_from", "-1"]),
         ({"DISDAT_REMOTE_LAYOUT": "flat"}, "", ["DISDAT_REMOTE_LAYOUT", "flat"]),
         ({"DISDAT_HOME": "~nobody-of-that-name/x"}, "", ["DISDAT_HOME"]),
@@ -236,6 +240,21 @@ def test_a_user_whom_no_variable_names_still_has_a_name():
 )
 def test_the_dirty_override_is_read_in_every_spelling(written, dirty):
     assert config.git_overrides({"GIT_DIRTY": written}).dirty is dirty
+
+
+@pytest.mark.parametrize(
+    ("trusted", "url", "told"),
+    [
+        (("s3://team",), "s3://team", True),
+        (("s3://team",), "s3://team/models", True),
+        (("s3://team",), "s3://teams", False),
+        (("s3://team/models",), "s3://team", False),
+        (("file:///a", "s3://b"), "s3://b/c", True),
+        ((), "s3://team", False),
+    ],
+)
+def test_a_remote_is_trusted_by_its_url_or_one_above_it(trusted: tuple[str, ...], url: str, told: bool):
+    assert config.Settings(Path("home"), remote_trusted=trusted).trusts(url) is told
 
 
 def test_what_no_variable_says_about_git_is_unknown_not_empty():

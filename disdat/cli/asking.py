@@ -11,6 +11,7 @@ from disdat.cli import render
 from disdat.core.branches import Strokes, branches
 from disdat.core.bundle import Run
 from disdat.core.canonical import Json
+from disdat.core.printable import brief
 from disdat.ops import when
 from disdat.pipeline.asking import Answer, Decided, Read
 from disdat.pipeline.reasons import short
@@ -46,7 +47,7 @@ def _decision(each: Decided, found: Answer, strokes: Strokes) -> Iterator[str]:
 
 
 def _became(each: Decided) -> str:
-    return f"{each.task} {_BECAME.get(each.decision, each.decision)}"
+    return f"{brief(each.task)} {_BECAME.get(each.decision, each.decision)}"
 
 
 def _command(run: Run) -> str:

@@ -237,6 +237,7 @@ def _settings(choices: Choices) -> list[_Setting]:
         _Setting("layout", found.layout, origins["layout"]),
         _Setting("remote_timeout", found.remote_timeout_s, origins["remote_timeout_s"]),
         _Setting("remote_weak_from", found.remote_weak_from_bytes, origins["remote_weak_from_bytes"]),
+        _Setting("remote_trusted", " ".join(found.remote_trusted) or None, origins["remote_trusted"]),
         _Setting("gc_retention", options.shown_duration(found.gc_retention_s), origins["gc_retention_s"]),
         _Setting("gc_grace", options.shown_duration(found.gc_grace_s), origins["gc_grace_s"]),
         _Setting("plain", found.plain, origins["plain"]),

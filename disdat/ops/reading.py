@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from disdat import config
 from disdat.context import Context
 from disdat.core.bundle import Bundle
 from disdat.core.digest import Digest
@@ -32,7 +33,12 @@ class BundleSource:
 
     @property
     def trusted(self) -> bool:
-        """Whether the bundle was made in this home, so that what it pickled may be unpickled."""
+        """Whether what the bundle pickled may be unpickled: it was made here, or the user trusts its remote."""
+        binding = self._context.binding
+        return self._is_own or (binding is not None and config.load().trusts(binding.url))
+
+    @property
+    def _is_own(self) -> bool:
         return self._bundle.home == self._context.home.known_id
 
     def bring(self) -> None:
@@ -138,7 +144,7 @@ class BundleSource:
 
     def _check_names(self) -> None:
         """Conflict where the home cannot have all files of a bundle that was made in another one."""
-        if self._names_checked or self.trusted:
+        if self._names_checked or self._is_own:
             return
         from disdat.store import names  # most of what is read was made here
 

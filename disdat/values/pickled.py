@@ -40,7 +40,8 @@ class PickleSerializer:
         if not source.trusted:
             raise PermissionDenied(
                 "the value holds a pickle, which can run any code, and its writer is not trusted",
-                hint="read it in the home that made it, or ask its writer for plain values",
+                hint="if you would let all who may write to its remote run programs as you, name its URL in "
+                "DISDAT_REMOTE_TRUSTED; else ask its writer for plain values",
             )
         try:
             return pickle.loads(source.read(frame.digest))

@@ -11,10 +11,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from disdat import Pickled, api
 from disdat.context import Home
 from disdat.core.bundle import Bundle, Lineage
 from disdat.ops import bundles
@@ -228,6 +230,24 @@ def test_a_pull_says_when_the_bytes_come(bound: Dsdt, url: str, elsewhere: Calla
     assert elsewhere("pull", "data").splitlines()[1:] == [told]
     assert elsewhere("pull", "data", "-l").splitlines()[1].startswith("Fetched 100.0 kB of 1 bundle in ")
     assert len(elsewhere("pull", "data").splitlines()) == 1
+
+
+def test_a_pickle_of_another_home_is_read_where_its_remote_is_trusted(
+    bound: Dsdt, url: str, elsewhere: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.Bundle("demo", "model", Pickled(Fraction(1, 3))).commit().push()
+    for line in ("context mine", "switch mine", f"remote team {url}", "pull"):
+        elsewhere(*line.split())
+    monkeypatch.setenv("DISDAT_HOME", str(tmp_path / "colleague"))
+    for others in (None, f"{url}-of-others"):
+        if others is not None:
+            monkeypatch.setenv("DISDAT_REMOTE_TRUSTED", others)
+        refused = bound.run("cat", "model")
+        assert refused.code == 1
+        assert "can run any code, and its writer is not trusted" in refused.err
+        assert "DISDAT_REMOTE_TRUSTED" in refused.err
+    monkeypatch.setenv("DISDAT_REMOTE_TRUSTED", url)
+    assert bound("cat", "model").out == "1/3\n"
 
 
 def test_a_pull_without_new_bundles_says_whether_anything_came(

@@ -30,6 +30,7 @@ class Worker:
 @dataclass(frozen=True)
 class Cluster:
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: tuple[Worker, ...]
 
 
@@ -39,9 +40,11 @@ def cluster_in(place: Path, count: int, **settings: str) -> Iterator[Cluster]:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     with ExitStack() as running:
-        scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-        running.enter_context(process(scheduler, log=place / "scheduler.log", environment=clean_environment()))
-        yield Cluster(address, tuple(_worker(running, place, address, f"w{each}", settings) for each in range(count)))
+        command = [DASK, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        started = process(command, log=place / "scheduler.log", environment=clean_environment())
+        scheduler = running.enter_context(started)
+        workers = tuple(_worker(running, place, address, f"w{each}", settings) for each in range(count))
+        yield Cluster(address, scheduler, workers)
 
 
 def _worker(running: ExitStack, place: Path, address: str, name: str, settings: dict[str, str]) -> Worker:

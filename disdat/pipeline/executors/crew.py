@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+from distributed import Status
 
 import disdat
 from disdat import config
@@ -49,12 +50,14 @@ KEPT_S = 7 * 86_400.0
 """So long a context stays that a worker left which was killed."""
 _REMEMBERED = 256
 _WANTED = frozenset({"executing", "long-running"})
+_ENDING = frozenset({Status.closing, Status.closed, Status.failed})
+"""A worker that lost its scheduler waits half a minute for what it runs, which nobody wants any more."""
 
 
 def run(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Run the call of a parcel, in a thread of a worker; both are as JSON, but for bytes."""
     if fields["version"] != disdat.__version__:
-        why = f"the worker has disdat {disdat.__version__}, and this is {fields['version']}"
+        why = f"the worker {_address()} has disdat {disdat.__version__}, and this is {fields['version']}"
         return Answer(Done(fields["call"]["id"], Failed(why, ""))).to_fields()
     parcel = Parcel.from_fields(fields)
     try:
@@ -223,7 +226,7 @@ class _Hand:
         self._pool.submit(replace(call, lane=Lane.ANY) if parcel.code else call)
         while (done := self._pool.next(POLL_S)) is None:
             task = worker.state.tasks.get(key)
-            if task is None or task.state not in _WANTED:
+            if task is None or task.state not in _WANTED or worker.status in _ENDING:
                 self._pool.cancel(call.id)
         return done
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import dask
 import distributed
 from distributed.comm import CommClosedError
 
-from disdat.errors import InvalidInput, Unavailable
+import disdat
+from disdat.errors import InvalidInput, NotConfigured, Unavailable
 from disdat.pipeline.executors import crew
 from disdat.pipeline.executors.parcel import Answer, Parcel
 from disdat.pipeline.outcome import Failed, Lost
@@ -21,6 +24,8 @@ from disdat.pipeline.outcome import Failed, Lost
 CONNECT_S = 10.0
 """So long a scheduler has to answer, and then to have a worker."""
 CLOSE_S = 5.0
+_TICK_S = 0.1
+_VERSION = "__import__('disdat').__version__"
 _ANY_PORT = "127.0.0.1:0"  # they are served on, whether anybody wants to look or not
 _TOPICS = 64
 """A scheduler keeps the last of what is told under a topic for as long as it lives, so there are no more than these."""
@@ -36,6 +41,7 @@ class Link:
     Raises:
         InvalidInput: It is no address of a scheduler.
         Unavailable: No scheduler answers there, or it has no workers.
+        NotConfigured: It or a worker has no disdat, or another version of it.
     """
 
     def __init__(self, executor: str, address: str | None, workers: int) -> None:
@@ -50,6 +56,8 @@ class Link:
         try:
             self._client = _connected(self._cluster or self.address)
             self._wait_for_workers()
+            if not self.is_here:
+                self._check_versions()
         except BaseException:
             self.close()
             raise
@@ -74,6 +82,8 @@ class Link:
 
     def answers(self, futures: Sequence[distributed.Future]) -> list[Answer | Failed | Lost]:
         """What came of calls that have ended."""
+        if any(each.status == "cancelled" for each in futures):
+            self._wait_for_scheduler()
         finished = [each for each in futures if each.status == "finished"]
         found = iter(self._client.gather(finished)) if finished else iter(())
         return [Answer.from_fields(next(found)) if each.status == "finished" else _fault(each) for each in futures]
@@ -81,7 +91,7 @@ class Link:
     def threads(self) -> dict[str, int]:
         """How many calls each worker can run, by its address; none while the scheduler does not answer."""
         if self._client.status == "closed":
-            raise Unavailable(f"the dask scheduler at {self.address} is gone", hint="finished results are kept")
+            raise self._gone()
         if self._client.status != "running":
             return {}
         try:
@@ -94,8 +104,7 @@ class Link:
         client = getattr(self, "_client", None)
         if client is not None:
             if client.status == "running":
-                with suppress(OSError, CommClosedError):
-                    client.run(crew.dismiss, self._executor, on_error="ignore")
+                within(CLOSE_S, lambda: client.run(crew.dismiss, self._executor, on_error="ignore"))
             client.close(timeout=CLOSE_S)
         if self._cluster is not None:
             self._cluster.close(timeout=CLOSE_S)
@@ -109,6 +118,32 @@ class Link:
                 f"the dask scheduler at {self.address} has no workers; waited {CONNECT_S:g} seconds",
                 hint=f"`dask worker {self.address}` starts one",
             ) from exc
+
+    def _check_versions(self) -> None:
+        """Ask by what is there without disdat: Dask's worker dies of a message that it cannot read."""
+        client = self._client
+        found = within(CONNECT_S, lambda: client.run_on_scheduler(eval, _VERSION))
+        theirs = {f"the dask scheduler at {self.address}": found}
+        if not isinstance(found, Exception):
+            of_workers = within(CONNECT_S, lambda: client.run(eval, _VERSION, on_error="return"))
+            theirs |= {f"the worker {each}": version for each, version in (of_workers or {}).items()}
+        for who, version in theirs.items():
+            if version is not None and version != disdat.__version__:
+                raise _unlike(who, version)
+
+    def _wait_for_scheduler(self) -> None:
+        """Wait until it is known whether the scheduler that forgot calls is there."""
+        until_s = time.monotonic() + CONNECT_S
+        while self._client.status != "running":
+            if self._client.status == "closed" or time.monotonic() > until_s:
+                raise self._gone()
+            time.sleep(_TICK_S)
+
+    def _gone(self) -> Unavailable:
+        return Unavailable(
+            f"the dask scheduler at {self.address} is gone",
+            hint="finished results are kept: apply again when it is back",
+        )
 
     def _hear_event(self, event: tuple[float, Any]) -> None:
         _, message = event
@@ -133,6 +168,30 @@ def _local(workers: int, place: str) -> distributed.LocalCluster:
             dashboard_address=_ANY_PORT,
             worker_dashboard_address=_ANY_PORT,
         )
+
+
+def _unlike(who: str, version: object) -> NotConfigured:
+    """Of a disdat that is not this one, or that is not there: *version* is then what importing it raised."""
+    hint = f"pip install 'disdat[dask]=={disdat.__version__}' there"
+    if isinstance(version, Exception):
+        return NotConfigured(f"{who} has no disdat: {type(version).__name__}: {version}", hint=hint)
+    return NotConfigured(f"{who} has disdat {version}, and this is {disdat.__version__}", hint=hint)
+
+
+def within(timeout_s: float, ask: Callable[[], Any]) -> Any:  # JSON, or what was raised there
+    """What a cluster answers, or how it failed to; None after the time: a worker that hangs keeps Dask waiting."""
+    answers: SimpleQueue[object] = SimpleQueue()
+
+    def asks() -> None:
+        try:
+            answers.put(ask())
+        except Exception as exc:  # noqa: BLE001 - whatever happened there, who waits here is told
+            answers.put(exc)
+
+    Thread(target=asks, daemon=True).start()
+    with suppress(Empty):
+        return answers.get(timeout=timeout_s)
+    return None
 
 
 def _connected(cluster: distributed.LocalCluster | str) -> distributed.Client:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -302,6 +303,60 @@ def test_a_lost_worker_loses_its_call_alone(project: Project, tmp_path: Path):
         hanging = int(mark.read_text().split()[0])
         wait_until(lambda: not lives(hanging))
     assert project.value("Hangs") == "again"
+
+
+@pytest.mark.soak
+def test_a_lost_scheduler_ends_the_run_and_what_runs_there(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(link, "CONNECT_S", 5.0)
+    mark = tmp_path / "mark"
+    with cluster_in(tmp_path, 1) as cluster:
+        killing = subprocess.Popen(
+            ["sh", "-c", f"while ! [ -e {mark} ]; do sleep 0.1; done; kill -9 {cluster.scheduler.pid}"]
+        )
+        with pytest.raises(Unavailable, match=r"the dask scheduler at .* is gone"):
+            project.apply("Hangs", {"mark": str(mark)}, scheduler=cluster.address)
+        assert killing.wait(10) == 0
+        hanging = int(mark.read_text().split()[0])
+        # Dask's worker would wait for it, and for half a minute at most.
+        cluster.workers[0].process.wait(20)
+        assert not lives(hanging)
+
+
+def test_a_worker_that_hangs_keeps_nobody_waiting():
+    assert link.within(0.01, threading.Event().wait) is None
+    assert link.within(60, lambda: 1) == 1
+    assert isinstance(link.within(60, lambda: int("one")), ValueError)
+
+
+def test_another_version_there_is_refused_before_anything_runs(
+    project: Project, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("disdat.__version__", "1.9")
+    with pytest.raises(NotConfigured, match=r"scheduler at tcp://.* has disdat 2\..*, and this is 1\.9") as told:
+        project.apply("Scaled")
+    assert told.value.hint == "pip install 'disdat[dask]==1.9' there"
+
+
+WITHOUT_DISDAT = """
+    import sys
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name == "disdat":
+                raise ModuleNotFoundError("No module named 'disdat'", name=name)
+    sys.meta_path.insert(0, Missing())
+    """
+
+
+@pytest.mark.soak
+def test_a_worker_without_disdat_is_named_and_lives(project: Project, tmp_path: Path):
+    """What it cannot read would end it, and the next one after it."""
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(WITHOUT_DISDAT))
+    with cluster_in(tmp_path, 1, PYTHONPATH=str(tmp_path)) as cluster:
+        with pytest.raises(NotConfigured, match=r"the worker tcp://.* has no disdat: ModuleNotFoundError"):
+            project.apply("Scaled", scheduler=cluster.address)
+        assert cluster.workers[0].process.poll() is None
 
 
 def test_an_interrupt_ends_what_runs_there(project: Project, tmp_path: Path, cluster: Cluster):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from disdat.pipeline import importing, outline
+from disdat.pipeline import importing, outline, reading
 from disdat.pipeline.names import Find, Installed, Module, Names, absolute, as_module
 from disdat.pipeline.outline import Statement
 from disdat.pipeline.written import PLAIN, Keeping
@@ -113,13 +113,26 @@ class _Walk:
             found = dict(_definitions(module, taken, self._bindings.get(module.name, {})))
             closure.modules[module.name] = set(found)
             closure.definitions |= {f"{module.file}:{name}": each for name, each in found.items()}
-            closure.reads |= {Read(module.name, path, each.kind not in _LATER) for each in taken for path in each.files}
+            for each in taken:
+                self._add_files(closure, module, each)
             closure.blind += (f"{module.file}, {what}" for each in taken for what in each.blind)
         for name, order in importing.orders(self.starts, self._runs):
             at = f"{self._reached[name].file}:"
             done = closure.definitions.get(at, Definition("statements", ""))
             closure.definitions[at] = done._replace(digest=_together([done.digest, *order]))
         return closure
+
+    def _add_files(self, closure: Closure, module: Module, statement: Statement) -> None:
+        """Note the files that a statement reads."""
+        for told in statement.files:
+            if (found := self._names.joined(module, told)) is None:
+                continue
+            owner, path = found
+            what = path.partition(":")[2]
+            if what.startswith(reading.COMPUTED):
+                closure.blind.append(f"{module.file}, {what[1:]}")
+            else:
+                closure.reads.add(Read(owner.name, path, statement.kind not in _LATER))
 
     def follow(self, name: str, path: str, *, declared: bool) -> None:
         """Take in what *path*, names joined by dots, leads to in the module *name*; all of it, if there is no path."""

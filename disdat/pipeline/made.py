@@ -54,6 +54,7 @@ class Made:
     """What counts of a class beside its source."""
 
     called: str
+    """Other than the definition of that name."""
     starts: dict[tuple[str, str], None] = field(default_factory=dict)
     """Functions and classes, as module and name."""
     values: list[list[str]] = field(default_factory=list)
@@ -94,7 +95,7 @@ def of_class(cls: type, file: str, is_projects: Callable[[str], bool]) -> Made:
 
 class _Walk:
     def __init__(self, cls: type, file: str, is_projects: Callable[[str], bool]) -> None:
-        self.made = Made(f"{file}:{cls.__qualname__}")
+        self.made = Made(f"{file}:{cls.__qualname__}()")
         self._is_projects = is_projects
         self._seen = {id(cls): ""}
         """Where what was seen is."""

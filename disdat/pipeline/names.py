@@ -6,9 +6,11 @@ Pure: what a module is comes from whoever asks.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from disdat.pipeline import reading
 from disdat.pipeline.outline import Outline, Statement
 from disdat.pipeline.written import Keeping
 
@@ -67,6 +69,27 @@ class Names:
                     seen.add(target)
                     (sources if name in found.outline.by_name else pending).append(found)
         return sources, package
+
+    def path(self, module: Module, ref: str) -> tuple[Module, str] | None:
+        """The module that binds what a reference of *module* names to a path, and that; None where it is none."""
+        target, name = self._deepest(*absolute(module, ref))
+        found = self.look_up(target)
+        origin, name = self._origin(found, name) if isinstance(found, Module) else ("", name)
+        if isinstance(origin, str) or (told := origin.outline.paths.get(name)) is None:
+            return None
+        return self.joined(origin, told)
+
+    def joined(self, module: Module, told: str) -> tuple[Module, str] | None:
+        """A path of *module*, as :mod:`disdat.pipeline.reading` tells it, where it begins; None if that is no path."""
+        if not told.startswith(reading.FOREIGN):
+            return module, told
+        _, target, name, rest = told.split(":", 3)
+        if (found := self.path(module, f":{target}:{name}")) is None:
+            return None
+        anchor, _, beginning = found[1].partition(":")
+        return found[
+            0
+        ], f"{anchor}:{rest if rest[0] == reading.COMPUTED else posixpath.normpath(f'{beginning}/{rest}')}"
 
     def is_only_a_module(self, module: Module, name: str) -> bool:
         """Whether a package binds *name* only by importing its own module of that name."""

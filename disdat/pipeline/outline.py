@@ -70,16 +70,18 @@ class Outline:
     statements: Sequence[Statement]
     stars: Sequence[str] = ()
     """The modules of which it imports every name: references."""
+    paths: Mapping[str, str] = field(default_factory=dict)
+    """The names it binds to paths, as :mod:`disdat.pipeline.reading` tells these."""
     by_name: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def to_json(self) -> list[object]:
-        return [list(self.stars), [list(each) for each in self.statements]]
+        return [list(self.stars), dict(self.paths), [list(each) for each in self.statements]]
 
 
 def from_json(written: Sequence[Any]) -> Outline:
     """The outline that :meth:`Outline.to_json` wrote."""
-    stars, statements = written
-    return _of([Statement(*each) for each in statements], stars)
+    stars, paths, statements = written
+    return _of([Statement(*each) for each in statements], stars, paths)
 
 
 def read(source: bytes, keeping: Keeping = PLAIN) -> Outline:
@@ -98,18 +100,21 @@ def read(source: bytes, keeping: Keeping = PLAIN) -> Outline:
         written = [_as_it_stands(each, node, lines) for node, each in zip(worth, written, strict=True)]
     found = [_statement(node, each) for node, each in zip(worth, written, strict=True)]
     if reading.may_read(source, (call for each in written for call in each.calls)):
-        files = reading.find(worth)
-        found = [_with_files(each, files.get(node)) for node, each in zip(worth, found, strict=True)]
+        imports = {name: refs[-1] for each in written for name, refs in each.imports.items()}
+        reads, paths = reading.find(worth, imports)
+        found = [_with_files(each, read) for each, read in zip(found, reads, strict=True)]
+    else:
+        paths = {}
     stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}
     # What no statement binds is Python's own.
-    return _of(found if stars else [_only(each, names) for each in found], stars)
+    return _of(found if stars else [_only(each, names) for each in found], stars, paths)
 
 
 def opaque(content: bytes) -> Outline:
     """The outline of what is not Python source: all of it counts."""
     blank = Statement("block", digest(content), (), (), (), (), {}, (), (), (), True, False, False, (), (), {})
-    return _of([blank], [])
+    return _of([blank], [], {})
 
 
 def digest(content: bytes) -> str:
@@ -117,12 +122,12 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _of(statements: Sequence[Statement], stars: Sequence[str]) -> Outline:
+def _of(statements: Sequence[Statement], stars: Sequence[str], paths: Mapping[str, str]) -> Outline:
     by_name: dict[str, list[int]] = {}
     for number, each in enumerate(statements):
         for name in each.names:
             by_name.setdefault(name, []).append(number)
-    return Outline(statements, stars, by_name)
+    return Outline(statements, stars, paths, by_name)
 
 
 def _worth_writing(body: Iterable[ast.stmt], keeping: Keeping) -> Iterator[ast.stmt]:
@@ -157,9 +162,7 @@ def _statement(node: ast.stmt, written: Written) -> Statement:
     )
 
 
-def _with_files(statement: Statement, reads: Reads | None) -> Statement:
-    if reads is None:
-        return statement
+def _with_files(statement: Statement, reads: Reads) -> Statement:
     return statement._replace(files=list(reads.files), blind=[*statement.blind, *reads.blind])
 
 

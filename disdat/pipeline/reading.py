@@ -3,7 +3,9 @@ The files beside a module that its code reads, as far as their paths are written
 
 A path begins at ``__file__``, or at the resources of a package; what is opened while the module is imported may begin
 at the current directory. It is told as ``anchor:path``: nothing before the colon is the directory of the module, ``.``
-the current one, and else a package. Pure, and of the standard library only.
+the current one, and else a package. One that may begin at what another module binds to a path has a question mark
+and a reference for an anchor, ``?:settings:DATA:table.csv``; where it is computed there stands ``|`` and what is told
+of that. Pure, and of the standard library only.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from disdat.pipeline.expressions import dotted, last_name, text
 OWN = "@"
 """Stands for the file of the module itself."""
 
+FOREIGN, COMPUTED = "?", "|"
+
 _ANCHORS = (b"__file__", b"resources", b"get_data")
+_JOINED = (b'/ "', b"/ '", b'/ f"', b"/ f'", b"path.join(")
 _SAME = frozenset({"Path", "PurePath", "str", "fspath", "abspath", "realpath", "normpath", "as_file"})
 _SAME_METHODS = frozenset({"resolve", "absolute", "as_posix"})
+_METHODS = _SAME_METHODS | {"joinpath", "with_name"}
 _OF_RESOURCES = frozenset({"get_data", "read_text", "read_binary", "open_text", "open_binary"})
 _LISTING = frozenset({"glob", "rglob", "iglob", "iterdir", "listdir", "scandir", "walk"})
 _EXTENDING = frozenset({"joinpath", "with_name", "with_suffix", "with_stem"})
@@ -48,19 +54,24 @@ class Reads:
 
 def may_read(source: bytes, calls: Iterable[str]) -> bool:
     """Whether a module, of which that is called while it is imported, may read a file that can be told."""
-    if any(each in source for each in _ANCHORS):
+    if any(each in source for each in (*_ANCHORS, *_JOINED)):
         return True
     called = (each.rpartition(".")[2] for each in calls)
     return any(each in {"open", "Path"} or each.startswith("read_") for each in called)
 
 
-def find(statements: Sequence[ast.stmt]) -> Mapping[ast.stmt, Reads]:
-    """What each of the statements of a module reads; none that reads nothing."""
-    known: _Paths = {}
-    for each in statements:
-        _read(each, known)  # a function may name what is bound below it
-    found = {each: _read(each, known) for each in statements}
-    return {each: reads for each, reads in found.items() if reads.files or reads.blind}
+def find(statements: Sequence[ast.stmt], imports: Mapping[str, str]) -> tuple[list[Reads], dict[str, str]]:
+    """
+    What each of the statements of a module reads, and the names that it binds to paths.
+
+    *imports* are the names that it imports, and the references these stand for.
+    """
+    known: _Paths = {name: (f"{FOREIGN}{ref}", PurePosixPath()) for name, ref in imports.items()}
+    for each in statements:  # a function may name what is bound below it
+        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            _read(each, known)
+    found = [_read(each, known) for each in statements]
+    return found, {name: _told(path) for name, path in known.items() if _is_path(path)}
 
 
 def _read(statement: ast.stmt, known: _Paths) -> Reads:
@@ -88,12 +99,12 @@ class _Reader:
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             self._assign([node.target.id], node.value)
         elif isinstance(node, ast.expr) and (path := _path(node, self._known)):
-            if not _leaves(sink):
-                self._reads.files[f"{path[0]}:{path[1]}"] = None
+            if not _leaves(sink) and _is_path(path):
+                self._reads.files[_told(path)] = None
         elif isinstance(node, ast.Call):
             self._call(node)
-        elif isinstance(node, ast.BinOp | ast.JoinedStr) and _begins(node, self._known):
-            self._unknown(node, sink)
+        elif isinstance(node, ast.BinOp | ast.JoinedStr) and (path := _beginning(node, self._known)):
+            self._unknown(node, path, sink)
         else:
             self._each(ast.iter_child_nodes(node))
 
@@ -117,20 +128,28 @@ class _Reader:
         if called in _OF_RESOURCES and (path := _resource(node)):
             self._reads.files[path] = None
             return
-        on_path = method is not None and _path(method, self._known) is not None
-        on_first = bool(given) and _path(given[0], self._known) is not None
-        if (on_path and called in _LISTING | _EXTENDING) or (on_first and called in _LISTING | {"join"}):
-            self._unknown(node, called)
+        on_path = method and _path(method, self._known)
+        on_first = _path(given[0], self._known) if given else None
+        if on_path and called in _LISTING | _EXTENDING:
+            self._unknown(node, on_path, called)
+        elif on_first and called in _LISTING | {"join"}:
+            self._unknown(node, on_first, called)
         else:
-            sink = "write" if called == "open" and _opens_to_write(node, on_path=on_path) else called
+            is_writing = called == "open" and _opens_to_write(node, on_path=bool(on_path and _is_path(on_path)))
+            sink = "write" if is_writing else called
             if self._functions == 0 and (path := _beside_us(node, sink)):
                 self._reads.files[f".:{path}"] = None
             self._each([] if method is None else [method], sink)
             self._each(given, sink)
 
-    def _unknown(self, node: ast.expr, sink: str) -> None:
-        if not _leaves(sink):
-            self._reads.blind.append(f"line {node.lineno}: {ast.unparse(node)}")
+    def _unknown(self, node: ast.expr, beginning: _Path, sink: str) -> None:
+        if _leaves(sink):
+            return
+        told = f"line {node.lineno}: {ast.unparse(node)}"
+        if beginning[0].startswith(FOREIGN):
+            self._reads.files[f"{beginning[0]}:{COMPUTED}{told}"] = None
+        else:
+            self._reads.blind.append(told)
 
 
 def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
@@ -142,27 +161,29 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
             return known.get(name)
         case ast.Attribute(value=inner, attr="parent"):
             return _above(_path(inner, known))
+        case ast.Attribute(value=inner, attr=name) if (found := _path(inner, known)) and not _is_path(found):
+            return f"{found[0]}{'' if found[0].endswith(':') else '.'}{name}", found[1]
         case ast.Subscript(value=ast.Attribute(value=inner, attr="parents"), slice=ast.Constant(value=int(levels))):
             return _above(_path(inner, known), levels + 1)
         case ast.BinOp(left=left, op=ast.Div() | ast.Add(), right=right):
             return _joined(_path(left, known), [right])
         case ast.JoinedStr(values=[ast.FormattedValue(value=left), *rest]):
             return _joined(_path(left, known), rest)
-        case ast.Call(func=ast.Attribute(value=inner, attr=method)) if found := _path(inner, known):
+        case ast.Call() if _gives_resources(node):
+            return _resources_of(node.args[0]) if node.args else ("", PurePosixPath())
+        case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _METHODS and (
+            found := _path(inner, known)
+        ):
             return _of_method(found, method, node.args)
-        case ast.Call(args=[]):
-            return ("", PurePosixPath()) if _gives_resources(node) else None
         case ast.Call(args=[first, *rest]):
-            return _resources_of(first) if _gives_resources(node) else _of_call(node, _path(first, known), rest)
+            return _of_call(node, _path(first, known), rest)
     return None
 
 
 def _of_method(path: _Path, method: str, given: Sequence[ast.expr]) -> _Path | None:
     if method in _SAME_METHODS:
         return path
-    if method == "joinpath":
-        return _joined(path, given)
-    return _joined(_above(path), given) if method == "with_name" else None
+    return _joined(path if method == "joinpath" else _above(path), given)
 
 
 def _of_call(node: ast.Call, path: _Path | None, rest: Sequence[ast.expr]) -> _Path | None:
@@ -187,7 +208,8 @@ def _above(path: _Path | None, levels: int = 1) -> _Path | None:
 
 
 def _gives_resources(node: ast.Call) -> bool:
-    return dotted(node.func) in {"resources.files", "importlib.resources.files", "files", "importlib_resources.files"}
+    modules = {"files", "resources.files", "importlib.resources.files", "importlib_resources.files"}
+    return last_name(node.func) == "files" and dotted(node.func) in modules
 
 
 def _resources_of(package: ast.expr) -> _Path | None:
@@ -202,18 +224,26 @@ def _resource(node: ast.Call) -> str | None:
     if len(node.args) < 2 or (package := _resources_of(node.args[0])) is None:
         return None
     path = _joined(package, node.args[1:2])
-    return None if path is None else f"{path[0]}:{path[1]}"
+    return None if path is None else _told(path)
 
 
-def _begins(node: ast.BinOp | ast.JoinedStr, known: Mapping[str, _Path]) -> bool:
-    """Whether a path that is known is the beginning of a longer one that is not."""
-    if isinstance(node, ast.JoinedStr):
-        first = node.values[0] if node.values else None
-        return isinstance(first, ast.FormattedValue) and _path(first.value, known) is not None
-    if not isinstance(node.op, ast.Div | ast.Add):
-        return False
-    left = node.left
-    return _path(left, known) is not None or (isinstance(left, ast.BinOp) and _begins(left, known))
+def _beginning(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
+    """The path that is known and the beginning of a longer one that is not."""
+    match node:
+        case ast.JoinedStr(values=[ast.FormattedValue(value=first), *_]):
+            return _path(first, known)
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add()):
+            return _path(left, known) or _beginning(left, known)
+    return None
+
+
+def _is_path(path: _Path) -> bool:
+    """Whether it is surely one: what is imported is only where something is joined to it."""
+    return path[1] != PurePosixPath() or not path[0].startswith(FOREIGN)
+
+
+def _told(path: _Path) -> str:
+    return f"{path[0]}:{path[1]}"
 
 
 def _beside_us(node: ast.Call, sink: str) -> str | None:

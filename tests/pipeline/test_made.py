@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,9 +105,27 @@ def test_what_type_was_given_counts_and_gives_it_a_home():
     assert not told(typed(n=luigi.IntParameter(default=1))).blind
 
 
+def test_what_is_bound_to_it_counts_beside_what_it_was_given(importable: Callable[[str, str], Path]):
+    importable("made_h.py", "def make(n, run, base): return type(n, (base,), {'pipe_run': run})")
+    text = """
+        from disdat.pipe import PipeTask
+        from made_h import make
+        T = make("T", lambda self: {}, PipeTask)
+        """
+
+    def counted(module: str, value: str) -> dict[str, str]:
+        importable(f"{module}.py", text.format(value))
+        found = source.of_class(importlib.import_module(module).T).counted.definitions
+        return {name.rpartition(":")[2]: kind + told for name, (kind, told) in found.items()}
+
+    one, two = counted("made_one", "1"), counted("made_two", "2")
+    assert one.keys() == two.keys() == {"T", "T()", "make", "PipeTask"}
+    assert one["T"] != two["T"]
+
+
 def test_a_value_of_which_nothing_is_known_is_told():
     [found] = told(closing_over(SimpleNamespace(a=1))).blind
-    assert found == "made.py:closing_over.<locals>.T, pipe_run.value: a SimpleNamespace"
+    assert found == "made.py:closing_over.<locals>.T(), pipe_run.value: a SimpleNamespace"
 
 
 def test_what_holds_itself_ends():
@@ -119,7 +138,7 @@ def test_classes_of_one_name_that_were_given_other_values_count_as_others():
     two, three, again = (source.of_class(closing_over(n)).counted for n in (2, 3, 2))
     assert two.digest != three.digest
     assert two.digest == again.digest
-    assert f"{__name__.replace('.', '/')}.py:closing_over.<locals>.T" in two.definitions
+    assert f"{__name__.replace('.', '/')}.py:closing_over.<locals>.T()" in two.definitions
 
 
 def test_a_class_that_its_name_leads_to_is_told_by_its_source():

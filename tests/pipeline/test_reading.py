@@ -11,6 +11,7 @@ import pytest
 
 from disdat.pipeline import outline, reading, source
 from tests.pipeline.conftest import Applied
+from tests.pipeline.test_closure import collect
 
 Write = Callable[[str, str], Path]
 
@@ -85,6 +86,44 @@ def test_where_a_path_is_computed_that_is_told(text: str, what: str):
 )
 def test_a_file_that_is_written_or_only_named_does_not_count(text: str):
     assert found(text) == (set(), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("from settings import DATA\ndef f(): return load(DATA / 't.csv')", "?:settings:DATA:t.csv"),
+        ("import settings as s\ndef f(): return load(s.DATA / 'a' / 't.csv')", "?:settings:DATA:a/t.csv"),
+        ("import os\nfrom .s import DATA\nT = load(os.path.join(DATA, 't.csv'))", "?:.s:DATA:t.csv"),
+        ("from s import DATA\ndef f(n): return load(DATA / 'a' / n)", "?:s:DATA:|line 2: DATA / 'a' / n"),
+        ("from s import DATA\nT = load(DATA.parent / 't.csv')", "?:s:DATA:../t.csv"),
+        ("import os\nfrom pathlib import Path\nT = load(Path(os.path.dirname(__file__), 't.csv'))", ":t.csv"),
+    ],
+)
+def test_a_path_may_begin_in_another_module(text: str, told: str):
+    assert found(text) == ({told}, [])
+
+
+SETTINGS = "from pathlib import Path\nROOT = Path(__file__).parent\nDATA = ROOT / 'data'\nHALF = 0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "blind"),
+    [
+        ("from p.settings import DATA\nT = load(DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
+        ("import p.settings\nT = load(p.settings.DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
+        ("from p import DATA\nT = load(DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
+        ("from p.more import MORE\nT = load(MORE / 't.csv')", {("p.settings", ":data/more/t.csv")}, []),
+        ("from p.settings import DATA\ndef T(n): return load(DATA / n / 't')", set(), ["m, line 2: DATA / n / 't'"]),
+        ("from p.settings import HALF\ndef T(n): return HALF / n, 'a' + f'{HALF}/ '", set(), []),
+        ("from numpy import pi\ndef T(n): return pi / n, pi / 'a'", set(), []),
+        ("def T(n): return n / 'a' / 't'", set(), []),
+    ],
+)
+def test_a_path_is_followed_to_the_module_where_it_begins(text: str, reads: set[tuple[str, str]], blind: list[str]):
+    package = {"p.": "from .settings import DATA", "p.settings": SETTINGS}
+    closure = collect({"m": text, **package, "p.more": "from p.settings import DATA\nMORE = DATA / 'more'"})
+    assert {(each.module, each.path) for each in closure.reads} == reads
+    assert closure.blind == blind
 
 
 TASK = """

@@ -28,7 +28,8 @@ def check_class(cls: type[luigi.Task], *, taken: Mapping[str, object]) -> None:
     Refuse a class that would not do what it says.
 
     Raises:
-        InvalidInput: A parameter has a name that is *taken*, or a method is one that only Luigi's worker calls.
+        InvalidInput: A parameter has a name that is *taken*, a method is one that only Luigi's worker calls, or
+            ``pipe_requires`` wants arguments.
     """
     for name, value in vars(cls).items():
         if isinstance(value, luigi.Parameter) and name in taken:
@@ -37,6 +38,12 @@ def check_class(cls: type[luigi.Task], *, taken: Mapping[str, object]) -> None:
                 hint="give the parameter another name",
             )
         _refuse_luigis(cls, name, value)
+    wanted = [name for name, is_wanted in (_arguments(cls, "pipe_requires") or {}).items() if is_wanted]
+    if wanted and "pipe_requires" in vars(cls):
+        raise InvalidInput(
+            f"pipe_requires of {cls.__name__} wants an argument {wanted[0]!r}, and is called without any",
+            hint=f"write def pipe_requires(self); inputs are arguments of pipe_run, parameters are self.{wanted[0]}",
+        )
 
 
 def check(cls: type[luigi.Task], arguments: Iterable[str], returned: object) -> None:
@@ -81,7 +88,7 @@ def _check_once(cls: type[luigi.Task], arguments: tuple[str, ...]) -> None:
         owner = next(each for each in cls.__mro__ if name in vars(each))
         if not owner.__module__.startswith("luigi."):
             _refuse_luigis(cls, name, vars(owner)[name])
-    taken = _arguments(cls)
+    taken = _arguments(cls, "pipe_run")
     if taken is None:
         return
     for argument in arguments:
@@ -105,9 +112,9 @@ def _or_another_name(free: Iterable[str]) -> str:
     return f", or name the input {names} in pipe_requires" if names else ""
 
 
-def _arguments(cls: type[Any]) -> Mapping[str, bool] | None:
-    """What ``pipe_run`` can be handed by name, and whether it wants it; None where that cannot be told."""
-    function = inspect.getattr_static(cls, "pipe_run")
+def _arguments(cls: type[Any], method: str) -> Mapping[str, bool] | None:
+    """What a method can be handed by name, and whether it wants it; None where that cannot be told."""
+    function = inspect.getattr_static(cls, method)
     if not inspect.isfunction(function):
         return None
     # Not of what a decorator wraps: it may add arguments, or take some away.

@@ -42,6 +42,12 @@ def test_a_method_that_only_luigi_calls_is_refused_and_a_parameter_of_that_name_
     assert getattr(type("Even", (PipeTask,), {name: luigi.IntParameter()})(**{name: 1}), name) == 1
 
 
+def test_pipe_requires_takes_no_arguments():
+    with pytest.raises(InvalidInput, match="pipe_requires of Odd wants an argument 'leaf', and is called without any"):
+        type("Odd", (PipeTask,), {"pipe_requires": lambda self, leaf: None})
+    type("Even", (PipeTask,), {"pipe_requires": lambda self, leaf=1: None})
+
+
 def test_such_a_method_is_refused_where_a_base_or_a_decorator_brought_it_too(applied: Applied):
     class Mixin:
         def output(self) -> None:

@@ -207,5 +207,5 @@ def _drawn(here: Context, uuid: str, max_depth: int | None, *, down: bool, shape
     walk = ops.lineage.downstream if down else ops.lineage.upstream
     graph = walk(here, ops.find.need(here, uuid=uuid).uuid, max_depth=max_depth)
     if shape == "html":
-        return drawing.html(graph)
+        return drawing.html(graph, ops.lineage.why(here, graph))
     return "".join(f"{line}\n" for line in shapes[shape](graph))

@@ -57,7 +57,7 @@ def lineage(
     uuid = ops.find.resolve(context, ref).uuid
     walk = ops.lineage.downstream if down else ops.lineage.upstream
     graph = walk(context, uuid, max_depth=depth)
-    found = _lines(graph, wanted, strokes=trees.strokes(to_file=output is not None))
+    found = _lines(context, graph, wanted, strokes=trees.strokes(to_file=output is not None))
     if output is None:
         width = opening.width() if wanted == "tree" else None
         render.out(render.cut(line, width) for line in found)
@@ -87,7 +87,7 @@ def _note_missing(choices: Choices, graph: Graph, context: Context) -> None:
         render.note(choices, f"hint: `dsdt pull -u {graph.missing[0]}`, if {context.binding.name} has it")
 
 
-def _lines(graph: Graph, shape: str, *, strokes: Strokes) -> Iterable[str]:
+def _lines(context: Context, graph: Graph, shape: str, *, strokes: Strokes) -> Iterable[str]:
     match shape:
         case "json":
             return render.as_json(describe.lineage_json(graph.found, is_down=graph.is_down))
@@ -98,6 +98,6 @@ def _lines(graph: Graph, shape: str, *, strokes: Strokes) -> Iterable[str]:
         case "mermaid":
             return drawing.mermaid(graph)
         case "html":
-            return [drawing.html(graph).rstrip("\n")]
+            return [drawing.html(graph, ops.lineage.why(context, graph)).rstrip("\n")]
         case _:
             return drawing.tree(graph, strokes=strokes)

@@ -17,7 +17,7 @@ from importlib import resources
 
 from disdat.catalog.queries import Edge
 from disdat.core.branches import LINES, Strokes, Twig, branches
-from disdat.core.bundle import Bundle, CodeRef, Lineage, Run
+from disdat.core.bundle import NOTHING, Bundle, CodeRef, Lineage, Run
 from disdat.core.canonical import Json
 from disdat.core.printable import brief, one_line
 from disdat.core.reserved import is_reserved
@@ -72,11 +72,11 @@ def mermaid(graph: Graph) -> Iterator[str]:
         yield f'  {number[edge.input]} -- "{_mermaid(edge.argument)}" --> {number[edge.bundle]}'
 
 
-def html(graph: Graph) -> str:
+def html(graph: Graph, why: Mapping[str, str] = NOTHING) -> str:
     """
     The graph as a page that stands alone: it asks no server for anything, nor would a browser let it.
 
-    Who clicks a bundle sees what is recorded of it.
+    Who clicks a bundle sees what is recorded of it, and *why* it was made, which is by its uuid.
     """
     style, script = (_resource(f"lineage.{kind}") for kind in ("css", "js"))
     parts = {
@@ -86,7 +86,7 @@ def html(graph: Graph) -> str:
         "style": style,
         "script": script,
         # No text of a user's ends the element: there is no < in it.
-        "data": json.dumps(_page(graph)).replace("<", "\\u003c"),
+        "data": json.dumps(_page(graph, why)).replace("<", "\\u003c"),
     }
     return _SLOT.sub(lambda slot: parts[slot[1]], _resource("lineage.html"))
 
@@ -148,11 +148,11 @@ def _allowed(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode('ascii')}'"
 
 
-def _page(graph: Graph) -> Json:
+def _page(graph: Graph, why: Mapping[str, str]) -> Json:
     names = graph.names
     return {
         "start": graph.start,
-        "nodes": [_node(each, graph.runs, names) for each in graph.found],
+        "nodes": [{**_node(each, graph.runs, names), "why": why.get(each.step.uuid, "")} for each in graph.found],
         "edges": [_edge(edge) for edge in graph.edges],
     }
 
@@ -161,7 +161,7 @@ def _edge(edge: Edge) -> Json:
     return {"from": edge.input, "to": edge.bundle, "argument": edge.argument}
 
 
-def _node(each: Ancestor, runs: Mapping[str, Run], names: Mapping[str, str]) -> Json:
+def _node(each: Ancestor, runs: Mapping[str, Run], names: Mapping[str, str]) -> dict[str, Json]:
     row, bundle = each.row, each.bundle
     if row is None or bundle is None:
         return {"uuid": each.step.uuid, "name": names.get(each.step.uuid, ""), "here": False}

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const WIDTH = 208, HEIGHT = 48, ACROSS = 104, DOWN = 20, THREAD = 14, SWEEPS = 12;
-  const LETTERS = 24, LABELS = 150, LABELS_AT_ONE = 4, CLOSEST = 4;
+  const LETTERS = 24, LETTERS_BELOW = 28, LABELS = 150, LABELS_AT_ONE = 4, CLOSEST = 4, READABLE = 0.5, LISTED = 8;
   const SVG = "http://www.w3.org/2000/svg";
   const by = (id) => document.getElementById(id);
   const graph = JSON.parse(by("graph").textContent);
@@ -120,6 +120,9 @@
     return whole.length > letters ? whole.slice(0, letters - 1).join("") + "…" : text;
   };
   const shown = (node) => (node.name || "(unnamed)") + (node.here ? "" : " (not here)");
+  const maker = (node) => (node.here ? node.code.method || node.name : "");
+  const given = (node) => (node.here ? Object.entries(node.params).filter(([, value]) => value) : []);
+  const params = (node) => given(node).map(([name, value]) => `${name}=${value}`).join(", ");
   const moment = (text) => new Date(text).toLocaleString();
   const briefly = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
 
@@ -160,11 +163,12 @@
     }
   }
 
-  function hue(text) {
-    let sum = 7;
-    for (const letter of text) sum = (sum * 31 + letter.codePointAt(0)) % 3600;
-    return sum % 360;
-  }
+  // What made them, the most frequent first: of those that follow each other no colours are alike
+
+  const made = new Map();
+  for (const node of nodes.values()) if (node.here) made.set(maker(node), (made.get(maker(node)) ?? 0) + 1);
+  const makers = [...made].sort(([, one], [, other]) => other - one);
+  const hues = new Map(makers.map(([name], place) => [name, (210 + place * 137.5) % 360]));
 
   function drawNode(node) {
     const look = ["node", node.here ? "" : "gone", node.uuid === graph.start ? "start" : ""].filter(Boolean).join(" ");
@@ -172,13 +176,13 @@
       class: look, transform: `translate(${node.x} ${node.y - HEIGHT / 2})`, tabindex: 0, role: "button",
       "data-uuid": node.uuid, "aria-label": shown(node),
     });
-    group.style.setProperty("--hue", hue(node.here ? node.code.method || node.name : ""));
-    draw(group, "title", {}, shown(node) + "\n" + node.uuid);
+    group.style.setProperty("--hue", hues.get(maker(node)) ?? 0);
+    draw(group, "title", {}, [shown(node), params(node), node.uuid].filter(Boolean).join("\n"));
     draw(group, "rect", { class: "box", width: WIDTH, height: HEIGHT, rx: 8 });
     draw(group, "rect", { class: "strip", x: 7, y: 9, width: 4, height: HEIGHT - 18, rx: 2 });
     draw(group, "text", { class: "name", x: 20, y: 20 }, cut(shown(node)));
-    const below = node.here ? `${node.uuid.slice(0, 8)} · ${briefly(node.created)}` : node.uuid.slice(0, 18) + "…";
-    draw(group, "text", { class: "below", x: 20, y: 37 }, below);
+    const below = node.here ? `${node.uuid.slice(0, 8)} · ${params(node) || briefly(node.created)}` : node.uuid.slice(0, 18) + "…";
+    draw(group, "text", { class: "below", x: 20, y: 37 }, cut(below, LETTERS_BELOW));
     group.addEventListener("click", () => { if (!held.moved) choose(node); });
     group.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(node); }
@@ -201,8 +205,8 @@
     if (title) add(details, "h3", title);
     const list = add(details, "dl");
     for (const [name, value] of told) {
-      add(list, "dt", name);
-      add(list, "dd", String(value));
+      if (name) add(list, "dt", name);
+      add(list, "dd", String(value), name ? "" : "alone");
     }
   }
 
@@ -210,8 +214,9 @@
     if (!found.length) return;
     add(details, "h3", title);
     for (const edge of found) {
-      const names = edge.arguments.filter(Boolean).join(", ");
-      const button = add(details, "button", (names ? names + ": " : "") + shown(other(edge)));
+      const names = edge.arguments.filter(Boolean).join(", "), node = other(edge);
+      const with_params = shown(node) + (params(node) ? ` (${params(node)})` : "");
+      const button = add(details, "button", (names ? names + ": " : "") + with_params);
       button.addEventListener("click", () => choose(other(edge), true));
     }
   }
@@ -231,7 +236,11 @@
     close.addEventListener("click", () => choose(null));
     add(details, "h2", shown(node));
     add(details, "div", node.uuid, "uuid");
-    if (node.here) {
+    if (!node.here) {
+      const told = "It is not in this context, and so what it was made from is not known. Where it was pushed, this gets it:";
+      add(details, "p", told);
+      add(details, "code", `dsdt pull -u ${node.uuid}`);
+    } else {
       const took = node.started && node.stopped ? (new Date(node.stopped) - new Date(node.started)) / 1000 + " s" : "";
       section("", [
         ["created", moment(node.created)], ["took", took], ["owner", node.owner],
@@ -239,6 +248,7 @@
         ["committed", node.committed ? "yes" : "no"], ["processing name", node.processing_name],
       ]);
       section("Parameters", Object.entries(node.params));
+      section("Made because", node.why.split("; ").map((each) => ["", each]));
       section("Tags", Object.entries(node.tags));
       section("Metrics", Object.entries(node.metrics));
       section("Code", Object.entries(node.code));
@@ -261,6 +271,7 @@
   }
 
   function choose(node, bring) {
+    for (const button of by("legend").querySelectorAll("button")) button.setAttribute("aria-pressed", "false");
     const before = reached(node ?? {}, (each) => each.inputs ?? [], (edge) => edge.from);
     const after = reached(node ?? {}, (each) => each.readers ?? [], (edge) => edge.to);
     const related = new Set([...before, ...after]);
@@ -299,6 +310,38 @@
     if (event.key === "Enter" && first) choose(first, true);
   });
 
+  // The legend
+
+  function legend() {
+    for (const [name, count] of makers.slice(0, LISTED)) {
+      const button = entry("button", cut(name || "(unknown)", 40), "", hues.get(name));
+      add(button, "b", count.toLocaleString());
+      button.title = name;
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => only(button, name));
+    }
+    if (makers.length > LISTED) entry("span", `and ${(makers.length - LISTED).toLocaleString()} more`);
+    entry("span", "asked for", "start");
+    if ([...nodes.values()].some((node) => !node.here)) entry("span", "not here", "gone");
+  }
+
+  function entry(kind, text, look, hue) {
+    const made = add(by("legend"), kind);
+    const mark = add(made, "i", undefined, look);
+    mark.style.setProperty("--hue", hue);
+    if (hue === undefined && !look) mark.style.visibility = "hidden";
+    add(made, "span", text);
+    return made;
+  }
+
+  function only(button, name) {
+    const is_on = button.getAttribute("aria-pressed") === "true";
+    choose(null);
+    if (is_on) return;
+    button.setAttribute("aria-pressed", "true");
+    for (const node of nodes.values()) node.element.classList.toggle("dimmed", maker(node) !== name);
+  }
+
   // Moving about
 
   const room = () => canvas.getBoundingClientRect();
@@ -327,13 +370,20 @@
     });
   }
 
-  function centre(node) {
+  function centre(node, across = 0.5) {
     const scale = Math.max(place.scale, 0.7);
     move({
       scale,
-      x: room().width / 2 - (node.x + WIDTH / 2) * scale,
+      x: room().width * across - (node.x + WIDTH / 2) * scale,
       y: room().height / 2 - node.y * scale,
     });
+  }
+
+  // Of a large graph the bundle that was asked for, and what is around it: nobody could read all of it.
+  function begin() {
+    fit();
+    const start = nodes.get(graph.start);
+    if (place.scale < READABLE) centre(start, start.readers.length ? 0.2 : 0.8);
   }
 
   canvas.addEventListener("wheel", (event) => {
@@ -367,14 +417,15 @@
     const act = { "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit, Escape: () => choose(null) };
     act[event.key]?.();
   });
-  window.addEventListener("resize", fit);
+  window.addEventListener("resize", begin);
 
   const layers = layered();
   ordered(layers);
   settled(layers);
   edges.forEach(drawEdge);
   nodes.forEach(drawNode);
+  legend();
   const many = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`;
   by("count").textContent = `${many(nodes.size, "bundle")}, ${many(edges.size, "edge")}`;
-  fit();
+  begin();
 })();

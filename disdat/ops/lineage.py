@@ -83,6 +83,17 @@ def downstream(context: Context, uuid: str, *, max_depth: int | None = None) -> 
     return _graph(context, descendants(context, uuid, max_depth=max_depth), is_down=True)
 
 
+def why(context: Context, graph: Graph) -> dict[str, str]:
+    """Why runs made the bundles of a graph, by their uuids, as far as that is known here."""
+    uuids = {each.step.uuid for each in graph.found}
+    decided = (each for run_id in graph.runs for each in context.catalog.decisions(run_id))
+    return {
+        str(each["bundle"]): str(each["why"])
+        for each in decided
+        if each["decision"] == "made" and each["bundle"] in uuids
+    }
+
+
 def yielded(of: Lineage) -> set[str]:
     """The arguments of a bundle's inputs that are tasks its own task yielded."""
     told = (cast("Mapping[str, Json]", each) for each in of.observed)

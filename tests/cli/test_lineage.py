@@ -120,6 +120,7 @@ def test_a_browser_shows_the_right_graph_and_asks_nobody_for_anything(demo: Dsdt
             assert text in told
         page.click("#details button:has-text('rows: raw')")
         assert made["raw"] in page.inner_text("#details")
+        assert page.locator("#legend button").all_inner_texts() == ["mod.made\n4"]
         page.fill("#find", "model")
         assert page.locator(".node:not(.dimmed)").get_attribute("data-uuid") == made["model"]
 
@@ -129,6 +130,48 @@ def test_a_browser_shows_the_right_graph_and_asks_nobody_for_anything(demo: Dsdt
         assert page.get_attribute("#view", "transform") != before
         browser.close()
     assert (requests, complaints) == ([page_url], [])
+
+
+@pytest.mark.browser
+def test_a_large_page_begins_where_it_can_be_read_and_says_why(demo: Dsdt, home: Path):
+    """A hundred bundles in one view would be smaller than anybody can read."""
+    browsers = pytest.importorskip("playwright.sync_api")
+    context = Home(home).context("demo")
+    run = ops.runs.of_pipeline(context)
+    gone = ops.bundles.write(context, 1, Birth("gone"))
+    read = [ops.bundles.dependency("gone", gone)]
+    for number in range(100):
+        made = Lineage(inputs=(read[0],), code=CodeRef("mod.Part"))
+        part = ops.bundles.write(context, number, Birth("part", params={"n": str(number)}, lineage=made))
+        read.append(ops.bundles.dependency(f"p{number}", part))
+    made = Lineage(inputs=tuple(read[1:]), code=CodeRef("mod.Top"))
+    top = ops.bundles.write(context, 1, Birth("top", lineage=made, run=run)).uuid
+    why = {"task": "Top()", "key": None, "bundle": top, "decision": "made", "why": "forced; another salt", "seconds": 0}
+    ops.runs.conclude(context, run, [why], reaffirmed=[])
+    demo("rm", "gone")
+    demo("lineage", "top", "-o", "lineage.html")
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=require("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1200, "height": 800})
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(Path("lineage.html").absolute().as_uri())
+        start = page.query_selector(".node.start")
+        assert start.bounding_box()["width"] > 100
+        assert 0 < start.bounding_box()["x"] < 1100
+        assert page.locator("#legend button").all_inner_texts() == ["mod.Part\n100", "mod.Top\n1"]
+        assert page.locator("#legend > span").all_inner_texts() == ["asked for", "not here"]
+        page.click("#legend button:has-text('mod.Top')")
+        assert page.locator(".node:not(.dimmed)").count() == 1
+        start.click()
+        assert "made because\nforced\nanother salt\n" in page.inner_text("#details").lower().replace("\n\n", "\n")
+        assert "p7: part (n=7)" in page.inner_text("#details")
+        page.fill("#find", gone.uuid)
+        page.press("#find", "Enter")
+        assert f"dsdt pull -u {gone.uuid}" in page.inner_text("#details")
+        browser.close()
+    assert complaints == []
 
 
 @pytest.mark.parametrize(("encoding", "strokes"), [("utf-8", LINES), ("ascii", ASCII), ("latin-1", ASCII)])

@@ -68,6 +68,8 @@ class Birth:
     run: Run | None = None
     """The run it is made in; None: this process's own."""
     task: str = ""
+    committed: bool = False
+    """Whether it is from its beginning."""
 
     def __post_init__(self) -> None:
         """Refuse what a manifest could hold and no catalog could: the bundle would be there, and never be found."""
@@ -275,6 +277,8 @@ def _commit(context: Context, batch: ObjectBatch, captured: Sequence[Captured]) 
             bundle = _bundle(each, home, moment.time_us(len(written)))
             made.append(bundle)
             written.append(_add_draft(batch, bundle))
+            if each.birth.committed:
+                written.append(_commit_draft([each.uuid]))
         return written
 
     chosen = [each.uuid for each in captured if each.has_chosen_uuid]
@@ -374,7 +378,7 @@ def commit(context: Context, rows: Sequence[Row]) -> None:
     """Mark bundles as eligible for pushing; those that are marked already stay so."""
     fresh = [row.uuid for row in rows if not row.committed]
     if fresh:
-        _change(context, [event.Draft(event.COMMIT, {"uuids": fresh})])
+        _change(context, [_commit_draft(fresh)])
 
 
 def tag(context: Context, row: Row, *, set_to: Mapping[str, str] = NOTHING, unset: Iterable[str] = ()) -> None:
@@ -487,6 +491,10 @@ def _bundle(captured: Captured, home: str, created_us: int) -> Bundle:
         parents=birth.parents,
         lineage=replace(lineage, run=runs.reference(run, birth.task)),
     )
+
+
+def _commit_draft(uuid_list: Sequence[str]) -> event.Draft:
+    return event.Draft(event.COMMIT, {"uuids": list(uuid_list)})
 
 
 def _add_draft(batch: ObjectBatch, bundle: Bundle) -> event.Draft:

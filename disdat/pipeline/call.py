@@ -190,6 +190,7 @@ def session_fields(session: Session) -> dict[str, Json]:
         "recompute": session.recompute,
         "push": session.sharing.push,
         "pull": session.sharing.pull,
+        "commit": session.sharing.commit,
     }
 
 
@@ -240,7 +241,7 @@ def _session_of(encoded: bytes) -> Session:
         force_all=fields["force_all"],
         verbose=fields["verbose"],
         recompute=fields["recompute"],
-        sharing=Sharing(push=fields["push"], pull=fields["pull"]),
+        sharing=Sharing(push=fields["push"], pull=fields["pull"], commit=fields["commit"]),
     )
 
 

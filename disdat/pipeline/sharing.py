@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from disdat.context import Context
@@ -12,10 +12,16 @@ from disdat.ops import bundles
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Whether each result is committed and pushed once it is made, and inputs are localized before they are read."""
+    """Whether each result is committed, and pushed, once it is made, and inputs are localized before they are read."""
 
     push: bool = False
     pull: bool = False
+    commit: bool = False
+    """What is pushed is committed anyhow."""
+
+    def commits(self, tags: Mapping[str, str]) -> bool:
+        """Whether a result with these tags is committed as it is made: what is transient is not."""
+        return (self.push or self.commit) and TRANSIENT not in tags
 
     def check(self, context: Context) -> None:
         """Refuse, with NotConfigured, what needs a remote where there is none."""

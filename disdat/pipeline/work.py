@@ -256,6 +256,7 @@ def _birth(work: Work, tags: Mapping[str, str], lineage: Lineage) -> Birth:
         lineage=lineage,
         run=work.session.run,
         task=params.describe(work.task),
+        committed=work.session.sharing.commits(tags),
     )
 
 

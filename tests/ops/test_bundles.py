@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from disdat.catalog.queries import Filter
 from disdat.context import Context, Home
 from disdat.durable import Disk
 from disdat.errors import (
@@ -36,6 +37,19 @@ def test_a_uuid_is_used_once_though_its_bundle_was_removed(context: Context) -> 
     bundles.remove(context, context.catalog.versions("a"))
     with pytest.raises(AlreadyExists, match=UUID):
         BundleWriter(context, uuid=UUID)
+
+
+def test_one_that_is_born_committed_is_so_in_one_write(context: Context) -> None:
+    """There is no moment at which it is there and not committed."""
+    bundles.write(context, 1, Birth("plain"))
+    log = context.directory / "log" / "00000001.log"
+    before = log.read_bytes()
+    made = bundles.write(context, 1, Birth("born", committed=True))
+    assert {row.name: row.committed for row in context.catalog.search(Filter())} == {"plain": False, "born": True}
+    added, committed = list(context.catalog.events())[-2:]
+    assert (added.kind, committed.kind) == ("add", "commit")
+    assert added.subjects == committed.subjects == (made.uuid,)
+    assert log.read_bytes().removeprefix(before).count(b"REC1") == 1
 
 
 def test_of_two_who_chose_one_uuid_the_second_is_told(context: Context) -> None:

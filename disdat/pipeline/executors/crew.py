@@ -79,7 +79,7 @@ def _answer(parcel: Parcel) -> Answer:
     if not shares and parcel.inputs is None:
         needs.append("inputs")
     if needs:
-        return Answer(needs=needs)
+        return Answer(needs=needs, worker=_address())
     return _run(parcel, code, own) if shares else _run_apart(parcel, code, own)
 
 
@@ -95,7 +95,9 @@ def _run_apart(parcel: Parcel, code: Path | None, home: Home) -> Answer:
     assert parcel.inputs is not None
     context = _crew.context(parcel.executor, home, parcel.binding)
     _learn(context, digest.of_bytes(parcel.inputs), partial(staging.decode, parcel.inputs))
-    session = {**parcel.call.session, "home": str(home.root), "context": context.name, "push": False}
+    # It is going to be published, by who sent the call.
+    mine: dict[str, Json] = {"home": str(home.root), "context": context.name, "push": False, "commit": True}
+    session = {**parcel.call.session, **mine}
     done = _crew.run(parcel, replace(parcel.call, session=session), code)
     if not isinstance(done.ended, Outcome) or done.ended.bundle is None:
         return Answer(done)

@@ -31,6 +31,9 @@ LOST_S = 60.0
 """So long calls wait for a worker where there is none left."""
 GRACE_S = 10.0
 """So long workers have to end calls that nobody wants any more."""
+AHEAD = 2
+"""So many calls for each thread wait on the cluster, that it need not wait for us; what ends meanwhile is put in one
+publication."""
 _TICK_S = 1.0
 """So often it is looked which workers there are."""
 
@@ -61,7 +64,11 @@ class Dask:
         self._sink = sink
         self._scheduler = scheduler
         self._at_most = at_most
-        self._slots = at_most or 1
+        self._at_once = at_most or 1
+        self._urgencies: set[float] = set()
+        """The priorities of all calls so far."""
+        self._fills_it = False
+        """Whether the cluster's own threads are what limits how many calls run at once."""
         self._sender: Sender | None = None
         self._waiting: list[tuple[float, int, Call]] = []
         self._numbers = count()
@@ -72,7 +79,9 @@ class Dask:
 
     @property
     def slots(self) -> int:
-        return self._slots
+        # What waits there keeps its place, whatever turns up that is more urgent.
+        may_wait_there = self._fills_it and len(self._urgencies) <= 1
+        return self._at_once * (1 + AHEAD) if may_wait_there else self._at_once
 
     def takes(self, call: Call) -> bool:
         return call.lane in {Lane.ANY, Lane.FRESH}
@@ -86,8 +95,9 @@ class Dask:
             InvalidInput: It has no such address.
         """
         if self._sender is None:
-            self._sender = Sender(call, self._scheduler, self._slots)
+            self._sender = Sender(call, self._scheduler, self._at_once)
             self._count_workers(self._sender.link)
+        self._urgencies.add(call.priority)
         heapq.heappush(self._waiting, (-call.priority, next(self._numbers), call))
         self._hand_out()
 
@@ -134,16 +144,20 @@ class Dask:
             sender.close()
 
     def _hand_out(self) -> None:
-        while self._waiting and len(self._open) < self._slots:
+        while self._waiting and len(self._open) < self.slots:
             _, _, call = heapq.heappop(self._waiting)
             self._hand(call)
 
-    def _hand(self, call: Call, *, lacked: Sequence[str] = ()) -> None:
-        """Send a call to the cluster, unless it turns out that nothing is to be run for it."""
+    def _hand(self, call: Call, *, lacked: Sequence[str] = (), by: str | None = None) -> None:
+        """
+        Send a call to the cluster, unless it turns out that nothing is to be run for it.
+
+        What was *lacked* goes to whom it was lacked *by*: who lacks it again would hold up the next call, too.
+        """
         assert self._sender is not None
         self._sender.provide(call, lacked)
         try:
-            sent = self._sender.send(call, lacked)
+            sent = self._sender.send(call, lacked, by)
         except DisdatError as exc:
             sent = Done(call.id, Failed(str(exc), ""))
         if isinstance(sent, Done):
@@ -209,7 +223,7 @@ class Dask:
                 self._finish(each, answer)
             elif answer.done is None:
                 del self._open[each.call.id]
-                self._hand(each.call, lacked=answer.needs)
+                self._hand(each.call, lacked=answer.needs, by=answer.worker)
             else:
                 del self._open[each.call.id]
                 made.append((answer.done, answer.made))
@@ -220,7 +234,8 @@ class Dask:
         self._counted_s = time.monotonic()
         if threads:
             self._had_workers_s = self._counted_s
-            self._slots = min(sum(threads.values()), self._at_most or sys.maxsize)
+            there, most = sum(threads.values()), self._at_most or sys.maxsize
+            self._at_once, self._fills_it = min(there, most), there <= most
         for each in list(self._open.values()):
             if threads and each.worker is not None and each.worker not in threads:
                 self._lose(each, f"the worker {each.worker} was lost")

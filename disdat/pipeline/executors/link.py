@@ -63,10 +63,18 @@ class Link:
             raise
         self._client.subscribe_topic(self.topic, self._hear_event)
 
-    def send(self, parcel: Parcel) -> distributed.Future:
-        """Have a call run on whichever worker; when it has ended is heard."""
+    def send(self, parcel: Parcel, worker: str | None = None) -> distributed.Future:
+        """Have a call run on a worker, where that is still there, else on whichever; when it has ended is heard."""
         key = f"disdat-{self._executor}-{next(self._numbers)}"
-        future = self._client.submit(crew.run, parcel.to_fields(), key=key, pure=False, priority=parcel.call.priority)
+        future = self._client.submit(
+            crew.run,
+            parcel.to_fields(),
+            key=key,
+            pure=False,
+            priority=parcel.call.priority,
+            workers=worker,
+            allow_other_workers=worker is not None,
+        )
         message = {"call": parcel.call.id, "future": future}
         future.add_done_callback(lambda _: self._inbox.put(message))
         return future

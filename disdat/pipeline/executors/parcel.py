@@ -64,11 +64,18 @@ class Answer:
     made: bytes | None = None
     """What :mod:`disdat.ops.staging` tells of the bundle, where the sender does not have it."""
     needs: Sequence[Need] = ()
+    worker: str = ""
+    """The address of who needs that."""
 
     def to_fields(self) -> dict[str, Any]:
-        return {"done": self.done.to_json() if self.done else None, "made": self.made, "needs": list(self.needs)}
+        return {
+            "done": self.done.to_json() if self.done else None,
+            "made": self.made,
+            "needs": list(self.needs),
+            "worker": self.worker,
+        }
 
     @classmethod
     def from_fields(cls, fields: _Fields) -> Answer:
         done = None if fields["done"] is None else Done.from_json(fields["done"])
-        return cls(done, fields["made"], tuple(fields["needs"]))
+        return cls(done, fields["made"], tuple(fields["needs"]), fields["worker"])

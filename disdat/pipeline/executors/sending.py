@@ -50,8 +50,8 @@ class Sender:
         if "inputs" in lacked and self._lead is None:
             self._lead = self._led()
 
-    def send(self, call: Call, lacked: Sequence[str]) -> Future | Done:
-        """Have a call run; or its end, where that is known without."""
+    def send(self, call: Call, lacked: Sequence[str], worker: str | None) -> Future | Done:
+        """Have a call run, by the *worker* that lacked something before; or its end, where that is known without."""
         inputs = None
         if self._lead is not None:
             # A worker elsewhere does not know what there is to be reused.
@@ -76,7 +76,7 @@ class Sender:
             archive=archive.data if archive and "code" in lacked else None,
             inputs=inputs,
         )
-        return self.link.send(parcel)
+        return self.link.send(parcel, worker)
 
     def have(self, made: Sequence[tuple[Done, bytes | None]]) -> list[Done]:
         """The ends of calls, once what they made elsewhere is here."""

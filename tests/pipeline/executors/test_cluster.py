@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,9 @@ from disdat.context import Context, Home
 from disdat.core.canonical import Json
 from disdat.errors import ApplyError, InvalidInput, NotConfigured, NotFound, Unavailable
 from disdat.ops import bundles, contexts, fetching, find, presence, remotes
+from disdat.pipeline.call import Call
 from disdat.pipeline.executors import link
+from disdat.pipeline.executors.sending import Sender
 from disdat.pipeline.run import apply
 from disdat.remote.known import Presence
 from tests.servers.dask import Cluster, cluster_in
@@ -208,11 +210,23 @@ def test_an_edit_is_what_runs_next(project: Project):
     assert [row.tainted for row in project.context.catalog.versions("Scaled")] == [False, False]
 
 
-def test_what_reads_an_equal_input_is_reused(project: Project):
-    """Though no worker knows what there is here."""
+def test_what_reads_an_equal_input_is_reused(
+    project: Project, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
+    """Though no worker knows what there is here; and none asks twice for code that it lacks."""
+    lacked: list[str] = []
+    provide = Sender.provide
+
+    def noting(self: Sender, call: Call, what: Sequence[str]) -> None:
+        lacked.extend(what)
+        provide(self, call, what)
+
+    monkeypatch.setattr(Sender, "provide", noting)
+    project.write("new.py", f"# as no worker has it yet: {tmp_path}")
     project.apply("OfParity", {"n": 3})
     project.apply("OfParity", {"n": 5})
     assert project.decisions() == {"Parity(n=5)": "made", "OfParity(n=5)": "made"}
+    assert 1 <= lacked.count("code") <= len(cluster.workers)
 
 
 @pytest.mark.parametrize("layout", ["packed", pytest.param("plain", marks=pytest.mark.soak)])

@@ -32,6 +32,8 @@ def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
 
     What runs keeps its reason, and gives up its place in the column for it.
     """
+    filled = [number for number, column in enumerate(zip(*rows, strict=True)) if any(column)]
+    rows = [[row[number] for number in filled] for row in rows]
     lines = render.table(rows)
     if width is None or max(map(len, lines)) <= width:
         yield from lines

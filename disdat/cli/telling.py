@@ -25,7 +25,7 @@ DELAY_S = 0.5
 """So long a run goes on before a person is shown what runs."""
 _PER_SECOND = 4
 _SHORT = 8
-_KIND = 6
+_KIND = 7
 _WIDEST = 60
 _RUNNING_SHOWN = 8
 _KINDS: tuple[Decision, ...] = ("made", "reused", "failed", "not run", "interrupted")
@@ -128,7 +128,7 @@ class Teller(Stopping, Quiet):
 
     def _print_reused(self, reused: Sequence[tuple[str, Outcome]]) -> None:
         if self._person and len(reused) > _NAMES_SHOWN:
-            self._print([f"reused  {render.count(len(reused), 'task')}"])
+            self._print([f"{'reused':<{_KIND}}  {render.count(len(reused), 'task')}"])
         else:
             self._print([self._line_of(name, outcome) for name, outcome in reused])
 

@@ -73,7 +73,7 @@ def test_it_says_what_became_of_each_task_and_why(demo: Dsdt, pipe: str):
     [numbers, total, summary] = demo("apply", f"{pipe}.Total").lines
     assert numbers.startswith("reused")
     assert re.fullmatch(r"0 made, 2 reused, 0 failed in [\d.]+ s", summary)
-    assert re.match(rf"reused  Total\(n=3\) +{uuid[:8]} ", total)
+    assert re.match(rf"reused +Total\(n=3\) +{uuid[:8]} ", total)
 
 
 def test_show_says_why_the_run_made_it_and_of_what_source(demo: Dsdt, pipe: str):

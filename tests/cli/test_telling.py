@@ -150,7 +150,7 @@ def test_where_many_are_reused_a_person_sees_the_number(capsys: pytest.CaptureFi
     teller = Teller(lines=True, person=True, saved_s=lambda uuids: 0.0)
     with teller:
         teller.planned([(Subject(str(n), f"T({n})"), Outcome("reused", "same", "k", "u")) for n in range(1_000)])
-    assert capsys.readouterr().out == "reused  1,000 tasks\n"
+    assert capsys.readouterr().out == "reused   1,000 tasks\n"
 
 
 def test_a_failing_task_shows_its_own_traceback_first(demo: Dsdt):
@@ -173,7 +173,7 @@ def test_a_person_sees_what_runs_and_at_last_the_sum(demo: Dsdt):
     assert code == 0
     assert re.search(r"1 left, 1 made, [\d.]+ s\s+Slow\(s=1\.2\)  [\d.]+ s", text)
     assert "slow says hello\r\n" in text
-    assert re.search(r"made    Slow\(s=1\.2\)  \w{8} +1\.2 s  no earlier result\r\n", text)
+    assert re.search(r"made     Slow\(s=1\.2\)  \w{8} +1\.2 s  no earlier result\r\n", text)
     assert re.search(r"2 made, 0 reused, 0 failed in [\d.]+ s\r\n$", text)
 
 

@@ -23,9 +23,9 @@ from disdat.pipeline.events import Events, Stream
 from disdat.pipeline.executors import Executor, Sink
 from disdat.pipeline.executors.inline import Inline
 from disdat.pipeline.executors.lanes import Lanes
+from disdat.pipeline.graph import Node, Plan
 from disdat.pipeline.ledger import Ledger
 from disdat.pipeline.outcome import Done, Failed, Lacking, Lost, Named, Outcome, Suspended
-from disdat.pipeline.plan import Node, Plan
 
 MOST_LOST = 3
 """So often a result is made again in a run that nobody can read: a disk that loses all must not keep it going."""

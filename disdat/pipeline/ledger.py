@@ -9,8 +9,8 @@ from disdat.core.printable import brief
 from disdat.ops.carrying import Way
 from disdat.pipeline import params
 from disdat.pipeline.events import Events, Stream, Subject
+from disdat.pipeline.graph import Node, Plan
 from disdat.pipeline.outcome import Outcome
-from disdat.pipeline.plan import Node, Plan
 from disdat.pipeline.task import Made, state_of
 
 logger = logging.getLogger("disdat.pipeline")

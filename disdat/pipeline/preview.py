@@ -18,11 +18,11 @@ from disdat.core.bundle import Bundle, Lineage, TaskKey
 from disdat.core.canonical import Json
 from disdat.errors import DisdatError
 from disdat.ops import presence
-from disdat.pipeline import identity, loading, observed, params, plan, reasons, reuse
+from disdat.pipeline import graph, identity, loading, observed, params, plan, reasons, reuse
 from disdat.pipeline.deciding import sought
 from disdat.pipeline.garbage import rarely_collected
+from disdat.pipeline.graph import Asked, Node, Plan
 from disdat.pipeline.loading import load_class
-from disdat.pipeline.plan import Asked, Node, Plan
 from disdat.pipeline.reasons import NO_EARLIER_RESULT, Reason
 from disdat.pipeline.reuse import Prior, Rerun, Wanted
 from disdat.pipeline.session import LOOKED_BACK, External, Session, of_run
@@ -176,7 +176,7 @@ def _told(planned: Plan, session: Session, root: Node) -> Preview:
                 fetch_bytes=sum(fetched.pop(uuid, 0) for uuid in own),  # each once, for whoever comes first
             )
         )
-    return Preview(told, number[root], plan.missing_inputs(sure))
+    return Preview(told, number[root], graph.missing_inputs(sure))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from disdat.pipeline import noise, observed, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.events import Events, Quiet
 from disdat.pipeline.garbage import rarely_collected
+from disdat.pipeline.graph import Asked, Node, Plan, missing_inputs
 from disdat.pipeline.ledger import Ledger
 from disdat.pipeline.loading import load_class
 from disdat.pipeline.outcome import Outcome
-from disdat.pipeline.plan import Asked, Node, Plan
 from disdat.pipeline.reuse import Rerun
 from disdat.pipeline.session import Session, of_run
 from disdat.pipeline.sharing import Sharing, publish
@@ -125,7 +125,7 @@ def _carry_out(planned: Plan, session: Session, way: Way, tell: Tell, events: Ev
 @rarely_collected()
 def _plan(root: PipeTask, session: Session, asked: Asked) -> Plan:
     planned = plan.discover(root, session, asked)
-    if missing := plan.missing_inputs(planned.nodes):
+    if missing := missing_inputs(planned.nodes):
         raise ApplyError(missing, _nothing_done(), hint="an external input is never made here: make or add it first")
     plan.decide_known(planned, planned.nodes)
     return planned

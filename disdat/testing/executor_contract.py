@@ -22,9 +22,9 @@ from disdat.pipeline import call, plan
 from disdat.pipeline.call import Call
 from disdat.pipeline.events import Stream
 from disdat.pipeline.executors import Executor
+from disdat.pipeline.graph import Asked
 from disdat.pipeline.observed import key_of
 from disdat.pipeline.outcome import Done, Ended, Failed, Lacking, Lost, Outcome, Suspended
-from disdat.pipeline.plan import Asked
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import PipeTask, make
 from disdat.testing import executor_tasks as tasks

@@ -23,8 +23,8 @@ from disdat.ops import runs
 from disdat.pipe import PipeTask
 from disdat.pipeline import call, plan
 from disdat.pipeline.call import Lane
+from disdat.pipeline.graph import Asked
 from disdat.pipeline.outcome import Done, Ended, Failed, Lacking, Lost, Named, Outcome, Suspended
-from disdat.pipeline.plan import Asked
 from disdat.pipeline.reasons import Kind, Reason
 from disdat.pipeline.session import Session
 from disdat.pipeline.task import make, named

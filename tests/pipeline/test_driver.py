@@ -16,8 +16,8 @@ from disdat.pipeline import asking, driver, plan
 from disdat.pipeline.driver import Terms
 from disdat.pipeline.events import Quiet, Subject
 from disdat.pipeline.executors.pool import Pool
+from disdat.pipeline.graph import Asked
 from disdat.pipeline.outcome import Outcome
-from disdat.pipeline.plan import Asked
 from disdat.pipeline.run import apply
 from disdat.pipeline.session import Session
 from tests.pipeline import steps

@@ -69,6 +69,8 @@ class Central(Board):
             answer = self._scheduler.get_work(worker=self._worker, host=socket.gethostname(), current_tasks=running)
         job_id = self._by_remote_id.get(answer["task_id"])
         if job_id is None:
+            if answer["n_pending_tasks"] == 0:
+                self._tell_again()
             self._asks_at_s = now_s + _ASKED_AGAIN_S
             return None
         return self.start(job_id)
@@ -95,10 +97,16 @@ class Central(Board):
 
     def close(self) -> None:
         self._alive.stop()
-        self._alive.join()
+        self._alive.join(_PING_S)  # it may be in the middle of asking a scheduler that is gone, for a minute
 
     def _again(self, job_id: str) -> None:
         self._tell(job_id, PENDING)
+
+    def _tell_again(self) -> None:
+        """Tell all that is open to a scheduler that knows nothing of it: it was started anew, without its state."""
+        for job_id, entry in self._entries.items():
+            if entry.status is Status.PENDING:
+                self._tell(job_id, PENDING, deps=self._remote_ids(entry.open_needs))
 
     def _tell(self, job_id: str, status: str, **more: object) -> None:
         task = self._task_of(job_id)

@@ -16,6 +16,8 @@ import pytest
 from luigi.rpc import RemoteScheduler
 
 from disdat.errors import ApplyError, Unavailable
+from disdat.pipeline.board import Job
+from disdat.pipeline.central import Central
 from disdat.pipeline.run import apply
 from tests.pipeline import steps, tasks
 from tests.pipeline.conftest import Applied
@@ -27,8 +29,14 @@ WORKERS = pytest.mark.parametrize("workers", [1, 2])
 def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a central scheduler."""
     port = free_port()
+    with running(port, tmp_path_factory.mktemp("luigid") / "state.pickle"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(port: int, state: Path) -> Iterator[None]:
+    """Run a luigid that keeps its state in a file, when it is told to end."""
     program = Path(sys.executable).with_name("luigid")
-    state = tmp_path_factory.mktemp("luigid") / "state.pickle"
     started = subprocess.Popen(
         [program, "--port", str(port), "--address", "127.0.0.1", "--state-path", state],
         stdout=subprocess.DEVNULL,
@@ -36,7 +44,7 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     try:
         wait_for_port(port)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         started.terminate()
         started.wait()
@@ -87,6 +95,25 @@ def test_its_order_and_its_resources_count(applied: Applied, central: str) -> No
     assert steps.noted("Ranked") == ["3", "2", "1"]
     applied(steps.AllAlone, central_scheduler=True, workers=2)
     assert applied.value("AllAlone") is True
+
+
+@pytest.mark.slow
+def test_one_that_forgot_all_is_told_again(applied: Applied, tmp_path: Path) -> None:
+    """As one is that was started anew without its state: else it would never have anything to do for us."""
+    port = free_port()
+    with configured(f"http://127.0.0.1:{port}"):
+        with running(port, tmp_path / "first"):
+            board = Central("run", {"one": tasks.A(), "two": tasks.B()}.__getitem__, slots=1)
+            board.add(Job("one"))
+            board.add(Job("two", needs=["one"]))
+            assert board.take() == "one"
+            board._alive.stop()  # which would wait half a minute when it finds nobody
+        with running(port, tmp_path / "second"):
+            board.finish("one")
+            assert [board.take(now_s) for now_s in (1, 2)] == [None, "two"]
+            board.finish("two")
+            assert board.take(3) is None
+            board.close()
 
 
 def test_a_central_scheduler_that_is_not_there_is_told_at_once(applied: Applied) -> None:

@@ -4,7 +4,7 @@ Runs the examples of a document as a reader would: the blocks of one file in ord
 In a ``console`` block a line that begins with ``$ `` is a command, which lines that begin with ``> `` go on; what
 follows is its output, standard error included. In a ``python`` block the whole block is run; one that is followed by
 a ``text`` block prints that. In an expected output ``...`` stands for anything on its line, a line that is only
-``...`` for any lines, and uuids, times and digests are compared by their form.
+``...`` for any lines, and uuids, times, seconds and digests are compared by their form.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _FORMS = [
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"blake3:[0-9a-f]+"), "<digest>"),
     (re.compile(r"\b[0-9a-f]{8}\b"), "<short>"),
+    (re.compile(r"(?:\d+(?:\.\d+)?|\.\.\.) s\b"), "<seconds>"),
 ]
 
 

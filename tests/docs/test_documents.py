@@ -43,6 +43,9 @@ def test_every_example_of_a_document_prints_what_it_says(
         ("x 11-22-26 03:21:26\n", "x 01-02-27 00:00:00\n", True),
         ("ccfe48af-0000-4000-8000-000000000000\n", "11111111-2222-4333-8444-555555555555\n", True),
         ("1.5\n", "165\n", False),
+        ("in 0.4 s\n", "in 12 s\n", True),
+        ("in ... s\n", "in 1.25 s\n", True),
+        ("in 0.4 s\n", "in a while\n", False),
     ],
 )
 def test_what_agrees(expected: str, printed: str, agree: bool) -> None:

@@ -15,6 +15,7 @@ from disdat.errors import ApplyError, Unavailable
 from disdat.ops import bundles, contexts, fetching, find, remotes
 from disdat.pipe import PipeTask
 from disdat.pipeline.driver import MOST_LOST
+from disdat.pipeline.preview import preview
 from disdat.pipeline.run import apply
 from tests.pipeline.conftest import Applied, lose_objects
 
@@ -196,6 +197,15 @@ def test_a_remote_that_does_not_answer_ends_the_run_and_says_how_to_go_on(
     assert Applied(bob).uuids() == before
     assert Applied(bob)(Reads, recompute=True, workers=workers) == ["Large"]
     assert Applied(bob)(Reads) == []
+
+
+def test_a_plan_ends_there_too_unless_it_is_to_be_made_anew(bob: Context, here: Path) -> None:
+    (here / "remote").rename(here / "away")
+    (here / "remote").mkdir()
+    with pytest.raises(Unavailable, match="results of earlier runs are on the remote only"):
+        preview(bob, Reads)
+    found = preview(bob, Reads, recompute=True)
+    assert [(each.task, each.decision) for each in found.tasks] == [("Large()", "run"), ("Reads()", "unknown")]
 
 
 @WORKERS

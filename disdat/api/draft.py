@@ -46,7 +46,7 @@ class Draft:
 
     @name.setter
     def name(self, name: str) -> None:
-        ops.bundles.check_name("the bundle's name", name)
+        ops.given.check_name("the bundle's name", name)
         self._name = name
 
     @property
@@ -83,11 +83,11 @@ class Draft:
         self.data, self._has_data = value, True
 
     def add_tags(self, tags: Mapping[str, str]) -> None:
-        ops.bundles.check_tags(tags)
+        ops.given.check_tags(tags)
         self.tags.update(tags)
 
     def add_params(self, params: Mapping[str, str]) -> None:
-        ops.bundles.check_mapping("params", params)
+        ops.given.check_mapping("params", params)
         for key, text in params.items():
             _text("the name of a parameter", key)
             _text(f"the parameter {key!r}", text)
@@ -151,5 +151,5 @@ def _us(seconds: float) -> int | None:
 
 
 def _text(what: str, given: str) -> str:
-    ops.bundles.check_text(what, given)
+    ops.given.check_text(what, given)
     return given

@@ -14,7 +14,8 @@ from disdat.core import canonical, tree
 from disdat.core.bundle import NOTHING, Bundle, CodeRef, Frame, Lineage
 from disdat.core.tree import encode_path
 from disdat.errors import InvalidInput, PathNotFound
-from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, check_name, check_tags, publish
+from disdat.ops.bundles import Birth, BundleWriter, Captured, batch_in, publish
+from disdat.ops.given import check_name, check_tags
 from disdat.ops.intake import Intake, Progress, store_tree
 
 if TYPE_CHECKING:  # pandas takes a second to import, and only inline adds need it

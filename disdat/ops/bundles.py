@@ -8,7 +8,6 @@ crash before the log's record leaves what was there; after it, the bundle is the
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import uuid as uuids
 import warnings
@@ -34,11 +33,11 @@ from disdat.core.bundle import (
     Run,
 )
 from disdat.core.canonical import Encoded
-from disdat.core.reserved import is_reserved
 from disdat.core.tree import Entry, Tree, TreeRef
 from disdat.durable import storage_errors
-from disdat.errors import AlreadyExists, BadName, Conflict, InvalidInput, ObjectNotFound, StorageError
+from disdat.errors import AlreadyExists, Conflict, InvalidInput, ObjectNotFound, StorageError
 from disdat.ops import runs
+from disdat.ops.given import check_name, check_tags, check_text
 from disdat.ops.intake import Intake, Progress, store_tree
 from disdat.ops.reading import BundleSource
 from disdat.store.leases import Lease
@@ -48,7 +47,6 @@ if TYPE_CHECKING:  # few bundles have files on the remote
     from disdat.ops.remoteoutputs import RemotePlace
 
 CREATOR = f"disdat {__version__}"
-_BACK = re.compile(r"@-[0-9]+\Z")
 _SHOWN = 3
 _ATTEMPTS = 5
 
@@ -401,45 +399,6 @@ def reaffirm(context: Context, uuid_list: Sequence[str], *, run_id: str = "") ->
     """Record that these bundles were found right again: each is the latest of its name from now on."""
     if uuid_list:
         _change(context, [event.Draft(event.REAFFIRM, {"uuids": list(uuid_list), "run": run_id})])
-
-
-def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse tags a user may not set; TypeError, as Disdat raises it, where key or value is no str."""
-    check_mapping("tags", tags)
-    for key, text in tags.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise TypeError(f"tags are text: {key!r}: {text!r}")
-        check_text("a tag", key + text)
-        if not key:
-            raise InvalidInput("a tag needs a key", hint="write key:value")
-        if is_reserved(key):
-            raise InvalidInput(f"the tag {key!r} is reserved", hint="`dsdt commit` commits; choose another key")
-
-
-def check_mapping(what: str, given: Mapping[str, str]) -> None:
-    """Refuse, with a TypeError, what is given in place of text by text."""
-    if not isinstance(given, Mapping):
-        raise TypeError(f"{what} are a dict of text, such as {{'key': 'value'}}, not {given!r}")
-
-
-def check_text(what: str, text: str) -> None:
-    """Refuse text that is not Unicode, such as a name made of bytes that are not UTF-8; TypeError for no text."""
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is text, not {text!r}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as exc:
-        raise InvalidInput(f"{what} is not valid Unicode: {text!r}", hint="write it in UTF-8") from exc
-
-
-def check_name(what: str, name: str) -> None:
-    """Refuse what no new bundle may be named: no Unicode, or what would shadow ``name@-1``, the version before."""
-    check_text(what, name)
-    if _BACK.search(name):
-        raise BadName(
-            f"{what} may not end as that of an earlier version does: {name!r}",
-            hint="`name@-1` names the version before the latest; choose a name without @- and a number at its end",
-        )
 
 
 def _change(context: Context, drafts: Sequence[event.Draft]) -> None:

@@ -17,7 +17,7 @@ from disdat.core import similar
 from disdat.core.bundle import NOTHING
 from disdat.errors import BadQuery, BundleNotFound, RefNotFound
 from disdat.ops import watching, when
-from disdat.ops.bundles import check_text
+from disdat.ops.given import check_text
 
 MIN_PREFIX = 4
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")

@@ -22,7 +22,7 @@ from disdat.core.canonical import Json
 from disdat.core.event import Event
 from disdat.errors import BadQuery, BundleNotFound
 from disdat.ops import find
-from disdat.ops.bundles import check_text
+from disdat.ops.given import check_text
 
 OF_RUNS = frozenset({event.RUN, event.DECISIONS, event.FETCH})
 """What is recorded of runs and fetches changes no bundle: it is listed where it is asked for, and not undone."""

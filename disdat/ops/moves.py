@@ -30,7 +30,7 @@ from disdat.errors import (
     PermissionDenied,
 )
 from disdat.ops import contexts, elsewhere, find, needs, presence, runs
-from disdat.ops.bundles import check_name
+from disdat.ops.given import check_name
 from disdat.remote.known import Presence
 
 

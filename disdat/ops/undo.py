@@ -18,7 +18,7 @@ from disdat.core import event
 from disdat.core.event import BundleState
 from disdat.errors import BadQuery, Conflict, InvalidInput, ObjectNotFound, RefNotFound
 from disdat.ops import elsewhere, needs, runs
-from disdat.ops.bundles import check_text
+from disdat.ops.given import check_text
 from disdat.ops.history import (
     OF_BUNDLES,
     OF_RUNS,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from disdat.errors import ApplyError, Corrupt, DisdatError, InvalidInput, NotFound, TaskFailed
-from disdat.ops import bundles
+from disdat.ops import given
 from disdat.pipeline import loading, observed, params
 from disdat.pipeline.deciding import Ask, Earlier, Known, Work, hits, identify, settle, sought
 from disdat.pipeline.graph import Asked, Node, Plan, missing_inputs
@@ -42,7 +42,7 @@ def discover(root: PipeTask, session: Session, asked: Asked) -> Plan:
 
 def name_of(output_bundle: str) -> str:
     """What an apply calls the last task's output; empty, of ``-``, where that is left to the task."""
-    bundles.check_name("the output bundle's name", output_bundle)
+    given.check_name("the output bundle's name", output_bundle)
     if not output_bundle:
         raise InvalidInput("the output bundle needs a name", hint="leave it out to let the task name it")
     return "" if output_bundle == "-" else output_bundle

@@ -11,7 +11,7 @@ from disdat.context import Context
 from disdat.core.canonical import Json
 from disdat.core.printable import brief
 from disdat.errors import ApplyError, InvalidInput
-from disdat.ops import bundles, runs, watching
+from disdat.ops import given, runs, watching
 from disdat.pipeline import noise, observed, plan
 from disdat.pipeline import params as parameters
 from disdat.pipeline.events import Events, Quiet
@@ -84,7 +84,7 @@ def apply(
     """
     root = build(load_class(transform) if isinstance(transform, str) else transform, params or {})
     asked = Asked(plan.name_of(output_bundle), dict(output_tags or {}), force, _uuid(output_bundle_uuid))
-    bundles.check_tags(asked.tags)
+    given.check_tags(asked.tags)
     if not isinstance(workers, int) or workers < 1:
         raise InvalidInput(f"workers is a whole number above 0, not {workers!r}")
     if timeout is not None and not timeout > 0:

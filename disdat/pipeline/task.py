@@ -22,7 +22,7 @@ from disdat.core import naming
 from disdat.core.bundle import Dependency
 from disdat.core.reserved import PUSH_META, TRANSIENT
 from disdat.errors import InvalidInput
-from disdat.ops import bundles, handles, watching
+from disdat.ops import given, handles, watching
 from disdat.ops.bundles import BundleWriter
 from disdat.ops.handles import BundleHandle
 from disdat.pipeline import authoring, params, source
@@ -174,7 +174,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def set_bundle_name(self, name: str) -> None:
         """Name the output, which is otherwise named after the class."""
-        bundles.check_name("the bundle's name", name)
+        given.check_name("the bundle's name", name)
         self._declaring("set_bundle_name").name = name
 
     def mark_force(self) -> None:
@@ -185,7 +185,7 @@ class PipeTask(luigi.Task, metaclass=Uncached):
 
     def add_tags(self, tags: Mapping[str, str]) -> None:
         """Put tags on the output, if this apply makes it."""
-        bundles.check_tags(tags)
+        given.check_tags(tags)
         self._tags("add_tags").update(tags)
 
     def mark_transient(self, push_meta: bool = True) -> None:

@@ -175,7 +175,8 @@ def plan(
     Show what an apply would do, and why; nothing runs.
 
     Each task is shown below the one that needs it: whether it would run, be reused, or cannot be known yet, as what it
-    reads runs and may come out as before; how long it took when it last ran, and what is to be fetched for it.
+    reads runs and may come out as before; how long it took when it last ran, and what is to be fetched for it. What a
+    task that runs yielded last time is shown as what that would be now; it may yield others.
     """
     _plan(choices, task, words, params_json, deciding, every=every, as_json=as_json)
 

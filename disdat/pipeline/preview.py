@@ -205,9 +205,9 @@ def _foresee(planned: Plan, session: Session) -> _Foreseen:
 
 
 def _as_last_time(planned: Plan, node: Node, earlier: _Earlier) -> Iterator[Node]:
-    """The tasks that one yielded when it last ran, but those that there are no more."""
+    """The tasks that one yielded when it last ran, but those that there are no more; of what cannot run, none."""
     lineage = next((bundle.lineage for _, bundle in earlier.priors), Lineage())
-    if lineage.task is None or reasons.class_of(lineage.task) != node.work.code.name:
+    if node.missing or lineage.task is None or reasons.class_of(lineage.task) != node.work.code.name:
         return
     for each in observed.yielded(lineage):
         count = len(planned)

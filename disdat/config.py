@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from disdat import configfile
+from disdat import configfile, configtext
+from disdat.configtext import DAY_S, one_of
 from disdat.errors import InvalidInput, NotConfigured, PermissionDenied, StorageError
 
 Rerun = Literal["content", "version"]
@@ -25,7 +25,6 @@ Layout = Literal["packed", "plain"]
 T = TypeVar("T")
 
 FILE_NAME = "disdat.cfg"
-DAY_S = 86_400
 DEFAULT = "default"
 """What :func:`origins` says of a setting that nobody chose."""
 
@@ -142,15 +141,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         context=source.variable("DISDAT_CONTEXT"),
         profile=source.read(str, None, *_PLACES["profile"]),
         rerun=source.read(_rerun, "content", *_PLACES["rerun"]),
-        code_version=source.read(_code_version, "closure", *_PLACES["code_version"]),
+        code_version=source.read(configtext.code_version, "closure", *_PLACES["code_version"]),
         packages=source.read(_packages, "version", *_PLACES["packages"]),
-        workers=source.read(_whole_number, 1, *_PLACES["workers"]),
+        workers=source.read(configtext.whole_number, 1, *_PLACES["workers"]),
         layout=source.read(_layout, "packed", *_PLACES["layout"]),
-        remote_timeout_s=source.read(_whole_number, 60, *_PLACES["remote_timeout_s"]),
-        remote_weak_from_bytes=source.read(_count, 1_000_000_000, *_PLACES["remote_weak_from_bytes"]),
-        remote_trusted=source.read(_urls, (), *_PLACES["remote_trusted"]),
-        gc_retention_s=source.read(duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
-        gc_grace_s=source.read(duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
+        remote_timeout_s=source.read(configtext.whole_number, 60, *_PLACES["remote_timeout_s"]),
+        remote_weak_from_bytes=source.read(configtext.count, 1_000_000_000, *_PLACES["remote_weak_from_bytes"]),
+        remote_trusted=source.read(configtext.urls, (), *_PLACES["remote_trusted"]),
+        gc_retention_s=source.read(configtext.duration_s, 30 * DAY_S, *_PLACES["gc_retention_s"]),
+        gc_grace_s=source.read(configtext.duration_s, 7 * DAY_S, *_PLACES["gc_grace_s"]),
         plain=_plain(source) is not None,
     )
 
@@ -237,15 +236,6 @@ def set_aws_profile(profile: str) -> None:
     os.environ.pop("DISDAT_PROFILE", None)  # it would win over the one that is asked for now
 
 
-def duration_s(text: str) -> int:
-    """A time of so many days, or with a unit, such as ``36h``, in seconds; ValueError if it is none."""
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * _UNITS_S[match[2]] if match else -1.0
-    if not 0 <= seconds <= _LONGEST_S:
-        raise ValueError("it must be a number of days, or like 36h, 90m or 2w")
-    return round(seconds)
-
-
 def git_overrides(environ: Mapping[str, str] | None = None) -> GitOverrides:
     """Return what the ``PIPELINE_GIT_*`` variables and ``GIT_DIRTY`` say."""
     environ = _process(environ)
@@ -265,18 +255,9 @@ def child_environment(changes: Mapping[str, str], *, without: Iterable[str] = ()
     return {**kept, **changes}
 
 
-def _one_of(*options: T) -> Callable[[str], T]:
-    def parse(text: str) -> T:
-        for option in options:
-            if option == text:
-                return option
-        raise ValueError(f"it must be {' or '.join(map(str, options))}")
-
-    return parse
-
-
-_rerun: Callable[[str], Rerun] = _one_of("content", "version")
-_layout: Callable[[str], Layout] = _one_of("packed", "plain")
+_rerun: Callable[[str], Rerun] = one_of("content", "version")
+_packages: Callable[[str], Packages] = one_of("version", "none")
+_layout: Callable[[str], Layout] = one_of("packed", "plain")
 
 _FALSE = frozenset({"0", "false", "no", "off", "clean"})
 
@@ -295,11 +276,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "gc_grace_s": ("gc", "grace", "DISDAT_GC_GRACE"),
 }
 """Setting -> its section and key in the config file, and the variables that win over that, the first one most."""
-
-_URL = re.compile(r"[a-z0-9]+://[^\s/].*|file:///.+")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", re.ASCII)
-_UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "": DAY_S, "w": 7 * DAY_S}
-_LONGEST_S = 1000 * 366 * DAY_S
 
 _LEADING_HOME = ("DISDAT_HOME", "DISDAT_CONFIG", "XDG_CONFIG_HOME", "HOME")
 """The variables that say where bundles and the config file are."""
@@ -442,36 +418,3 @@ def _user_home(environ: Mapping[str, str]) -> Path:
             hint="set HOME, or DISDAT_HOME to the directory for bundles",
         )
     return Path(home)
-
-
-def _code_version(text: str) -> str:
-    if text in {"closure", "git", "none"} or (text.startswith("manual:") and text != "manual:"):
-        return text
-    raise ValueError("it must be closure, git, none or manual:<version>")
-
-
-def _packages(text: str) -> Packages:
-    if text == "version":
-        return "version"
-    if text == "none":
-        return "none"
-    raise ValueError("it must be version or none")
-
-
-def _count(text: str) -> int:
-    if text.isascii() and text.isdigit():
-        return int(text)
-    raise ValueError("it must be a whole number of bytes, or 0")
-
-
-def _urls(text: str) -> tuple[str, ...]:
-    urls = tuple(each.rstrip("/") for each in text.replace(",", " ").split())
-    if all(_URL.fullmatch(each) for each in urls):
-        return urls
-    raise ValueError("it must be URLs of remotes, such as s3://bucket/prefix, with spaces between them")
-
-
-def _whole_number(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise ValueError("it must be a whole number above 0")

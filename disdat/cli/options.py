@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from disdat import config
+from disdat import configtext
 
 F = TypeVar("F", bound=Callable[..., Any])  # a command's function, whatever it takes
 Words = TypeVar("Words", str, tuple[str, ...], None)
@@ -76,7 +76,7 @@ def last_moment(_: click.Context, __: click.Parameter, value: str | None) -> int
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """A time as the settings have it, in seconds: ``30`` days, or ``36h``."""
     try:
-        return None if value is None else config.duration_s(value)
+        return None if value is None else configtext.duration_s(value)
     except ValueError as exc:
         raise WrongUsage(f"{value!r} is not a time: {exc}", f"write {_called(param)} 7, or 36h", ctx) from exc
 

@@ -10,7 +10,7 @@ import re
 import time
 from datetime import UTC, datetime
 
-from disdat import config
+from disdat import configtext
 from disdat.errors import BadQuery
 
 _DISDAT_FORMATS = ("%m-%d-%Y %H:%M:%S", "%m-%d-%Y", "%m-%d-%y %H:%M:%S", "%m-%d-%y")
@@ -74,7 +74,7 @@ def _ago_us(text: str) -> int | None:
     if text.strip()[-1:].isdigit():
         return None
     try:
-        return config.duration_s(text) * 1_000_000
+        return configtext.duration_s(text) * 1_000_000
     except ValueError:
         return None
 

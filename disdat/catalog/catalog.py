@@ -207,10 +207,10 @@ class Catalog:
     def added(self, uuids: Sequence[str]) -> dict[str, Added]:
         """What added those of *uuids* that are here, and their manifests, verified; raises what :meth:`bundle` does."""
         found = self._read(lambda c: c.execute(queries.ADDED_BY, (json.dumps(uuids),)).fetchall())
-        events = self._log.read(Place(*place) for _, _, *place in found)
+        events = self._log.read_lines(Place(*place) for _, _, *place in found)
         return {
-            uuid: Added(add, index.verified_manifest(Digest.from_raw(digest), add, self._fetch))
-            for (uuid, digest, *_), add in zip(found, events, strict=True)
+            uuid: Added(add, index.verified_manifest(Digest.from_raw(digest), add, self._fetch, line))
+            for (uuid, digest, *_), (add, line) in zip(found, events, strict=True)
         }
 
     def about(self, uuids: Sequence[str]) -> list[Event]:

@@ -145,14 +145,16 @@ def _mark(connection: sqlite3.Connection, end: Position, newest_us: int) -> None
     connection.execute("UPDATE state SET segment = ?, offset = ?, newest_us = max(newest_us, ?)", (*end, newest_us))
 
 
-def verified_manifest(digest: Digest, add: Event, fetch: Fetch) -> bytes:
+def verified_manifest(digest: Digest, add: Event, fetch: Fetch, line: bytes = b"") -> bytes:
     """
-    The manifest of the bundle that *add* adds; it lies in the event, or is an object.
+    The manifest of the bundle that *add* adds; it lies in the event, whose bytes *line* may be, or is an object.
 
     Raises:
         DigestMismatch: It is not the one that *digest* names.
         ObjectNotFound: It is an object that is not there.
     """
+    if line and of_bytes(data := event.manifest_in(line)) == digest:
+        return data
     body = add.payload.get("body")
     data = fetch(digest) if body is None else canonical.encode(body)
     if (found := of_bytes(data)) != digest:

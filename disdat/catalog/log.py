@@ -204,14 +204,19 @@ class Log:
 
     def read(self, places: Iterable[Place]) -> Iterator[Event]:
         """The events at places the log gave, in that order; Corrupt where there is none."""
+        return (found for found, _ in self.read_lines(places))
+
+    def read_lines(self, places: Iterable[Place]) -> Iterator[tuple[Event, bytes]]:
+        """As :meth:`read`, with the bytes of each."""
         with storage_errors(f"read the log {self._directory}"), ExitStack() as stack:
             files: dict[int, BinaryIO] = {}
             for segment, offset, length in places:
                 if segment not in files:
                     files[segment] = stack.enter_context(self._path(segment).open("rb", 0))
                 files[segment].seek(offset)
+                line = files[segment].read(length)
                 try:
-                    yield event.decode(files[segment].read(length))
+                    yield event.decode(line), line
                 except Corrupt as exc:
                     raise self.damaged(Position(segment, offset)) from exc
 

@@ -39,7 +39,8 @@ OF_ONE = frozenset({ADD, TAG, RENAME})
 """The kinds that speak of one bundle each."""
 _OF_SEVERAL = frozenset({REMOVE, COMMIT, REAFFIRM, RESTORE})
 
-_NO_BODY = b'"body":null'
+_BODY, _AFTER_BODY = b'"body":', b',"manifest":'
+_NO_BODY = _BODY + b"null"
 
 FEATURES: frozenset[str] = frozenset()
 """Reader features an event may require and this version has."""
@@ -156,7 +157,17 @@ def encode(event: Event) -> bytes:
         return canonical.encode(to_json(event))
     around = canonical.encode(_fields(event, {**event.payload, "body": None}))
     # The keys before "payload" have texts, in which quotation marks are escaped: it is the first such key.
-    return around.replace(_NO_BODY, b'"body":' + body.encoded, 1)
+    return around.replace(_NO_BODY, _BODY + body.encoded, 1)
+
+
+def manifest_in(line: bytes) -> bytes:
+    """
+    What are probably the bytes of the manifest in an `add` that :func:`encode` wrote: who uses them compares digests.
+
+    To encode it again would take longer than to read it.
+    """
+    _, _, rest = line.partition(_BODY)
+    return rest.rpartition(_AFTER_BODY)[0]
 
 
 def to_json(event: Event) -> dict[str, Json]:

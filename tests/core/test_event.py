@@ -280,6 +280,17 @@ def test_a_body_that_was_encoded_before_makes_the_same_event(body: dict[str, can
     assert event.encode(made(canonical.Encoded({"body": None, **body}))) == event.encode(made({"body": None, **body}))
 
 
+@given(
+    body=st.dictionaries(st.text() | st.sampled_from(["body", "manifest"]), st.text() | st.none()),
+    text=st.text() | st.sampled_from(['"body":', ',"manifest":']),
+)
+def test_the_manifest_in_the_bytes_of_an_event_is_as_it_is_hashed(body: dict[str, canonical.Json], text: str) -> None:
+    payload = event.added(text, A, body).payload
+    line = event.encode(Event("id", NOW, "01HOME", 1, event.ADD, payload, actor=text, write_id=text, undoes=(text,)))
+    assert event.manifest_in(line) == canonical.encode(body)
+    assert event.manifest_in(b"no event") == b""
+
+
 def test_the_bytes_of_an_event_are_these() -> None:
     """Frozen: they must never change."""
     made = Event(

@@ -35,7 +35,8 @@ FUNCTIONS = {
     "untag": "(local_context, bundle_name, keys, uuid=None)",
     "status": "(local_context)",
     "lineage": "(local_context, uuid, max_depth=None, *, as_of=None, down=False, format=None)",
-    "plan": "(local_context, transform, params=None, *, output_bundle='-', force=False, force_all=False, rerun=None, recompute=False)",
+    "plan": "(local_context, transform, params=None, *, output_bundle='-', force=False, force_all=False, "
+    "rerun=None, recompute=False)",
     "why": "(local_context, what, params=None)",
     "log": "(local_context, ref=None, *, uuid=None, kinds=(), actor=None, since=None, until=None, as_of=None)",
     "checkout": "(local_context, ref, directory=None, paths=(), *, link=False, force=False, dry_run=False)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -32,10 +33,17 @@ class Gives(PipeTask):
     """Gives what a file holds, if there is one."""
 
     n = luigi.IntParameter(default=0)
+    salt = os.environ.get("SALT_OF_GIVES", "")
 
     def pipe_run(self) -> list[object]:
         file = Path("gives.txt")
         return [int(self.n), file.read_text() if file.exists() else ""]
+
+
+def salt(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Have it so in processes that are started anew, too: in one that has other threads none is forked."""
+    monkeypatch.setattr(Gives, "salt", text)
+    monkeypatch.setenv("SALT_OF_GIVES", text)
 
 
 class Yields(PipeTask):
@@ -304,7 +312,7 @@ def test_where_a_yielded_task_gives_something_else_who_yields_it_runs(
 ) -> None:
     """The new one yields more than the old one did."""
     applied(Yields, rerun=rerun)
-    monkeypatch.setattr(Gives, "salt", "other")
+    salt(monkeypatch, "other")
     Path("gives.txt").write_text("x")
     assert applied(Yields, rerun=rerun, workers=workers) == ["Gives"] * 4 + ["Yields"]
     assert applied.decisions()["Yields()"] == ("made", "Gives(n=0), which it yielded, runs: another salt")
@@ -319,7 +327,7 @@ def test_a_yielded_task_that_gives_the_same_counts_by_version_only(
 ) -> None:
     """It is begun, as it may yield others this time, and reused when all it yielded is known."""
     applied(Yields, rerun=rerun)
-    monkeypatch.setattr(Gives, "salt", "other")
+    salt(monkeypatch, "other")
     assert applied(Yields, rerun=rerun, workers=workers) == made
     assert applied(Yields, rerun=rerun) == []
 
@@ -335,9 +343,9 @@ def test_going_back_finds_what_was_yielded_then(applied: Applied, monkeypatch: p
     applied(Yields)
     first = applied.latest("Yields")
     Path("gives.txt").write_text("x")
-    monkeypatch.setattr(Gives, "salt", "other")
+    salt(monkeypatch, "other")
     applied(Yields)
-    monkeypatch.setattr(Gives, "salt", "")
+    salt(monkeypatch, "")
     assert applied(Yields) == []
     assert applied.latest("Yields") == first
 

@@ -99,12 +99,9 @@ def read(source: bytes, keeping: Keeping = PLAIN) -> Outline:
         lines = source.splitlines(keepends=True)
         written = [_as_it_stands(each, node, lines) for node, each in zip(worth, written, strict=True)]
     found = [_statement(node, each) for node, each in zip(worth, written, strict=True)]
-    if reading.may_read(source, (call for each in written for call in each.calls)):
-        imports = {name: refs[-1] for each in written for name, refs in each.imports.items()}
-        reads, paths = reading.find(worth, imports)
-        found = [_with_files(each, read) for each, read in zip(found, reads, strict=True)]
-    else:
-        paths = {}
+    imports = {name: refs[-1] for each in written for name, refs in each.imports.items()}
+    reads, paths = reading.find(source, worth, imports)
+    found = [_with_files(each, read) for each, read in zip(found, reads, strict=True)]
     stars = list(dict.fromkeys(star for each in written for star in each.stars))
     names = {name for each in found for name in each.names}
     # What no statement binds is Python's own.
@@ -163,6 +160,8 @@ def _statement(node: ast.stmt, written: Written) -> Statement:
 
 
 def _with_files(statement: Statement, reads: Reads) -> Statement:
+    if not reads.files and not reads.blind:
+        return statement
     return statement._replace(files=list(reads.files), blind=[*statement.blind, *reads.blind])
 
 

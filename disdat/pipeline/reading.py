@@ -11,10 +11,11 @@ of that. Pure, and of the standard library only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import cast
 
 from disdat.pipeline.expressions import dotted, last_name, text
 
@@ -23,8 +24,12 @@ OWN = "@"
 
 FOREIGN, COMPUTED = "?", "|"
 
-_ANCHORS = (b"__file__", b"resources", b"get_data")
-_JOINED = (b'/ "', b"/ '", b'/ f"', b"/ f'", b"path.join(")
+_MAY_READ = (
+    *(b"__file__", b"resources", b"get_data", b" open(", b"(open(", b".open(", b".read_", b"path.join("),
+    *(b'/ "', b"/ '", b'/ f"', b"/ f'"),
+)
+_HERE = PurePosixPath()
+_BECOME_PATHS = frozenset({ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.JoinedStr, ast.Call})
 _SAME = frozenset({"Path", "PurePath", "str", "fspath", "abspath", "realpath", "normpath", "as_file"})
 _SAME_METHODS = frozenset({"resolve", "absolute", "as_posix"})
 _METHODS = _SAME_METHODS | {"joinpath", "with_name"}
@@ -32,8 +37,9 @@ _OF_RESOURCES = frozenset({"get_data", "read_text", "read_binary", "open_text", 
 _LISTING = frozenset({"glob", "rglob", "iglob", "iterdir", "listdir", "scandir", "walk"})
 _EXTENDING = frozenset({"joinpath", "with_name", "with_suffix", "with_stem"})
 _LEAVING = frozenset(
-    {"insert", "append", "chdir", "mkdir", "makedirs", "touch", "unlink", "rmtree", "remove", "rmdir"}
-    | {"dump", "exists", "is_file", "is_dir", "isfile", "isdir", "FileHandler", "getLogger", "print", "basename"}
+    {"insert", "append", "chdir", "mkdir", "makedirs", "touch", "unlink", "rmtree", "remove", "rmdir", "move", "rename"}
+    | {"dump", "exists", "is_file", "is_dir", "isfile", "isdir", "FileHandler", "basicConfig", "getLogger", "print"}
+    | {"basename", "relpath", "connect", "create_engine", "urlretrieve", "extractall", "copy", "copyfile", "copy2"}
 )
 """What does not read the file that it is given."""
 _LEAVING_BEGIN = ("to_", "write", "save")
@@ -41,6 +47,7 @@ _LEAVING_BEGIN = ("to_", "write", "save")
 _Path = tuple[str, PurePosixPath]
 _Paths = dict[str, _Path]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_IsWorth = Callable[[_Function], bool]
 
 
 @dataclass(slots=True)
@@ -52,54 +59,68 @@ class Reads:
     """Where it reads a file that is not known, by line."""
 
 
-def may_read(source: bytes, calls: Iterable[str]) -> bool:
-    """Whether a module, of which that is called while it is imported, may read a file that can be told."""
-    if any(each in source for each in (*_ANCHORS, *_JOINED)):
-        return True
-    called = (each.rpartition(".")[2] for each in calls)
-    return any(each in {"open", "Path"} or each.startswith("read_") for each in called)
+_NOTHING = Reads()
 
 
-def find(statements: Sequence[ast.stmt], imports: Mapping[str, str]) -> tuple[list[Reads], dict[str, str]]:
+def find(
+    source: bytes, statements: Sequence[ast.stmt], imports: Mapping[str, str]
+) -> tuple[list[Reads], dict[str, str]]:
     """
     What each of the statements of a module reads, and the names that it binds to paths.
 
     *imports* are the names that it imports, and the references these stand for.
     """
-    known: _Paths = {name: (f"{FOREIGN}{ref}", PurePosixPath()) for name, ref in imports.items()}
+    if not _may_read(source, ()):
+        return [_NOTHING] * len(statements), {}
+    known: _Paths = {name: (f"{FOREIGN}{ref}", _HERE) for name, ref in imports.items()}
+    known["__file__"] = "", PurePosixPath(OWN)
     for each in statements:  # a function may name what is bound below it
-        if not isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            _read(each, known)
-    found = [_read(each, known) for each in statements]
-    return found, {name: _told(path) for name, path in known.items() if _is_path(path)}
+        _read(each, known, lambda _: False)
+    bound = [name for name, path in known.items() if name != "__file__" and _is_path(path)]
+    lines = source.splitlines(keepends=True)
+
+    def is_worth(function: _Function) -> bool:
+        part = b"".join(lines[function.lineno - 1 : function.end_lineno])
+        return _may_read(part, [name.rpartition(".")[2] for name in bound])
+
+    return [_read(each, known, is_worth) for each in statements], {name: _told(known[name]) for name in bound}
 
 
-def _read(statement: ast.stmt, known: _Paths) -> Reads:
+def _may_read(source: bytes, names: Iterable[str]) -> bool:
+    """Whether a text is worth a walk, which takes as long as all else does: it reads something, or names a path."""
+    return any(each in source for each in _MAY_READ) or any(each.encode() in source for each in names)
+
+
+def _read(statement: ast.stmt, known: _Paths, is_worth: _IsWorth) -> Reads:
     reads = Reads()
     with suppress(RecursionError):  # no path is nested so deeply
-        _Reader(reads, known).visit(statement)
+        _Reader(reads, known, is_worth).visit(statement)
     return reads
 
 
 class _Reader:
     """Walks a statement, with the names that stand for paths where it is."""
 
-    def __init__(self, reads: Reads, known: _Paths, *, functions: int = 0) -> None:
+    def __init__(self, reads: Reads, known: _Paths, is_worth: _IsWorth, *, functions: int = 0) -> None:
         self._reads = reads
         self._known = known
+        self._is_worth = is_worth
         self._functions = functions
 
     def visit(self, node: ast.AST, sink: str = "") -> None:
         """Look at *node*, which is given to what is called *sink*."""
         if isinstance(node, _Function):
-            inner = _Reader(self._reads, {**self._known}, functions=self._functions + 1)
-            inner._each(ast.iter_child_nodes(node))
+            if self._functions or self._is_worth(node):
+                self._inner(node, self._functions + 1)
+        elif isinstance(node, ast.ClassDef):
+            found = self._inner(node, self._functions)
+            self._known |= {f"{node.name}.{name}": path for name, path in found.items() if name not in self._known}
         elif isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
             self._assign([each.id for each in node.targets if isinstance(each, ast.Name)], node.value)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             self._assign([node.target.id], node.value)
-        elif isinstance(node, ast.expr) and (path := _path(node, self._known)):
-            if not _leaves(sink) and _is_path(path):
+        elif type(node) in _BECOME_PATHS and (path := _path(cast("ast.expr", node), self._known)):
+            if not _leaves(sink) and (_is_path(path) or _reads(sink)):
                 self._reads.files[_told(path)] = None
         elif isinstance(node, ast.Call):
             self._call(node)
@@ -107,6 +128,12 @@ class _Reader:
             self._unknown(node, path, sink)
         else:
             self._each(ast.iter_child_nodes(node))
+
+    def _inner(self, node: ast.AST, functions: int) -> _Paths:
+        """Look at a function or a class; the paths that are known at its end."""
+        inner = _Reader(self._reads, {**self._known}, self._is_worth, functions=functions)
+        inner._each(ast.iter_child_nodes(node))
+        return inner._known
 
     def _each(self, nodes: Iterable[ast.AST], sink: str = "") -> None:
         for each in nodes:
@@ -154,15 +181,11 @@ class _Reader:
 
 def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
     """The path that an expression is, if it is written out."""
+    if isinstance(node, ast.Name):  # most are names or attributes
+        return known.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return _of_attribute(node, known)
     match node:
-        case ast.Name(id="__file__"):
-            return "", PurePosixPath(OWN)
-        case ast.Name(id=name):
-            return known.get(name)
-        case ast.Attribute(value=inner, attr="parent"):
-            return _above(_path(inner, known))
-        case ast.Attribute(value=inner, attr=name) if (found := _path(inner, known)) and not _is_path(found):
-            return f"{found[0]}{'' if found[0].endswith(':') else '.'}{name}", found[1]
         case ast.Subscript(value=ast.Attribute(value=inner, attr="parents"), slice=ast.Constant(value=int(levels))):
             return _above(_path(inner, known), levels + 1)
         case ast.BinOp(left=left, op=ast.Div() | ast.Add(), right=right):
@@ -170,7 +193,7 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
         case ast.JoinedStr(values=[ast.FormattedValue(value=left), *rest]):
             return _joined(_path(left, known), rest)
         case ast.Call() if _gives_resources(node):
-            return _resources_of(node.args[0]) if node.args else ("", PurePosixPath())
+            return _resources_of(node.args[0]) if node.args else ("", _HERE)
         case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _METHODS and (
             found := _path(inner, known)
         ):
@@ -178,6 +201,20 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
         case ast.Call(args=[first, *rest]):
             return _of_call(node, _path(first, known), rest)
     return None
+
+
+def _of_attribute(node: ast.Attribute, known: Mapping[str, _Path]) -> _Path | None:
+    if isinstance(node.value, ast.Name):
+        if node.value.id in {"self", "cls"}:
+            return known.get(node.attr)
+        if found := known.get(f"{node.value.id}.{node.attr}"):  # of a class
+            return found
+    path = _path(node.value, known)
+    if node.attr == "parent":
+        return _above(path)
+    if path is None or _is_path(path):
+        return None
+    return f"{path[0]}{'' if path[0].endswith(':') else '.'}{node.attr}", path[1]
 
 
 def _of_method(path: _Path, method: str, given: Sequence[ast.expr]) -> _Path | None:
@@ -214,9 +251,9 @@ def _gives_resources(node: ast.Call) -> bool:
 
 def _resources_of(package: ast.expr) -> _Path | None:
     if isinstance(package, ast.Name) and package.id in {"__package__", "__name__"}:
-        return "", PurePosixPath()
+        return "", _HERE
     name = text(package)
-    return (name, PurePosixPath()) if name else None
+    return (name, _HERE) if name else None
 
 
 def _resource(node: ast.Call) -> str | None:
@@ -239,7 +276,7 @@ def _beginning(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
 
 def _is_path(path: _Path) -> bool:
     """Whether it is surely one: what is imported is only where something is joined to it."""
-    return path[1] != PurePosixPath() or not path[0].startswith(FOREIGN)
+    return not path[0].startswith(FOREIGN) or path[1] != _HERE
 
 
 def _told(path: _Path) -> str:
@@ -260,6 +297,10 @@ def _opens_to_write(node: ast.Call, *, on_path: bool) -> bool:
     named: Iterator[ast.expr] = (each.value for each in node.keywords if each.arg == "mode")
     mode = text(node.args[number] if len(node.args) > number else next(named, None))
     return bool(mode) and not {*"wax+"}.isdisjoint(mode or "")
+
+
+def _reads(sink: str) -> bool:
+    return sink in {"open", "load", "safe_load", "reader"} or sink.startswith(("read_", "load_"))
 
 
 def _leaves(sink: str) -> bool:

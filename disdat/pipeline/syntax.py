@@ -404,10 +404,11 @@ class _Writer:
     def _used(self, node: ast.Name, attributes: str = "") -> None:
         if node.id in NOTED or node.id in self._others:
             self._notes.name(node)
-        self._use(node.id, attributes)
+        self._scopes.use(len(self._out), node.id, attributes)
+        self._out.append(node.id)
 
-    def _use(self, name: str, attributes: str = "") -> None:
-        self._scopes.use(len(self._out), name, attributes)
+    def _use(self, name: str) -> None:
+        self._scopes.use(len(self._out), name)
         self._out.append(name)
 
 

@@ -36,6 +36,8 @@ def found(text: str) -> tuple[set[str], list[str]]:
         ("class A:\n    def f(self): self.path = Path(__file__).parent / 't.json'", ":t.json"),
         ("with open(Path(__file__).parent / 't.json') as file: T = file.read()", ":t.json"),
         ("T = Path(__file__).read_text()", f":{reading.OWN}"),
+        ("class A:\n    H = Path(__file__).parent\n    def f(self): return load(self.H / 't.json')", ":t.json"),
+        ("class A:\n    H = Path(__file__).parent\ndef f(): return load(A.H / 't.json')", ":t.json"),
         ("T = resources.files('p.data').joinpath('t.json').read_text()", "p.data:t.json"),
         ("T = (importlib.resources.files(__package__) / 't.json').read_text()", ":t.json"),
         ("with resources.as_file(resources.files('p') / 't.json') as path: T = load(path)", "p:t.json"),
@@ -79,6 +81,8 @@ def test_where_a_path_is_computed_that_is_told(text: str, what: str):
         "(Path(__file__).parent / 't.json').open(mode='a').write(T)",
         "def f(name): T.to_csv(Path(__file__).parent / name)",
         "logger = logging.getLogger(__file__)",
+        "LOG = Path(__file__).with_name('run.log')\nlogging.basicConfig(filename=LOG)",
+        "def f(): return sqlite3.connect(Path(__file__).parent / 'notes.db')",
         "def f(): return open('t.json').read()",
         "resources = {}\nT = resources.get('t')",
         "x = " + " + ".join(["open(__file__)"] * 2000),
@@ -103,13 +107,20 @@ def test_a_path_may_begin_in_another_module(text: str, told: str):
     assert found(text) == ({told}, [])
 
 
-SETTINGS = "from pathlib import Path\nROOT = Path(__file__).parent\nDATA = ROOT / 'data'\nHALF = 0.5"
+SETTINGS = (
+    "from pathlib import Path\nROOT = Path(__file__).parent\nDATA = ROOT / 'data'\nHALF = 0.5\nFILE = DATA / 't.txt'"
+)
+SETTINGS += "\nclass Of:\n    H = DATA"
 
 
 @pytest.mark.parametrize(
     ("text", "reads", "blind"),
     [
         ("from p.settings import DATA\nT = load(DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
+        ("from p.settings import Of\nT = load(Of.H / 't.csv')", {("p.settings", ":data/t.csv")}, []),
+        ("from p import settings\ndef T(): return open(settings.FILE)", {("p.settings", ":data/t.txt")}, []),
+        ("from p.settings import FILE\nT = FILE.read_text()", {("p.settings", ":data/t.txt")}, []),
+        ("from p.settings import FILE, HALF\nT = FILE.write_text('') or open(FILE, 'w') or open(HALF)", set(), []),
         ("import p.settings\nT = load(p.settings.DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
         ("from p import DATA\nT = load(DATA / 't.csv')", {("p.settings", ":data/t.csv")}, []),
         ("from p.more import MORE\nT = load(MORE / 't.csv')", {("p.settings", ":data/more/t.csv")}, []),

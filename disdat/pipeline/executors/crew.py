@@ -148,9 +148,14 @@ class _Crew:
         """Run a call to its end, or until nobody wants it any more."""
         hand = self._take(parcel) or _Hand(parcel, code)
         try:
-            return hand.run(parcel, call)
-        finally:
+            done = hand.run(parcel, call)
+        except BaseException:
+            hand.close()  # what it may be at work on still would keep the next call waiting
+            raise
+        else:
             self._give_back(parcel, hand)
+            return done
+        finally:
             _tell(parcel, {"ended": True})  # by now the hand may be at work for another call
 
     def context(self, executor: str, home: Home, binding: Binding) -> Context:

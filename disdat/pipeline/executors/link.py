@@ -30,6 +30,9 @@ _ANY_PORT = "127.0.0.1:0"  # they are served on, whether anybody wants to look o
 _TOPICS = 64
 """A scheduler keeps the last of what is told under a topic for as long as it lives, so there are no more than these."""
 
+_ANY_SIZE = {"distributed.admin.large-graph-warning-threshold": "1 TB"}
+"""Else Dask advises who has large parameters, or much code, to send them by a way of its own."""
+
 Message = Mapping[str, Any]
 """JSON that a worker wrote; or a call, and its future, which has ended."""
 
@@ -66,15 +69,16 @@ class Link:
     def send(self, parcel: Parcel, worker: str | None = None) -> distributed.Future:
         """Have a call run on a worker, where that is still there, else on whichever; when it has ended is heard."""
         key = f"disdat-{self._executor}-{next(self._numbers)}"
-        future = self._client.submit(
-            crew.run,
-            parcel.to_fields(),
-            key=key,
-            pure=False,
-            priority=parcel.call.priority,
-            workers=worker,
-            allow_other_workers=worker is not None,
-        )
+        with dask.config.set(_ANY_SIZE):
+            future = self._client.submit(
+                crew.run,
+                parcel.to_fields(),
+                key=key,
+                pure=False,
+                priority=parcel.call.priority,
+                workers=worker,
+                allow_other_workers=worker is not None,
+            )
         message = {"call": parcel.call.id, "future": future}
         future.add_done_callback(lambda _: self._inbox.put(message))
         return future

@@ -9,9 +9,11 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import dask
 import pytest
 
 from disdat.catalog.queries import Filter
@@ -399,7 +401,9 @@ def test_when_who_applied_is_killed_what_runs_there_ends(project: Project, tmp_p
 def test_processes_of_this_machine_need_no_remote(modules: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """Without a scheduler there is a cluster of this process, which works in its home."""
     project = Project(modules, contexts.create(Home(tmp_path / "alone"), "demo"), "")
-    project.apply("Scaled", scheduler=None, workers=2)
+    with warnings.catch_warnings(), dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 B"}):
+        warnings.filterwarnings("error", message="Sending large graph")
+        project.apply("Scaled", scheduler=None, workers=2)
     assert project.value("Scaled") == 70
     assert [row.committed for row in project.context.catalog.versions("Scaled")] == [False]
     project.apply("Hangs", {"mark": str(tmp_path / "mark")}, scheduler=None, timeout=1)

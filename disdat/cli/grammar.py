@@ -26,7 +26,7 @@ _COMMANDS: Mapping[str, str] = {
     "apply": "file -o=name --output-bundle=name -f --force --force-all -w= --workers= -cs --central-scheduler"
     " -it=tag --input-tag=tag -ot=tag --output-tag=tag --rerun= --incremental-push"
     " --incremental-pull --executor= --scheduler= --recompute --timeout= --params-json= --plan --json",
-    "plan": "file -o=name --output-bundle=name -f --force --force-all --rerun= --params-json= --all --json",
+    "plan": "file -o=name --output-bundle=name -f --force --force-all --rerun= --recompute --params-json= --all --json",
     "why": "ref --params-json= --json",
     "commit": "name -t=tag --tag=tag -u=uuid --uuid=uuid",
     "tag": "ref tag …",
@@ -45,7 +45,7 @@ _COMMANDS: Mapping[str, str] = {
     "lineage": "ref -d= --depth= --down --format= -o= --output= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
     "remote": "remote url --unbind --layout= --json",
-    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -d --delocalize --dry-run --jobs= --progress= --json",
+    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --inputs -d --delocalize --dry-run --jobs= --progress= --json",
     "pull": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -l --localize --dry-run --jobs= --progress= --json",
     "fetch": "--progress= --json",
     "clone": "url context --layout= --progress= --json",

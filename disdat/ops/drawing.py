@@ -41,8 +41,8 @@ def tree(graph: Graph, *, strokes: Strokes = LINES) -> Iterator[str]:
         stem, branch = (edge.input, edge.bundle) if graph.is_down else (edge.bundle, edge.input)
         below.setdefault(stem, []).append((one_line(edge.argument), branch))
     twigs = branches(graph.start, lambda uuid: below.get(uuid, ()), strokes=strokes)
-    rows = [(twig.line(one_line(_label(found[twig.each], names))), _cells(found[twig.each], twig)) for twig in twigs]
-    width = max(len(label) for label, _ in rows if len(label) <= _WIDEST or len(rows) == 1)
+    rows = [(twig.line(_label(found[twig.each], names)), _cells(found[twig.each], twig)) for twig in twigs]
+    width = max((len(label) for label, _ in rows if len(label) <= _WIDEST), default=0)
     for label, cells in rows:
         yield "  ".join([label.ljust(width), *cells]).rstrip()
 
@@ -94,7 +94,7 @@ def html(graph: Graph, why: Mapping[str, str] = NOTHING) -> str:
 def _label(each: Ancestor, names: Mapping[str, str]) -> str:
     """A bundle's name, with the parameters of the task that made it where that has the same."""
     name, maker = _name(each, names), _maker(each)
-    return maker if maker.startswith(f"{name}(") else name
+    return brief(maker) if maker.startswith(f"{name}(") else one_line(name)
 
 
 def _cells(each: Ancestor, twig: Twig[str]) -> list[str]:

@@ -171,7 +171,7 @@ def test_why_answers_for_a_bundle_and_for_a_task(demo: Dsdt, pipe: str):
     assert "  params:  n=4" in shown
     assert shown[-3] == "  because  parameter n: 3 -> 4"
     assert re.match(r"  since    Leaf\(n=3\) [0-9a-f]{8}$", shown[-2])
-    assert re.match(r"  by       .+@.+: \S+ .+", shown[-1])
+    assert re.match(r"  by       .+@.+: \S+", shown[-1])
     assert demo("why", f"{pipe}.Leaf").lines == shown
     assert demo.json("why", f"{pipe}.Leaf", "--n", "3")["last"]["why"] == "no earlier result"
     assert "no run in demo decided about Leaf(n=5)" in demo.fails("why", f"{pipe}.Leaf", "--n", "5")

@@ -66,6 +66,17 @@ def test_a_tree_names_tasks_with_their_parameters_and_what_they_yielded(context:
     assert page(drawing.html(graph))["edges"] == [{"from": leaf, "to": top, "argument": "yields"}]
 
 
+def test_a_tree_of_long_names_alone_is_shown_and_of_parameters_the_ends_are(context: Context):
+    first = store(context, "a" * 70)
+    key = TaskKey("key1", digest.of_bytes(b"k"), {"class": "m.Leaf"})
+    made = Lineage(inputs=(bundles.dependency("read", context.catalog.bundle(first)),), task=key)
+    task = f"{'Leaf' * 15}(n={'0123456789abcdef' * 4})"
+    birth = Birth("Leaf" * 15, lineage=made, run=runs.of_pipeline(context), task=task)
+    one, two = drawing.tree(lineage.upstream(context, bundles.write(context, 1, birth).uuid))
+    assert "(n=0123456789ab...89abcdef)  " in one
+    assert two.startswith(f"└── read: {'a' * 70}  {first[:8]}  ")
+
+
 def test_down_is_what_was_made_of_a_bundle(context: Context, diamond: dict[str, str]):
     drawn = list(drawing.tree(lineage.downstream(context, diamond["raw"])))
     assert [re.split(r"(?<=\w)  ", line)[0] for line in drawn][:3] == ["raw", "├── rows: clean", "│   └── left: model"]

@@ -26,6 +26,8 @@ class File:
     module: str
     is_imported: bool
     """Whether it is read while the module is imported, so that what is loaded may be older."""
+    counts: bool
+    """Whether what is read of it counts; else it only has to be there."""
 
 
 Where = Callable[[str], tuple[str, str] | None]
@@ -41,17 +43,20 @@ def find(reads: Iterable[Read], where: Where) -> tuple[list[File], list[str]]:
     for each in sorted(reads):
         for called, path in _located(each, where):
             if path.is_file():
-                file = File(called, path, uses.digest_of(path), each.module, each.is_imported)
-                _meet(file)
+                told = uses.digest_of(path) if each.counts else ""
+                file = File(called, path, told, each.module, each.is_imported, each.counts)
+                if each.counts:
+                    _meet(file)
                 files.append(file)
-            elif path.is_dir() and each.path.rpartition(":")[2].strip("./"):
+            elif each.counts and path.is_dir() and each.path.rpartition(":")[2].strip("./"):
                 directories.append(f"{called}/, a directory")
     return files, directories
 
 
 def differing(files: Iterable[File]) -> tuple[str, ...]:
     """The modules that were imported when a file that they read then held something else."""
-    return tuple(dict.fromkeys(each.module for each in files if each.is_imported and _meet(each) != each.digest))
+    counting = (each for each in files if each.counts and each.is_imported)
+    return tuple(dict.fromkeys(each.module for each in counting if _meet(each) != each.digest))
 
 
 def _located(read: Read, where: Where) -> Iterator[tuple[str, Path]]:

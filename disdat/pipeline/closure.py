@@ -35,6 +35,8 @@ class Read(NamedTuple):
     module: str
     path: str
     is_imported: bool
+    counts: bool
+    """Whether what reads it is in the closure; else the module only cannot be imported without it."""
 
 
 @dataclass(slots=True)
@@ -113,8 +115,8 @@ class _Walk:
             found = dict(_definitions(module, taken, self._bindings.get(module.name, {})))
             closure.modules[module.name] = set(found)
             closure.definitions |= {f"{module.file}:{name}": each for name, each in found.items()}
-            for each in taken:
-                self._add_files(closure, module, each)
+            for number, each in enumerate(module.outline.statements):
+                self._add_files(closure, module, each, counts=(module.name, number) in self._taken)
             closure.blind += (f"{module.file}, {what}" for each in taken for what in each.blind)
         for name, order in importing.orders(self.starts, self._runs):
             at = f"{self._reached[name].file}:"
@@ -122,17 +124,18 @@ class _Walk:
             closure.definitions[at] = done._replace(digest=_together([done.digest, *order]))
         return closure
 
-    def _add_files(self, closure: Closure, module: Module, statement: Statement) -> None:
+    def _add_files(self, closure: Closure, module: Module, statement: Statement, *, counts: bool) -> None:
         """Note the files that a statement reads."""
-        for told in statement.files:
+        is_imported = statement.kind not in _LATER
+        for told in statement.files if counts or (is_imported and not statement.is_skipped) else ():
             if (found := self._names.joined(module, told)) is None:
                 continue
             owner, path = found
             what = path.partition(":")[2]
-            if what.startswith(reading.COMPUTED):
+            if not what.startswith(reading.COMPUTED):
+                closure.reads.add(Read(owner.name, path, is_imported, counts))
+            elif counts:
                 closure.blind.append(f"{module.file}, {what[1:]}")
-            else:
-                closure.reads.add(Read(owner.name, path, statement.kind not in _LATER))
 
     def follow(self, name: str, path: str, *, declared: bool) -> None:
         """Take in what *path*, names joined by dots, leads to in the module *name*; all of it, if there is no path."""

@@ -58,12 +58,18 @@ class Code:
         """The modules of which this process has something else loaded: they were edited after they were imported."""
         return tuple(dict.fromkeys([*loaded.differing(self.parts), *beside.differing(self.data)]))
 
+    @property
+    def beside(self) -> frozenset[Path]:
+        """The files that the code needs: those that it reads, and that the class says it uses."""
+        declared = uses.of_class(self.cls).files.values()
+        return frozenset([*(each.path for each in self.data), *(each for each in declared if each.is_file())])
+
     def edited(self) -> bool:
         """Whether the sources are no longer what they were when this was made, in what counts of them."""
         declared = uses.of_class(self.cls).files
         if any(uses.is_changed(path, self.counted.definitions[f"{called}:"][1]) for called, path in declared.items()):
             return True
-        if any(uses.is_changed(each.path, each.digest) for each in self.data):
+        if any(each.counts and uses.is_changed(each.path, each.digest) for each in self.data):
             return True
         if not any(sources.is_changed(path, mark) for path, mark in self.files.items()):
             return False
@@ -133,7 +139,7 @@ class _Reader:
         found, files = self._closure([*starts, *(start for each in given for start in each.starts)])
         data, directories = beside.find(found.reads, self._where)
         used = {called: uses.digest_of(path) for called, path in named.files.items()}
-        used |= {each.called: each.digest for each in data}
+        used |= {each.called: each.digest for each in data if each.counts}
         versions = (packages.versions(each) for each in found.packages)
         return Code(
             cls=self._cls,

@@ -133,7 +133,7 @@ SETTINGS += "\nclass Of:\n    H = DATA"
 def test_a_path_is_followed_to_the_module_where_it_begins(text: str, reads: set[tuple[str, str]], blind: list[str]):
     package = {"p.": "from .settings import DATA", "p.settings": SETTINGS}
     closure = collect({"m": text, **package, "p.more": "from p.settings import DATA\nMORE = DATA / 'more'"})
-    assert {(each.module, each.path) for each in closure.reads} == reads
+    assert {(each.module, each.path) for each in closure.reads if each.counts} == reads
     assert closure.blind == blind
 
 
@@ -180,6 +180,25 @@ def test_a_file_in_another_package_is_found_and_a_directory_is_told(importable: 
     found = source.of_class(importlib.import_module("read_two").T)
     assert "read_p/data/t.txt:" in found.counted.definitions
     assert found.blind == ("read_p/data/, a directory",)
+
+
+def test_a_file_that_an_import_reads_is_needed_and_counts_only_where_that_is_used(importable: Write):
+    table = importable("read_four.txt", "1")
+    importable(
+        "read_four.py",
+        """
+        from pathlib import Path
+        from disdat.pipe import PipeTask
+        TEXT = Path(__file__).with_name("read_four.txt").read_text()
+        class T(PipeTask):
+            def pipe_run(self): return 1
+        """,
+    )
+    found = source.of_class(importlib.import_module("read_four").T)
+    assert found.beside == {table}
+    assert found.counted.definitions.keys() == {"read_four.py:T", "read_four.py:PipeTask"}
+    table.write_text("2")
+    assert not found.edited()
 
 
 def test_a_task_runs_again_when_a_file_beside_it_changed(

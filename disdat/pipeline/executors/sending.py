@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid as uuids
 from collections.abc import Sequence
+from pathlib import Path
 
 from distributed import Future
 
@@ -135,6 +136,7 @@ class _Code:
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
         self._roots: frozenset[str] = frozenset()
+        self._beside: frozenset[Path] = frozenset()
         self.archive: Archive | None = None
         """None where all code is installed."""
 
@@ -142,7 +144,9 @@ class _Code:
         """Have the code of a call, too; raises InvalidInput where that is too much."""
         name = (call.task.module, call.task.qualname)
         if name not in self._known:
-            roots = shipping.roots(settling.modules(call)) | self._roots
-            if roots != self._roots:
-                self.archive, self._roots = shipping.pack(roots), roots
+            modules, files = settling.code(call)
+            roots, beside = shipping.roots(modules) | self._roots, files | self._beside
+            if (roots, beside) != (self._roots, self._beside):
+                self.archive = shipping.pack(roots, beside)
+                self._roots, self._beside = roots, beside
             self._known.add(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from disdat.pipeline import sharing
 from disdat.pipeline.call import Call, failed, work_of
@@ -38,12 +39,18 @@ def _settled(call: Call) -> Done | Call:
     return call
 
 
-def modules(call: Call) -> Mapping[str, str]:
-    """The modules that the class of a call reaches, as far as they are the project's, and its own; with their files."""
+def code(call: Call) -> tuple[Mapping[str, str], frozenset[Path]]:
+    """
+    The modules that the class of a call reaches, as far as they are the project's, and its own; with their files.
+
+    And the files beside them that count.
+    """
     try:
         source = work_of(call).code.source
     except Exception:  # noqa: BLE001 - the user's module: who runs the call tells him
-        return {}
+        return {}, frozenset()
     own = file_of(sys.modules[call.task.module])
     found = {} if own is None else {call.task.module: own}
-    return found if source is None else {**found, **{part.module: part.path for part in source.parts}}
+    if source is None:
+        return found, frozenset()
+    return {**found, **{part.module: part.path for part in source.parts}}, source.beside

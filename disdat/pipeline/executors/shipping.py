@@ -40,7 +40,7 @@ _whole: set[Path] = set()
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The Python files of a project: :attr:`name` is the digest of what it holds, in hex."""
+    """The Python files of a project, and what it reads: :attr:`name` is the digest of what it holds, in hex."""
 
     name: str
     data: bytes
@@ -56,22 +56,30 @@ def roots(modules: Mapping[str, str]) -> frozenset[str]:
     )
 
 
-def pack(directories: Iterable[str]) -> Archive:
+def pack(directories: Iterable[str], beside: Iterable[Path] = ()) -> Archive:
     """
     An archive of the Python files below directories, without what git ignores, where they are under git.
+
+    Those of the files *beside* that lie below one of them come too, as long as they fit.
 
     Raises:
         InvalidInput: There are too many of them, or too large ones.
     """
     contents: dict[str, bytes] = {}
     size_bytes = 0
-    for number, root in enumerate(sorted(directories, key=_rank)):
+    ranked = sorted(directories, key=_rank)
+    for number, root in enumerate(ranked):
         for path in _files(root):
             with storage_errors(f"read {path} below {root}"), suppress(FileNotFoundError):  # git still lists it
                 content = contents[f"{number}/{path}"] = Path(root, path).read_bytes()
                 size_bytes += len(content)
             if size_bytes > MOST_BYTES or len(contents) > MOST_FILES:
                 raise _too_much(root)
+    for name, file in _placed(ranked, beside):
+        with suppress(OSError):  # it went meanwhile: who reads it tells
+            if size_bytes + file.stat().st_size <= MOST_BYTES:
+                contents[name] = file.read_bytes()
+                size_bytes += len(contents[name])
     return Archive(_name(contents), _zipped(contents))
 
 
@@ -111,6 +119,15 @@ def _files(root: str) -> Iterator[str]:
     for path in sorted(_listed_by_git(root) or _walked(root)):
         if not projects.is_ours(path.partition("/")[0]):
             yield path
+
+
+def _placed(roots: Sequence[str], files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the files that lie below a directory, each with its name in an archive."""
+    for file in sorted(files):
+        path = Path(os.path.realpath(file.parent), file.name)
+        for number, root in enumerate(roots):
+            if path.is_relative_to(root):
+                yield f"{number}/{path.relative_to(root).as_posix()}", file
 
 
 def _listed_by_git(root: str) -> list[str]:

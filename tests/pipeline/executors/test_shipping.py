@@ -91,6 +91,18 @@ def test_what_git_ignores_stays_and_what_it_does_not_know_yet_comes(project: Pat
     assert set(there(tmp_path, project)) == names - {"0/new.py"}
 
 
+def test_what_the_code_reads_comes_as_far_as_it_fits(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(project, "data/table.csv", "1,2")
+    write(project, "data/large.csv", "1" * 100)
+    write(tmp_path, "other.csv", "3")
+    monkeypatch.setattr(shipping, "MOST_BYTES", 80)
+    beside = [project / "data" / "table.csv", project / "data" / "large.csv", tmp_path / "other.csv", project / "gone"]
+    archive = pack([str(project)], beside)
+    directory = unpacked(tmp_path / "cache", archive.name, archive.data)
+    assert directory is not None
+    assert {name for name in held(directory) if name.endswith(".csv")} == {"0/data/table.csv"}
+
+
 def test_too_much_code_is_refused_with_what_to_do(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shipping, "MOST_BYTES", 10)
     with pytest.raises(InvalidInput, match="too much code to send") as told:

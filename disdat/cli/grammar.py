@@ -45,7 +45,8 @@ _COMMANDS: Mapping[str, str] = {
     "lineage": "ref -d= --depth= --down --format= -o= --output= --as-of= --json",
     "diff": "ref ref -k= --key= --rtol= --atol= --limit= --stat --exit-code --json",
     "remote": "remote url --unbind --layout= --json",
-    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --inputs -d --delocalize --dry-run --jobs= --progress= --json",
+    "push": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all --inputs -d --delocalize --dry-run --jobs= --progress="
+    " --json",
     "pull": "name -t=tag --tag=tag -u=uuid --uuid=uuid --all -l --localize --dry-run --jobs= --progress= --json",
     "fetch": "--progress= --json",
     "clone": "url context --layout= --progress= --json",

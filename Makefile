@@ -48,7 +48,7 @@ demo: $(DEV)
 test: $(DEV) $(SERVERS)
 	@$(PYTEST) -m "not soak" $(ARGS)
 
-# What to run before every commit; little more than a minute.
+# What to run before every commit; about a minute.
 check: $(DEV) $(SERVERS)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -132,7 +132,9 @@ class Project:
         self.context = context
         self.address = address
         self.write("steps.py", STEPS)
-        self.write("factors.py", "from pathlib import Path\nFACTOR = int(Path(__file__).with_name('ten.txt').read_text())\n")
+        self.write(
+            "factors.py", "from pathlib import Path\nFACTOR = int(Path(__file__).with_name('ten.txt').read_text())\n"
+        )
         self.write("ten.txt", "10")
 
     def write(self, name: str, text: str) -> None:

@@ -213,6 +213,14 @@ class Catalog:
             for (uuid, digest, *_), (add, line) in zip(found, events, strict=True)
         }
 
+    def came(self, uuids: Sequence[str]) -> set[str]:
+        """
+        Those of *uuids* that were fetched, or copied from a context that had fetched them.
+
+        Told by this home's own log: what a manifest says of where it was made, whoever wrote it may have made up.
+        """
+        return {uuid for (uuid,) in self._read(lambda c: c.execute(queries.CAME, (json.dumps(uuids),)).fetchall())}
+
     def about(self, uuids: Sequence[str]) -> list[Event]:
         """The events that speak of *uuids*, earliest first; not an `add` that is the only one of a bundle."""
         places = self._read(lambda c: c.execute(queries.ABOUT, (json.dumps(uuids),)).fetchall())

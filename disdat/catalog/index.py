@@ -419,7 +419,8 @@ def _standing(number: int, fields: Fields, state: BundleState) -> Standing:
 def _event_row(number: int, entry: Entry) -> EventRow:
     each = entry.event
     write = "" if each.write_id == each.id else each.write_id
-    return EventRow(number, each.id, each.time_us, each.kind, write, *entry.place)
+    came = int(not entry.own or event.came(each))
+    return EventRow(number, each.id, each.time_us, each.kind, write, *entry.place, came)
 
 
 def _check_features(each: Event) -> None:

@@ -180,6 +180,10 @@ UUIDS_STARTING = "SELECT uuid FROM bundles WHERE uuid >= ? AND uuid < ? ORDER BY
 ADDED_BY = """
     SELECT b.uuid, b.manifest, e.segment, e.offset, e.length
     FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value CROSS JOIN events AS e ON e.number = b.event"""
+CAME = """
+    SELECT b.uuid FROM json_each(?) CROSS JOIN bundles AS b ON b.uuid = value
+    CROSS JOIN events AS e ON e.number = b.event
+    WHERE e.came"""
 ABOUT = """
     SELECT DISTINCT e.segment, e.offset, e.length
     FROM json_each(?) CROSS JOIN subjects AS s ON s.uuid = value CROSS JOIN events AS e ON e.number = s.event

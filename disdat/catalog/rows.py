@@ -12,7 +12,7 @@ from disdat.core.digest import Digest
 from disdat.core.reserved import ROOT_TASK
 from disdat.errors import Corrupt
 
-VERSION = 3
+VERSION = 4
 """Of the tables and of what is put into them; a catalog of another version is folded again from the log."""
 
 START_STATE = (1, 0, 0)
@@ -45,6 +45,8 @@ class EventRow(NamedTuple):
     segment: int
     offset: int
     length: int
+    came: int
+    """Whether it was fetched, or says that it copied what had been."""
 
     @property
     def write_key(self) -> str:

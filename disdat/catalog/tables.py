@@ -46,7 +46,8 @@ writers = Table(
     sqlite_with_rowid=False,
 )
 
-# Every event, and where in the log it is; `write` is empty where it is the id.
+# Every event, and where in the log it is; `write` is empty where it is the id. `came`: it was fetched, or says that it
+# copied what had been.
 events = Table(
     "events",
     metadata,
@@ -58,6 +59,7 @@ events = Table(
     Column("segment", Integer, nullable=False),
     Column("offset", Integer, nullable=False),
     Column("length", Integer, nullable=False),
+    Column("came", Integer, nullable=False),
     Index("events_id", "id", unique=True),
     Index("events_write", "write", sqlite_where=text("write <> ''")),
 )

@@ -244,6 +244,12 @@ def restored(uuids: Iterable[str]) -> Draft:
     return Draft(RESTORE, {"uuids": sorted(uuids)})
 
 
+def came(each: Event) -> bool:
+    """Whether an event says that it copied what had been fetched."""
+    origin = each.payload.get("from") if each.kind == ADD else None
+    return isinstance(origin, Mapping) and origin.get("fetched") is True
+
+
 def undone(events: Iterable[Event]) -> Draft:
     """Makes *events* void."""
     return Draft(UNDO, {}, undoes=tuple(each.write_key for each in events))

@@ -270,8 +270,9 @@ def _drafts(source: Context, target: Context, rows: Sequence[Row], before: Seque
     if before:
         yield event.restored(before)
     left = _left_tags(target, before)
-    origin = _named(source)
+    came = source.catalog.came([row.uuid for row in rows])
     for row in rows:
+        origin = _named(source) | ({"fetched": True} if row.uuid in came else {})
         yield event.Draft(event.ADD, {**_add(added[row.uuid]), "from": origin})
         fields = manifests[row.uuid]
         yield from _tags(row, dict(fields.get("tags", {})), left.get(row.uuid))

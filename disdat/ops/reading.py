@@ -35,10 +35,13 @@ class BundleSource:
     def trusted(self) -> bool:
         """Whether what the bundle pickled may be unpickled: it was made here, or the user trusts its remote."""
         binding = self._context.binding
-        return self._is_own or (binding is not None and config.load().trusts(binding.url))
+        if binding is not None and config.load().trusts(binding.url):
+            return True
+        return self._is_own and not self._context.catalog.came([self._bundle.uuid])
 
     @property
     def _is_own(self) -> bool:
+        """Whether its manifest says so."""
         return self._bundle.home == self._context.home.known_id
 
     def bring(self) -> None:

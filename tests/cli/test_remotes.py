@@ -18,6 +18,7 @@ import pytest
 
 from disdat import Pickled, api
 from disdat.context import Home
+from disdat.core import canonical
 from disdat.core.bundle import Bundle, Lineage
 from disdat.ops import bundles
 from disdat.ops.bundles import Birth
@@ -246,6 +247,31 @@ def test_a_pickle_of_another_home_is_read_where_its_remote_is_trusted(
         assert refused.code == 1
         assert "can run any code, and its writer is not trusted" in refused.err
         assert "DISDAT_REMOTE_TRUSTED" in refused.err
+    monkeypatch.setenv("DISDAT_REMOTE_TRUSTED", url)
+    assert bound("cat", "model").out == "1/3\n"
+
+
+def test_a_pickle_that_claims_to_be_of_this_home_is_not_taken_for_its_own(
+    bound: Dsdt, url: str, elsewhere: Callable[..., str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in ("context mine", "switch mine", f"remote team {url}"):
+        elsewhere(*line.split())
+    own = json.loads((home / "format").read_bytes())["home"]
+    with (tmp_path / "colleague" / "format").open("r+b") as file:  # in place: a copied home gets an id of its own
+        fields = json.loads(file.read()) | {"home": own}
+        file.seek(0)
+        file.write(canonical.encode(fields) + b"\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("DISDAT_HOME", str(tmp_path / "colleague"))
+        api.Bundle("mine", "model", Pickled(Fraction(1, 3))).commit().push()
+    bound("pull", "model", "-l")
+    bound("copy", "model", "--to", "other", "--create")
+    for name in ("demo", "other"):
+        refused = bound.run("--context", name, "cat", "model")
+        assert refused.code == 1
+        assert "its writer is not trusted" in refused.err
+    bound("fork", "trial")
+    assert bound.run("--context", "trial", "cat", "model").code == 1
     monkeypatch.setenv("DISDAT_REMOTE_TRUSTED", url)
     assert bound("cat", "model").out == "1/3\n"
 

@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
             "disdat.cli.pipelines:apply", "Run a pipeline up to a task; what is up to date is not run again."
         ),
         "plan": Entry("disdat.cli.pipelines:plan", "Show what an apply would do, and why; nothing runs."),
-        "why": Entry("disdat.cli.pipelines:why", "Show why a task ran, or why its result was used again."),
+        "why": Entry("disdat.cli.why:why", "Show why a task ran, or why its result was used again."),
     },
     "Look at bundles": {
         "ls": Entry("disdat.cli.look:ls", "List bundles."),

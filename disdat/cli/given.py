@@ -14,6 +14,12 @@ from disdat.errors import InvalidInput
 from disdat.pipeline import params
 from disdat.pipeline.task import PipeTask
 
+OPTIONS_FIRST = {"allow_interspersed_args": False}
+"""The settings of a command that takes a task: what follows that are the task's parameters."""
+
+words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
+"""Takes them."""
+
 _JSON_HINT = "give a JSON object of parameters, or a file that holds one"
 
 

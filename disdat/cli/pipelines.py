@@ -1,4 +1,4 @@
-"""For who runs pipelines, wants to know what that would do, and why it did what it did."""
+"""Running pipelines, and asking what that would do."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from typing import NamedTuple, TypedDict, Unpack
 import click
 
 from disdat import ops
-from disdat.cli import asking, given, opening, options, planning, render, trees
+from disdat.cli import given, opening, options, render
 from disdat.cli.choices import Choices, Verb
 from disdat.cli.interrupting import interruptible
 from disdat.cli.telling import Teller
 from disdat.config import Rerun
 from disdat.context import Context
 from disdat.errors import ApplyError
-from disdat.pipeline import asking as decisions
-from disdat.pipeline import params, run
-from disdat.pipeline.asking import Answer
+from disdat.pipeline import run
 from disdat.pipeline.loading import load_class
-from disdat.pipeline.preview import preview
-from disdat.pipeline.task import PipeTask, build
+from disdat.pipeline.task import PipeTask
 
-_OPTIONS_FIRST = {"allow_interspersed_args": False}
 _GRACE_S = 10.0
 """So long tasks that run, and the processes they run in, may take to end after Ctrl-C."""
 
@@ -48,7 +44,6 @@ _DECIDING = (
     given.params_json(),
 )
 _task = click.argument("task", metavar="MODULE.CLASS", callback=options.text)
-_words = click.argument("words", metavar="[--PARAM VALUE]...", nargs=-1, type=click.UNPROCESSED)
 
 
 class Deciding(TypedDict):
@@ -66,7 +61,7 @@ def _deciding(command: options.F) -> options.F:
     return reduce(lambda made, option: option(made), reversed(_DECIDING), command)
 
 
-@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
+@click.command(cls=Verb, context_settings=given.OPTIONS_FIRST)
 @_deciding
 @click.option("-w", "--workers", type=options.AtLeast(1), metavar="N", help="Run so many tasks at the same time.")
 @click.option("--executor", callback=options.text, metavar="NAME", help="Where tasks run: inline, pool or dask.")
@@ -98,7 +93,7 @@ def _deciding(command: options.F) -> options.F:
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would run, and run nothing: the same as dsdt plan.")
 @options.json("Print what became of each task as JSON.")
 @_task
-@_words
+@given.words
 @click.pass_obj
 def apply(
     choices: Choices,
@@ -154,12 +149,12 @@ def apply(
         render.say(choices, _pushed(context, {each.bundle for _, each in teller.outcomes if each.bundle}))
 
 
-@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
+@click.command(cls=Verb, context_settings=given.OPTIONS_FIRST)
 @_deciding
 @click.option("--all", "every", is_flag=True, help="Show every task, however many there are.")
 @options.json("Print the plan as JSON.")
 @_task
-@_words
+@given.words
 @click.pass_obj
 def plan(
     choices: Choices,
@@ -179,23 +174,6 @@ def plan(
     task that runs yielded last time is shown as what that would be now; it may yield others.
     """
     _plan(choices, task, words, params_json, deciding, every=every, as_json=as_json)
-
-
-@click.command(cls=Verb, context_settings=_OPTIONS_FIRST)
-@given.params_json()
-@options.json("Print the answer as JSON.")
-@click.argument("what", metavar="REF|MODULE.CLASS", callback=options.text)
-@_words
-@click.pass_obj
-def why(choices: Choices, what: str, words: Sequence[str], *, params_json: str | None, as_json: bool) -> None:
-    """
-    Show why a task ran, or why its result was used again.
-
-    Of a bundle, why it was made, and why it was used again since; of a task, what was last decided about it: of the
-    one with these parameters, or without any of the class's last one.
-    """
-    found = _answer(choices, what, words, params_json)
-    render.out(render.as_json(found.to_json()) if as_json else asking.lines(found, strokes=trees.strokes()))
 
 
 class _Asked(NamedTuple):
@@ -244,6 +222,9 @@ def _plan(
     every: bool,
     as_json: bool,
 ) -> None:
+    from disdat.cli import planning, trees  # what runs tasks does not show plans, and begins sooner
+    from disdat.pipeline.preview import preview
+
     asked = _asked(choices, task, words, params_json)
     if asked is None:
         return
@@ -255,17 +236,6 @@ def _plan(
     if found.missing:
         hint = "an external input is never made here: make or add it first"
         raise ApplyError(found.missing, {"success": False, "did_work": False}, hint=hint)
-
-
-def _answer(choices: Choices, what: str, words: Sequence[str], params_json: str | None) -> Answer:
-    context = opening.context(choices)
-    row = None if words or params_json is not None else decisions.bundle_named(context, what)
-    if row is not None:
-        return decisions.of_bundle(context, row)
-    transform = load_class(what)
-    parameters = given.given(what, transform, words, params_json)
-    meant = params.describe(build(transform, parameters)) if parameters else None
-    return decisions.of_task(context, decisions.family(transform), meant)
 
 
 def _pushed(context: Context, uuids: Set[str]) -> str:

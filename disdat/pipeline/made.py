@@ -31,6 +31,7 @@ _TOLD = (
 )
 """Values of which the text tells all."""
 _WRAPPERS: tuple[type, ...] = (staticmethod, classmethod, type(functools.cache(int)))
+_METHODS = (FunctionType, property, functools.cached_property, *_WRAPPERS)
 _ATTRIBUTES: tuple[tuple[type | tuple[type, ...], tuple[str, ...]], ...] = (
     (_WRAPPERS, ("__wrapped__",)),
     (property, ("fget", "fset", "fdel")),
@@ -86,10 +87,8 @@ def is_named(cls: type) -> bool:
 def of_class(cls: type, file: str, is_projects: Callable[[str], bool]) -> Made:
     """What *cls* of *file*, which no name leads to, is made of; *is_projects* tells which modules are the project's."""
     walk = _Walk(cls, file, is_projects)
-    for name, value in vars(cls).items():
-        is_pythons = name.startswith("__") and not isinstance(value, (FunctionType, *_WRAPPERS))
-        if name not in _OURS and not is_pythons:
-            walk.add(name, value)
+    for name, value in _attributes(cls):
+        walk.add(name, value)
     return walk.made
 
 
@@ -97,8 +96,8 @@ class _Walk:
     def __init__(self, cls: type, file: str, is_projects: Callable[[str], bool]) -> None:
         self.made = Made(f"{file}:{cls.__qualname__}()")
         self._is_projects = is_projects
-        self._seen = {id(cls): ""}
-        """Where what was seen is."""
+        self._seen: dict[int, tuple[str, object]] = {id(cls): ("", cls)}
+        """Where what was seen is; and that itself, as another value may get the number of one that is gone."""
 
     def add(self, at: str, value: object) -> None:
         """Note a value, and what is in it."""
@@ -111,7 +110,7 @@ class _Walk:
             self._note(at, f"{type(value).__name__} {value!r}")
         elif isinstance(value, _TOLD):
             self._note(at, repr(value))
-        elif (first := self._seen.setdefault(id(value), at)) != at:
+        elif (first := self._seen.setdefault(id(value), (at, value))[0]) != at:
             self._note(at, f"as {first}")
         else:
             self._add_parts(at, value)
@@ -149,7 +148,7 @@ def _parts(value: object) -> Iterable[tuple[str, object]] | None:
     if isinstance(value, ModuleType):
         return ()
     if isinstance(value, type):
-        return _methods(value) if "<locals>" in value.__qualname__ else ()
+        return _members(value) if "<locals>" in value.__qualname__ else ()
     if isinstance(value, Mapping):
         return _numbered(value.items())
     if isinstance(value, list | tuple):
@@ -176,7 +175,16 @@ def _closed_over(function: FunctionType) -> Iterator[tuple[str, object]]:
             continue
 
 
-def _methods(cls: type) -> Iterator[tuple[str, object]]:
+def _members(cls: type) -> Iterator[tuple[str, object]]:
+    """What a class that a class closes over is made of: what Python or a package made of it tells nothing."""
+    yield "bases", cls.__bases__
+    for name, value in _attributes(cls):
+        if isinstance(value, _METHODS) or not hasattr(value, "__get__"):
+            yield name, value
+
+
+def _attributes(cls: type) -> Iterator[tuple[str, object]]:
     for name, value in vars(cls).items():
-        if isinstance(value, (FunctionType, property, *_WRAPPERS)):
+        is_pythons = name.startswith("__") and not isinstance(value, (FunctionType, *_WRAPPERS))
+        if name not in _OURS and not is_pythons:
             yield name, value

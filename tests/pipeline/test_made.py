@@ -54,6 +54,15 @@ def told(cls: type) -> made.Made:
     return made.of_class(cls, "made.py", lambda module: module == __name__)
 
 
+def sized(size: int) -> type:
+    class Base:
+        it = size
+
+    class Derived(Base): ...
+
+    return Derived
+
+
 @pytest.mark.parametrize(
     ("value", "another"),
     [
@@ -66,6 +75,7 @@ def told(cls: type) -> made.Made:
         ([1], (1,)),
         ({"a": 1}, {"a": 2}),
         ({"a": [{"b": 1}]}, {"a": [{"b": 2}]}),
+        (dict.fromkeys("abcd", 1), {**dict.fromkeys("abcd", 1), "d": 2}),
         ({"a", "b", "c"}, {"a", "b", "d"}),
         (Colour.RED, Colour.BLUE),
         (dt.date(2026, 1, 1), dt.date(2026, 1, 2)),
@@ -82,6 +92,7 @@ def told(cls: type) -> made.Made:
         (Settings(1), Settings(2)),
         (Settings(1).__repr__, Settings(2).__repr__),
         (closing_over(1), closing_over(2)),
+        (sized(1), sized(2)),
     ],
 )
 def test_what_it_closes_over_counts(value: object, another: object):

@@ -31,6 +31,8 @@ class Node:
     """What became of it; None until that is known."""
     yielded: dict[str, Node] = field(default_factory=dict)
     """What it yields, or yielded when it ran and is reused, by :func:`~disdat.pipeline.observed.key_of`."""
+    yielders: list[Node] = field(default_factory=list)
+    """Those that had it in that."""
 
     @property
     def upstream(self) -> dict[str, Node]:
@@ -46,6 +48,12 @@ class Node:
     def missing(self) -> dict[str, External]:
         """Its external inputs that are not there."""
         return {argument: each for argument, each in self.external.items() if each.bundle is None}
+
+    def yields(self, found: Mapping[str, Node]) -> None:
+        """Have it yield what was *found*, too."""
+        self.yielded |= found
+        for each in found.values():
+            each.yielders.append(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +130,27 @@ class Plan:
         return self._order[count:]
 
     def cut(self, count: int) -> None:
-        """Forget all but the first *count* nodes."""
-        for node in self._order[count:]:
-            del self._nodes[_identity(node.task)]
+        """Forget all but the first *count* nodes, and but what those yield that stay, with all it needs."""
+        cut = self._order[count:]
         del self._order[count:]
+        for node in cut:
+            del self._nodes[_identity(node.task)]
+        for node in self._still_yielded(cut):
+            self._nodes[_identity(node.task)] = node
+            self._order.append(node)
+
+    def _still_yielded(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of some nodes that are no longer there, but that one which is there yields, with all they need."""
+        yielders = dict.fromkeys(each for node in nodes for each in node.yielders)
+        there = [each for each in yielders if self._nodes.get(_identity(each.task)) is each]
+        stack = [yielded for each in there for yielded in each.yielded.values()]
+        gone, kept = set(nodes), set[Node]()
+        while stack:
+            node = stack.pop()
+            if node in gone and node not in kept:
+                kept.add(node)
+                stack.extend((*node.upstream.values(), *node.yielded.values()))
+        return [node for node in nodes if node in kept]
 
 
 def missing_inputs(nodes: Sequence[Node]) -> str:

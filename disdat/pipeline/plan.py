@@ -73,7 +73,7 @@ def extend(plan: Plan, reader: Node, wanted: Sequence[Named]) -> list[Node]:
     except BaseException:
         plan.cut(known)
         raise
-    reader.yielded |= yielded
+    reader.yields(yielded)
     return plan.since(known)
 
 
@@ -255,7 +255,7 @@ def _look_ahead(plan: Plan, node: Node, tasks: Sequence[Observation]) -> Iterato
             _is_absent(node, each, why or "what it reads is made first")
             return
         there[key] = yielded.outcome.bundle
-    node.yielded |= found
+    node.yields(found)
     node.work = replace(node.work, yielded={**node.work.yielded, **there})
 
 
@@ -266,9 +266,9 @@ def _is_absent(node: Node, task: Observation, why: str) -> None:
 
 
 def _look_away(plan: Plan, node: Node, count: int) -> None:
-    """Forget the tasks that *node* may yield, for which all but the first *count* nodes are there."""
-    plan.cut(count)
+    """Forget the tasks that *node* may yield, for which nodes behind the first *count* are there."""
     node.yielded.clear()
+    plan.cut(count)
     node.work = replace(node.work, yielded={})
 
 

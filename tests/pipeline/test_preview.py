@@ -75,6 +75,44 @@ class Rounds(PipeTask):
         return total
 
 
+class After(PipeTask):
+    """It reads what yields."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("both", Both, {})
+
+    def pipe_run(self, both: int) -> int:
+        return both
+
+
+class Both(PipeTask):
+    """It yields, and is not the first that is decided."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("raw", Raw, {})
+
+    def pipe_run(self, raw: int) -> Generator[PipeTask, int, int]:
+        return raw + (yield self.yield_dependency(Mid, {"n": 1}))
+
+
+class Twice(PipeTask):
+    """It yields what reads a task that yields."""
+
+    def pipe_run(self) -> Generator[PipeTask, int, int]:
+        return (yield self.yield_dependency(After, {}))
+
+
+class All(PipeTask):
+    """It reads a task, too, of which one that it reads yields what needs it."""
+
+    def pipe_requires(self) -> None:
+        self.add_dependency("twice", Twice, {})
+        self.add_dependency("both", Both, {})
+
+    def pipe_run(self, twice: int, both: int) -> int:
+        return twice + both
+
+
 class Outside(PipeTask):
     """It reads what somebody must have put there."""
 
@@ -196,6 +234,18 @@ def test_what_a_task_yielded_last_time_is_shown_as_what_it_would_be_now(context:
         ("Raw(n=1)", "run", True),
         ("Mid(n=1)", "unknown", True),
     ]
+
+
+def test_what_is_reused_keeps_what_it_yielded_whoever_had_it_decided(context: Context, applied: Applied):
+    """It was decided as one that runs may yield what reads it."""
+    applied(All)
+    bundles.remove(context, [find.need(context, uuid=applied.latest("After"))])
+    assert told(context, All) == {"All": "unknown", "Twice": "run", "After": "run"} | dict.fromkeys(
+        ("Both", "Raw", "Mid"), "reuse"
+    )
+    applied(All)
+    decided = asking.of_task(context, "Mid").last
+    assert (decided.decision, decided.task) == ("reused", "Mid(n=1)")
 
 
 def test_an_external_input_that_is_missing_is_said_and_not_raised(context: Context):

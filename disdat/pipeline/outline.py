@@ -19,7 +19,7 @@ from disdat.pipeline.noticing import WATCHED
 from disdat.pipeline.reading import Reads
 from disdat.pipeline.written import PLAIN, Keeping, Written
 
-VERSION = 6
+VERSION = 7
 """Another outline of the same source has another number, as outlines are kept on disk."""
 
 _KINDS: tuple[tuple[tuple[type[ast.stmt], ...], str], ...] = (

@@ -39,10 +39,12 @@ _EXTENDING = frozenset({"joinpath", "with_name", "with_suffix", "with_stem"})
 _LEAVING = frozenset(
     {"insert", "append", "chdir", "mkdir", "makedirs", "touch", "unlink", "rmtree", "remove", "rmdir", "move", "rename"}
     | {"dump", "exists", "is_file", "is_dir", "isfile", "isdir", "FileHandler", "basicConfig", "getLogger", "print"}
-    | {"basename", "relpath", "connect", "create_engine", "urlretrieve", "extractall", "copy", "copyfile", "copy2"}
+    | {"basename", "relpath", "connect", "create_engine", "urlretrieve", "extractall"}
 )
 """What does not read the file that it is given."""
 _LEAVING_BEGIN = ("to_", "write", "save")
+_COPYING = frozenset({"copy", "copyfile", "copy2", "copytree"})
+"""These read what they are given first, and write the other."""
 
 _Path = tuple[str, PurePosixPath]
 _Paths = dict[str, _Path]
@@ -167,7 +169,11 @@ class _Reader:
             if self._functions == 0 and (path := _beside_us(node, sink)):
                 self._reads.files[f".:{path}"] = None
             self._each([] if method is None else [method], sink)
-            self._each(given, sink)
+            if called in _COPYING:
+                self._each(given[:1], "open")
+                self._each(given[1:], "write")
+            else:
+                self._each(given, sink)
 
     def _unknown(self, node: ast.expr, beginning: _Path, sink: str) -> None:
         if _leaves(sink):
@@ -192,6 +198,16 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
             return _joined(_path(left, known), [right])
         case ast.JoinedStr(values=[ast.FormattedValue(value=left), *rest]):
             return _joined(_path(left, known), rest)
+        case ast.BinOp(left=ast.Constant(value=str(form)), op=ast.Mod(), right=first) if _is_below(form, "%s"):
+            return _joined(_path(first, known), [ast.Constant(form[2:])])
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(form)), attr="format"), args=[first]) if (
+            _is_below(form, "{}")
+        ):
+            return _joined(_path(first, known), [ast.Constant(form[2:])])
+        case ast.Subscript(value=ast.Call(func=called, args=[inner]), slice=ast.Constant(value=0)) if (
+            dotted(called) in {"os.path.split", "path.split"}
+        ):
+            return _above(_path(inner, known))
         case ast.Call() if _gives_resources(node):
             return _resources_of(node.args[0]) if node.args else ("", _HERE)
         case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _METHODS and (
@@ -201,6 +217,11 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
         case ast.Call(args=[first, *rest]):
             return _of_call(node, _path(first, known), rest)
     return None
+
+
+def _is_below(form: str, place: str) -> bool:
+    """Whether a text that is filled in is a path below what it begins with."""
+    return form.startswith(f"{place}/") and place[0] not in form[2:]
 
 
 def _of_attribute(node: ast.Attribute, known: Mapping[str, _Path]) -> _Path | None:

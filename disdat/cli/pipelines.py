@@ -223,7 +223,7 @@ def _plan(
     as_json: bool,
 ) -> None:
     from disdat.cli import planning, trees  # what runs tasks does not show plans, and begins sooner
-    from disdat.pipeline.preview import preview
+    from disdat.pipeline.preview import preview  # likewise
 
     asked = _asked(choices, task, words, params_json)
     if asked is None:

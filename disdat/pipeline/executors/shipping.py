@@ -8,6 +8,7 @@ same name everywhere. Each directory that modules are imported from lies in it b
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from disdat import marker
 from disdat.core import digest
 from disdat.durable import storage_errors
 from disdat.errors import InvalidInput
@@ -33,6 +35,8 @@ KEPT_S = 30 * 86_400.0
 """So long an archive that nobody uses stays unpacked."""
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # what zip can say
+_LIST = "files"
+"""Beside the directories of an archive that is unpacked: what it holds, as tasks may write there, too."""
 
 _whole: set[Path] = set()
 """Directories that this process has found to be whole."""
@@ -105,7 +109,7 @@ def unpacked(cache: Path, name: str, data: bytes | None) -> Path | None:
 
 def importable(directory: Path) -> list[str]:
     """What of an unpacked archive is to be on the path."""
-    return [str(directory / number) for number in sorted(os.listdir(directory), key=int)]
+    return [str(directory / number) for number in sorted(set(os.listdir(directory)) - {_LIST}, key=int)]
 
 
 def _rank(root: str) -> tuple[int, str]:
@@ -115,10 +119,20 @@ def _rank(root: str) -> tuple[int, str]:
 
 
 def _files(root: str) -> Iterator[str]:
-    """Yield the Python files below a directory, by their paths from there; not this package's own."""
+    """Yield the Python files below a directory, by their paths from there: not this package's, nor those of homes."""
+    homes: dict[str, bool] = {"": False}
     for path in sorted(_listed_by_git(root) or _walked(root)):
-        if not projects.is_ours(path.partition("/")[0]):
+        if not projects.is_ours(path.partition("/")[0]) and not _is_kept(root, os.path.dirname(path), homes):
             yield path
+
+
+def _is_kept(root: str, directory: str, known: dict[str, bool]) -> bool:
+    """Whether a directory is in a home, as far as is not *known*."""
+    if directory not in known:
+        there = Path(root, directory)
+        is_home = (there / marker.NAME).is_file() and (there / "context").is_dir()
+        known[directory] = is_home or _is_kept(root, os.path.dirname(directory), known)
+    return known[directory]
 
 
 def _placed(roots: Sequence[str], files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
@@ -174,10 +188,11 @@ def _zipped(contents: Mapping[str, bytes]) -> bytes:
 
 def _is_whole(target: Path) -> bool:
     """Whether all is there as it was packed: an earlier process may have been killed, or the machine."""
-    if not target.is_dir():
+    try:
+        names = json.loads((target / _LIST).read_bytes())
+        return _name({name: (target / name).read_bytes() for name in names}) == target.name
+    except (OSError, ValueError, TypeError):
         return False
-    files: Sequence[Path] = [path for path in target.rglob("*.py") if path.is_file()]
-    return _name({path.relative_to(target).as_posix(): path.read_bytes() for path in files}) == target.name
 
 
 def _unpack(data: bytes, target: Path) -> None:
@@ -185,6 +200,7 @@ def _unpack(data: bytes, target: Path) -> None:
     new = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         archive.extractall(new)
+        (new / _LIST).write_text(json.dumps(archive.namelist()), "utf-8")
     try:
         os.rename(new, target)
     except OSError:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from disdat.context import Home
 from disdat.errors import InvalidInput
+from disdat.ops import bundles, contexts
+from disdat.ops.bundles import Birth
 from disdat.pipeline.executors import shipping
 from disdat.pipeline.executors.shipping import importable, pack, unpacked
 
@@ -28,7 +31,9 @@ def write(root: Path, name: str, text: str) -> None:
 
 
 def held(directory: Path) -> dict[str, str]:
-    return {path.relative_to(directory).as_posix(): path.read_text() for path in directory.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(directory).as_posix(): path.read_text() for path in directory.glob("?/**/*") if path.is_file()
+    }
 
 
 def there(tmp_path: Path, *roots: Path) -> dict[str, str]:
@@ -79,6 +84,15 @@ def test_other_environments_stay(project: Path):
     assert pack([str(project)]) == before
 
 
+def test_a_home_stays(project: Path):
+    before = pack([str(project)])
+    bundles.write(contexts.create(Home(project / "data"), "demo"), 1, Birth("n"))
+    write(project, "data/cache/code/a/0/b.py", "")
+    assert pack([str(project)]) == before
+    subprocess.run(["git", "init", "-q", project], check=True)
+    assert pack([str(project)]) == before
+
+
 def test_what_git_ignores_stays_and_what_it_does_not_know_yet_comes(project: Path, tmp_path: Path):
     subprocess.run(["git", "init", "-q", project], check=True)
     write(project, ".gitignore", "build/\n")
@@ -101,6 +115,12 @@ def test_what_the_code_reads_comes_as_far_as_it_fits(project: Path, tmp_path: Pa
     directory = unpacked(tmp_path / "cache", archive.name, archive.data)
     assert directory is not None
     assert {name for name in held(directory) if name.endswith(".csv")} == {"0/data/table.csv"}
+    write(directory, "0/data/written.csv", "by a task")
+    monkeypatch.setattr(shipping, "_whole", set())  # as in another process
+    assert unpacked(tmp_path / "cache", archive.name, None) == directory
+    write(directory, "0/data/table.csv", "3,4")
+    monkeypatch.setattr(shipping, "_whole", set())
+    assert unpacked(tmp_path / "cache", archive.name, None) is None
 
 
 def test_too_much_code_is_refused_with_what_to_do(project: Path, monkeypatch: pytest.MonkeyPatch):

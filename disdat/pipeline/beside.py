@@ -6,12 +6,15 @@ What is there counts by its content. What is not may be made by the task; what i
 
 from __future__ import annotations
 
+import os
 import posixpath
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from disdat.errors import InvalidInput
 from disdat.pipeline import reading, uses
 from disdat.pipeline.closure import Read
 
@@ -40,15 +43,17 @@ _met: dict[tuple[Path, str], tuple[object, str]] = {}
 def find(reads: Iterable[Read], where: Where) -> tuple[list[File], list[str]]:
     """The files that are there, and the directories, of which is not known what is read."""
     files, directories = [], []
+    # Path.is_file() raises of what may not be looked for, and of a text that is too long for a name.
     for each in sorted(reads):
         for called, path in _located(each, where):
-            if path.is_file():
-                told = uses.digest_of(path) if each.counts else ""
-                file = File(called, path, told, each.module, each.is_imported, each.counts)
-                if each.counts:
-                    _meet(file)
-                files.append(file)
-            elif each.counts and path.is_dir() and each.path.rpartition(":")[2].strip("./"):
+            if os.path.isfile(path):
+                with suppress(InvalidInput):  # what may not be read here the code does not read either
+                    told = uses.digest_of(path) if each.counts else ""
+                    file = File(called, path, told, each.module, each.is_imported, each.counts)
+                    if each.counts:
+                        _meet(file)
+                    files.append(file)
+            elif each.counts and os.path.isdir(path) and each.path.rpartition(":")[2].strip("./"):
                 directories.append(f"{called}/, a directory")
     return files, directories
 

@@ -204,9 +204,7 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
             _is_below(form, "{}")
         ):
             return _joined(_path(first, known), [ast.Constant(form[2:])])
-        case ast.Subscript(value=ast.Call(func=called, args=[inner]), slice=ast.Constant(value=0)) if (
-            dotted(called) in {"os.path.split", "path.split"}
-        ):
+        case ast.Subscript(value=ast.Call(args=[inner]) as call, slice=ast.Constant(value=0)) if _splits(call):
             return _above(_path(inner, known))
         case ast.Call() if _gives_resources(node):
             return _resources_of(node.args[0]) if node.args else ("", _HERE)
@@ -222,6 +220,10 @@ def _path(node: ast.expr, known: Mapping[str, _Path]) -> _Path | None:
 def _is_below(form: str, place: str) -> bool:
     """Whether a text that is filled in is a path below what it begins with."""
     return form.startswith(f"{place}/") and place[0] not in form[2:]
+
+
+def _splits(call: ast.Call) -> bool:
+    return dotted(call.func) in {"os.path.split", "path.split"}
 
 
 def _of_attribute(node: ast.Attribute, known: Mapping[str, _Path]) -> _Path | None:

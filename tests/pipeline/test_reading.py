@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from disdat.pipeline import outline, reading, source
+from disdat.pipeline import beside, outline, reading, source
+from disdat.pipeline.closure import Read
+from tests.conftest import unprivileged
 from tests.pipeline.conftest import Applied
 from tests.pipeline.test_closure import collect
 
@@ -204,6 +207,35 @@ def test_a_file_that_an_import_reads_is_needed_and_counts_only_where_that_is_use
     assert found.counted.definitions.keys() == {"read_four.py:T", "read_four.py:PipeTask"}
     table.write_text("2")
     assert not found.edited()
+
+
+def test_what_is_too_long_for_a_name_is_no_file(importable: Write):
+    importable(
+        "read_five.py",
+        f"""
+        from disdat.pipe import PipeTask
+        class pd:
+            def read_sql(query): return query
+        TEXT = pd.read_sql("select {"abc, " * 100} from t")
+        class T(PipeTask):
+            def pipe_run(self): return TEXT
+        """,
+    )
+    assert source.of_class(importlib.import_module("read_five").T).data == ()
+
+
+def test_a_file_that_may_not_be_read_is_none():
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)  # those of pytest are closed to others
+        root.chmod(0o755)
+        (root / "shut.txt").touch(mode=0)
+        (root / "below").mkdir()
+        (root / "below/t.txt").touch()
+        (root / "below").chmod(0)
+        reads = [Read("m", path, is_imported=False, counts=True) for path in (":shut.txt", ":below/t.txt")]
+        with unprivileged():
+            assert beside.find(reads, lambda _: ("m.py", str(root / "m.py"))) == ([], [])
+        (root / "below").chmod(0o755)
 
 
 def test_a_task_runs_again_when_a_file_beside_it_changed(

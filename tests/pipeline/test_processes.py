@@ -203,7 +203,8 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(
     """As Ctrl-C does and a terminal that is closed, which reach all its processes; however often."""
     project.write("steps.py", STEPS)
     hanging = subprocess.Popen(
-        [Path(sys.executable).with_name("dsdt"), "apply", "-w", workers, "steps.Hangs"],
+        # These tests may run under `nohup`, which has it ignored.
+        ["env", "--default-signal=HUP", Path(sys.executable).with_name("dsdt"), "apply", "-w", workers, "steps.Hangs"],
         cwd=project.root,
         env={**os.environ, "DISDAT_HOME": str(project.context.home.root), "DISDAT_CONTEXT": "demo"},
         stdout=subprocess.PIPE,
@@ -215,7 +216,7 @@ def test_an_interrupted_command_says_so_and_leaves_nothing_behind(
     for each in signals:
         os.killpg(hanging.pid, each)
     _, err = finish(hanging)
-    assert hanging.returncode == 130
+    assert hanging.returncode == 130, err
     assert err.startswith("dsdt: interrupted")
     assert Applied(project.context).leftovers() == []
 

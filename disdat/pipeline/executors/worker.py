@@ -95,7 +95,8 @@ def _end_when_told(lifeline_fd: int) -> None:
     SIGIO comes when the lifeline's other end is closed, which the kernel does when the pool's process dies.
     """
     for each in _ENDING:
-        signal.signal(each, _end)
+        if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:  # `nohup` has it ignored
+            signal.signal(each, _end)
     fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, fcntl.fcntl(lifeline_fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
     with suppress(BlockingIOError):

@@ -16,6 +16,9 @@ from disdat.errors import InvalidInput
 # luigi's parameters raise what int(), json.loads() and their like raise.
 _REFUSALS = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, ParameterException)
 
+_OWN = {luigi.Parameter: str, luigi.IntParameter: int, luigi.FloatParameter: float, luigi.BoolParameter: bool}
+"""The types of values that need not be looked at, by the class of the parameter."""
+
 _SHAPES = ((luigi.DictParameter, Mapping), (luigi.ListParameter, tuple))
 
 _SHOWN = 60
@@ -200,6 +203,21 @@ def _fits(parameter: luigi.Parameter[_Value], value: object) -> bool:
         return bool(again == own) or repr(again) == repr(own) == "nan"
     except _REFUSALS:
         return False
+
+
+def settled(parameter: luigi.Parameter[_Value], value: object) -> object:
+    """
+    A parameter's value as it reads back from text, where that is equal: ``2`` of a float is ``2.0``.
+
+    So a task is the same, with the same text and key, wherever it is made.
+    """
+    if value is None or type(value) is _OWN.get(type(parameter)):
+        return value
+    try:
+        again = parameter.normalize(parameter.parse(parameter.serialize(value)))
+        return again if bool(again == value) else value
+    except _REFUSALS:
+        return value
 
 
 def _parse_one(cls: type[luigi.Task], name: str, parameter: luigi.Parameter[_Value], text: str) -> object:

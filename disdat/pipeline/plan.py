@@ -62,6 +62,11 @@ def extend(plan: Plan, reader: Node, wanted: Sequence[Named]) -> list[Node]:
     try:
         for task in map(make, wanted):
             yielded[key_of(task)] = node = plan.take(task)
+            if node is reader.yielded.get(key_of(task)) and node.outcome is not None:
+                raise InvalidInput(
+                    f"{params.describe(reader.task)} yields {params.describe(task)} again, though it was handed that",
+                    hint="a parameter that is written as text must read back as it was",
+                )
             if _needs(node, reader):
                 raise InvalidInput(
                     f"{params.describe(reader.task)} yields {params.describe(task)}, which needs it",

@@ -131,6 +131,15 @@ class PipeTask(luigi.Task, metaclass=Uncached):
             cls._own_params = super().get_params()  # type: ignore[no-untyped-call]  # luigi does not annotate it
         return cls._own_params
 
+    @classmethod
+    def get_param_values(
+        cls, own: Sequence[tuple[str, luigi.Parameter[Any]]], args: Sequence[Any], given: Mapping[str, Any]
+    ) -> list[tuple[str, Any]]:
+        """Luigi's values of the parameters, but each as it reads back from text."""
+        parameters = dict(own)
+        values = super().get_param_values(own, args, given)  # type: ignore[no-untyped-call]  # as above
+        return [(name, params.settled(parameters[name], value)) for name, value in values]
+
     def _warn_on_wrong_param_types(self) -> None:
         """Luigi only warns; whoever gives a parameter here has it checked."""
 

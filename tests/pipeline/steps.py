@@ -219,3 +219,39 @@ def note(task: PipeTask, text: str) -> None:
 
 def noted(name: str) -> list[str]:
     return Path(f"{name}.noted").read_text().splitlines()
+
+
+class Weighed(PipeTask):
+    weight = luigi.FloatParameter(default=1)
+    share = luigi.NumericalParameter(min_value=0, max_value=9, var_type=float, default=2)
+
+    def pipe_run(self):
+        return [self.weight, self.share]
+
+
+class WaitsForWeighed(PipeTask):
+    """Floats that are given, or left out, as whole numbers."""
+
+    weight = luigi.FloatParameter(default=3)
+
+    def pipe_run(self):
+        return (yield [self.yield_dependency(Weighed, given) for given in ({}, {"weight": self.weight})])
+
+
+class Marked(luigi.Parameter):
+    """Does not read back as what it was."""
+
+    def parse(self, text):
+        return f"{text}!"
+
+
+class IsMarked(PipeTask):
+    mark = Marked(default="a")
+
+    def pipe_run(self):
+        return self.mark
+
+
+class WaitsForMarked(PipeTask):
+    def pipe_run(self):
+        return (yield self.yield_dependency(IsMarked, {}))

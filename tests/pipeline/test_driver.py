@@ -82,6 +82,21 @@ def test_what_is_yielded_may_yield(applied: Applied, workers: int) -> None:
     assert applied.value("WaitsForWaiting") == [[10, [0], {"a": 70}]]
 
 
+@WORKERS
+def test_a_whole_number_for_a_float_is_that_float(applied: Applied, workers: int) -> None:
+    """A task is the same one wherever it is made, from a value or from text."""
+    assert len(applied(steps.WaitsForWeighed, {"weight": 4}, workers=workers)) == 3
+    found = applied.value("WaitsForWeighed")
+    assert found == [[1, 2], [4, 2]]
+    assert {type(each) for pair in found for each in pair} == {float}
+    assert applied(steps.WaitsForWeighed, {"weight": 4.0}, workers=3 - workers) == []
+
+
+def test_a_task_that_never_gets_what_it_yields_is_told_so(applied: Applied) -> None:
+    with pytest.raises(ApplyError, match=r"WaitsForMarked\(\) yields IsMarked\(mark=a!\) again"):
+        apply(applied.context, steps.WaitsForMarked)
+
+
 def test_tasks_that_yield_each_other_are_told_so(applied: Applied) -> None:
     with pytest.raises(ApplyError, match=r"WaitsInARing\(n=2\) yields WaitsInARing\(n=0\), which needs it"):
         apply(applied.context, steps.WaitsInARing)

@@ -709,7 +709,7 @@ def test_an_interrupt_ends_it_soon_though_a_server_never_answers(
     assert err.startswith("dsdt: interrupted: ")
     assert goes_on.partition(" ")[2] in err
     assert err.count("\n") == 1
-    assert took_s < 3  # 2 s, and what a machine with much to do takes
+    assert took_s < 10  # 2 s, and what a machine with much to do takes
     in_bucket(*line.split())
 
 
@@ -748,7 +748,7 @@ def test_an_interrupt_ends_the_care_of_a_remote_soon(
         took_s = time.monotonic() - started_s
     proxy.reset()
     assert (running.returncode, ended) == (130, ("", f"dsdt: interrupted: {good_for}\n"))
-    assert took_s < 3  # 2 s, and what a machine with much to do takes
+    assert took_s < 10  # 2 s, and what a machine with much to do takes
     in_bucket(*line.split())
 
 
